@@ -1,0 +1,9 @@
+//! Samples in time: files become mono waveforms at the rate that a model wants.
+//!
+//! In: paths. Out: blocks of float32 samples. Everything streams, so that the length of a
+//! recording does not set the memory it takes.
+
+pub mod decode;
+pub mod resample;
+pub mod segment;
+pub mod sniff;

@@ -1,0 +1,219 @@
+//! Bytes into waveforms: opens a file and streams it as mono float32 blocks.
+//!
+//! In: a path. Out: [`Decoder`], which yields blocks and, at the end, how whole the file was.
+//! Refuses files without samples, rates and channel counts that no recording has, and codecs it
+//! does not know. The only room that imports symphonia and hound.
+//!
+//! WAV goes through a chunk walker of our own ([`wav`]), because neither library reads the
+//! headers that people have; its data then goes to hound (integers, float32) or to a symphonia
+//! codec (everything else). Other containers are symphonia's throughout.
+
+mod container;
+mod declared;
+mod packets;
+mod pcm;
+mod wav;
+
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::audio::sniff::{FileKind, kind_of};
+use crate::error::{DecodeProblem, Error, Result};
+use crate::units::SampleRate;
+
+/// Most channels that are mixed down; more than that is a damaged header.
+pub const MAX_CHANNELS: u16 = 64;
+
+/// What a stream is, as its header says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamFormat {
+    /// Sample frames per second.
+    pub sample_rate: SampleRate,
+    /// Channels before the mix to mono, 1 to [`MAX_CHANNELS`].
+    pub channels: u16,
+    /// The codec's short name, such as `pcm_s16le` or `vorbis`.
+    pub codec: String,
+}
+
+impl StreamFormat {
+    fn new(sample_rate: u32, channels: usize, codec: &str) -> Decoded<Self> {
+        let sample_rate = SampleRate::new(sample_rate)
+            .ok_or(DecodeProblem::SampleRate { found: sample_rate })?;
+        let channels = u16::try_from(channels)
+            .ok()
+            .filter(|count| (1..=MAX_CHANNELS).contains(count))
+            .ok_or(DecodeProblem::Channels { found: channels })?;
+        Ok(Self { sample_rate, channels, codec: codec.to_owned() })
+    }
+}
+
+/// How whole a recording turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// Everything that the header promised was there.
+    Ok,
+    /// The file ends before the header says so; what there is was used.
+    Truncated,
+    /// Parts could not be decoded, or held values that are no numbers; silence stands for them.
+    Damaged,
+}
+
+impl fmt::Display for Integrity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Self::Ok => "ok",
+            Self::Truncated => "truncated",
+            Self::Damaged => "damaged",
+        })
+    }
+}
+
+/// What the parts of this room return: the path is added in one place, by [`Decoder`].
+type Decoded<T> = std::result::Result<T, DecodeProblem>;
+
+/// A source of mono blocks; one per way of decoding.
+trait BlockSource: Send {
+    /// Appends the next frames, mixed to mono, to `mono`. `Ok(false)` at the end of the stream.
+    fn next_block(&mut self, mono: &mut Vec<f32>) -> Decoded<bool>;
+
+    /// What went wrong so far without ending the stream.
+    fn integrity(&self) -> Integrity;
+}
+
+/// A recording, opened for streaming.
+pub struct Decoder {
+    path: PathBuf,
+    format: StreamFormat,
+    source: Box<dyn BlockSource>,
+    frames: u64,
+    non_finite: u64,
+}
+
+impl fmt::Debug for Decoder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Decoder")
+            .field("path", &self.path)
+            .field("format", &self.format)
+            .field("frames", &self.frames)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// Opens `path` and reads its header.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is no audio that
+    /// can be decoded.
+    pub fn open(path: &Path) -> Result<Self> {
+        let kind = kind_of(path)?;
+        let file = File::open(path).map_err(|source| Error::Io {
+            action: "open",
+            path: path.to_owned(),
+            source,
+        })?;
+        let (format, source) = open_stream(kind, file)
+            .map_err(|problem| Error::Decode { path: path.to_owned(), problem })?;
+        Ok(Self { path: path.to_owned(), format, source, frames: 0, non_finite: 0 })
+    }
+
+    /// What the stream is.
+    pub fn format(&self) -> &StreamFormat {
+        &self.format
+    }
+
+    /// Sample frames decoded so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Seconds decoded so far.
+    pub fn duration_s(&self) -> f64 {
+        self.format.sample_rate.seconds(self.frames)
+    }
+
+    /// Replaces `mono` with the next block of samples, `[frames]` of float32, nominally in
+    /// [−1, 1], the mean over channels. `Ok(false)` when the recording is over.
+    ///
+    /// Samples that are not finite become silence and make the recording
+    /// [`Integrity::Damaged`].
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the stream cannot be read on, and when it ends without one usable
+    /// sample.
+    pub fn next_block(&mut self, mono: &mut Vec<f32>) -> Result<bool> {
+        mono.clear();
+        while mono.is_empty() {
+            let more = self.source.next_block(mono).map_err(|problem| self.error(problem))?;
+            if !more && mono.is_empty() {
+                return match self.frames {
+                    0 => Err(self.error(DecodeProblem::NoSamples)),
+                    frames if frames == self.non_finite => {
+                        Err(self.error(DecodeProblem::NoFiniteSamples))
+                    }
+                    _ => Ok(false),
+                };
+            }
+        }
+        for sample in mono.iter_mut().filter(|sample| !sample.is_finite()) {
+            *sample = 0.0;
+            self.non_finite += 1;
+        }
+        self.frames += mono.len() as u64;
+        Ok(true)
+    }
+
+    /// How whole the recording was, once [`next_block`](Self::next_block) has said that it is
+    /// over.
+    pub fn integrity(&self) -> Integrity {
+        match self.source.integrity() {
+            Integrity::Ok if self.non_finite > 0 => Integrity::Damaged,
+            found => found,
+        }
+    }
+
+    fn error(&self, problem: DecodeProblem) -> Error {
+        Error::Decode { path: self.path.clone(), problem }
+    }
+}
+
+fn open_stream(kind: FileKind, mut file: File) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
+    if file.metadata()?.len() == 0 {
+        return Err(DecodeProblem::EmptyFile);
+    }
+    match kind {
+        FileKind::Wav => {
+            let layout = wav::WavLayout::read(&mut file)?;
+            match layout.coding()? {
+                wav::Coding::Integer { .. } | wav::Coding::Float32 => {
+                    pcm::HoundSource::open(file, &layout)
+                }
+                wav::Coding::Packets(codec) => packets::PacketSource::open(file, &layout, codec),
+                wav::Coding::Mpeg => container::ContainerSource::open_mpeg_in_wav(file, &layout),
+            }
+        }
+        FileKind::Flac | FileKind::Ogg | FileKind::Mpeg => {
+            container::ContainerSource::open(file, kind)
+        }
+        FileKind::NotReadYet(format) => Err(DecodeProblem::NotReadYet { format }),
+        FileKind::Other => Err(DecodeProblem::NotAudio),
+    }
+}
+
+/// Appends the mean over channels of interleaved frames, `[frames * channels]`, to `mono`.
+fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
+    match channels {
+        1 => mono.extend_from_slice(interleaved),
+        2 => mono.extend(interleaved.chunks_exact(2).map(|frame| 0.5 * (frame[0] + frame[1]))),
+        _ => mono.extend(
+            interleaved
+                .chunks_exact(channels)
+                .map(|frame| frame.iter().sum::<f32>() / channels as f32),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

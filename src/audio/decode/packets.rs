@@ -1,0 +1,139 @@
+//! WAV samples that hound does not read (float64, A-law, µ-law, ADPCM), by symphonia's codecs.
+//!
+//! In: the `data` chunk that [`super::wav`] found. Out: mono blocks. The blocks of the chunk are
+//! handed to the codec as packets; symphonia's own WAV reader, which refuses many headers, is not
+//! asked.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom, Take};
+
+use symphonia::core::audio::{Channels, GenericAudioBufferRef};
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::packet::PacketRef;
+use symphonia::core::units::{Duration, Timestamp};
+
+use super::wav::{PacketCodec, WavLayout, adpcm_frames};
+use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
+use crate::error::DecodeProblem;
+
+/// Frames handed to the codec at a time, at least; ADPCM blocks are handed over one by one.
+const PACKET_FRAMES: usize = 4_096;
+
+/// Mono blocks of samples that a symphonia codec decodes.
+pub(super) struct PacketSource {
+    data: Take<BufReader<File>>,
+    decoder: Box<dyn AudioDecoder>,
+    codec: PacketCodec,
+    channels: u16,
+    /// Frames still to come, where the `fact` chunk says how many there are.
+    frames_left: Option<u64>,
+    truncated: bool,
+    damaged: bool,
+    packet: Vec<u8>,
+    interleaved: Vec<f32>,
+}
+
+impl PacketSource {
+    pub(super) fn open(
+        mut file: File,
+        layout: &WavLayout,
+        codec: PacketCodec,
+    ) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
+        let format = StreamFormat::new(layout.sample_rate, layout.channels.into(), codec.name)?;
+        let frames_per_packet = packet_blocks(codec) * usize::from(codec.frames_per_block);
+        let mut parameters = AudioCodecParameters::new();
+        parameters
+            .for_codec(codec.id)
+            .with_sample_rate(layout.sample_rate)
+            .with_channels(Channels::Discrete(layout.channels))
+            .with_max_frames_per_packet(frames_per_packet as u64)
+            .with_frames_per_block(codec.frames_per_block.into());
+        let decoder = symphonia::default::get_codecs()
+            .make_audio_decoder(&parameters, &AudioDecoderOptions::default())
+            .map_err(DecodeProblem::decoder)?;
+        file.seek(SeekFrom::Start(layout.data_start))?;
+        let source = Self {
+            data: BufReader::with_capacity(1 << 16, file).take(layout.data_bytes),
+            decoder,
+            codec,
+            channels: layout.channels,
+            // Only ADPCM needs it, to cut the padding of its last block; elsewhere it is often
+            // wrong, and the bytes say the same.
+            frames_left: codec.header.and(layout.fact_frames).filter(|&n| n > 0).map(u64::from),
+            truncated: layout.truncated,
+            damaged: false,
+            packet: Vec::new(),
+            interleaved: Vec::new(),
+        };
+        Ok((format, Box::new(source)))
+    }
+
+    /// Reads the next packet; returns the frames that it holds, 0 at the end.
+    fn read_packet(&mut self) -> Decoded<usize> {
+        let block_bytes = usize::from(self.codec.block_bytes);
+        let wanted = packet_blocks(self.codec) * block_bytes;
+        self.packet.clear();
+        self.data.by_ref().take(wanted as u64).read_to_end(&mut self.packet)?;
+        let frames_per_block = usize::from(self.codec.frames_per_block);
+        let whole_frames = self.packet.len() / block_bytes * frames_per_block;
+        let Some(header) = self.codec.header else {
+            self.packet.truncate(self.packet.len() / block_bytes * block_bytes);
+            return Ok(whole_frames);
+        };
+        if self.packet.len() == block_bytes {
+            return Ok(whole_frames);
+        }
+        // The last ADPCM block may be short; the codec wants it whole, and what the padding
+        // decodes to is cut again.
+        let present = u16::try_from(self.packet.len()).unwrap_or(0);
+        let frames = adpcm_frames(present, header, self.channels).unwrap_or(0);
+        self.packet.resize(block_bytes, 0);
+        Ok(if present > header.bytes { frames as usize } else { 0 })
+    }
+}
+
+fn packet_blocks(codec: PacketCodec) -> usize {
+    if codec.header.is_some() { 1 } else { PACKET_FRAMES }
+}
+
+impl BlockSource for PacketSource {
+    fn next_block(&mut self, mono: &mut Vec<f32>) -> Decoded<bool> {
+        let mut frames = self.read_packet()?;
+        if let Some(left) = &mut self.frames_left {
+            frames = frames.min(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= frames as u64;
+        }
+        if frames == 0 {
+            return Ok(false);
+        }
+        let blocks = self.packet.len() / usize::from(self.codec.block_bytes);
+        let duration = Duration::new((blocks * usize::from(self.codec.frames_per_block)) as u64);
+        let packet = PacketRef::new(0, Timestamp::new(0), duration, &self.packet);
+        let channels = usize::from(self.channels);
+        match self.decoder.decode_ref(&packet) {
+            Ok(decoded) => copy_interleaved(&decoded, &mut self.interleaved),
+            Err(_) => {
+                // Time must not shift: silence stands for what could not be decoded.
+                self.damaged = true;
+                self.interleaved.clear();
+            }
+        }
+        self.interleaved.resize(frames * channels, 0.0);
+        mix_down(&self.interleaved, channels, mono);
+        Ok(true)
+    }
+
+    fn integrity(&self) -> Integrity {
+        match (self.damaged, self.truncated) {
+            (true, _) => Integrity::Damaged,
+            (false, true) => Integrity::Truncated,
+            (false, false) => Integrity::Ok,
+        }
+    }
+}
+
+/// Replaces `interleaved` by all channels of `decoded`, scaled to [−1, 1].
+pub(super) fn copy_interleaved(decoded: &GenericAudioBufferRef<'_>, interleaved: &mut Vec<f32>) {
+    interleaved.resize(decoded.samples_interleaved(), 0.0);
+    decoded.copy_to_slice_interleaved(&mut interleaved[..]);
+}

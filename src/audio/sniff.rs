@@ -1,0 +1,114 @@
+//! What kind of file this is, by its first bytes and then by its name.
+//!
+//! In: a path. Out: [`FileKind`]. Refuses nothing: a file that is not audio is an answer.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// What the first bytes of a file, or else its name, say it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// RIFF/WAVE.
+    Wav,
+    /// Native FLAC.
+    Flac,
+    /// An Ogg stream, whatever codec it carries.
+    Ogg,
+    /// MPEG-1, 2 or 2.5 audio, layers I to III, with or without an ID3 tag.
+    Mpeg,
+    /// Audio in a container that is not read yet, by its usual name.
+    NotReadYet(&'static str),
+    /// No audio.
+    Other,
+}
+
+/// Bytes that [`kind_of`] looks at.
+const HEAD_BYTES: usize = 16;
+
+/// Tells what `path` holds.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be opened or read.
+pub fn kind_of(path: &Path) -> Result<FileKind> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    File::open(path)
+        .and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head))
+        .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
+    // macOS leaves a small "._name" companion beside each file on foreign disks.
+    if head.starts_with(&[0x00, 0x05, 0x16, 0x07]) {
+        return Ok(FileKind::Other);
+    }
+    Ok(by_content(&head).unwrap_or_else(|| by_extension(path)))
+}
+
+fn by_content(head: &[u8]) -> Option<FileKind> {
+    let form = head.get(8..12).unwrap_or_default();
+    match head.get(..4)? {
+        b"RIFF" if form == b"WAVE" => Some(FileKind::Wav),
+        b"RF64" | b"BW64" if form == b"WAVE" => Some(FileKind::NotReadYet("RF64")),
+        b"RIFX" => Some(FileKind::NotReadYet("big-endian RIFX")),
+        b"riff" => Some(FileKind::NotReadYet("Wave64")),
+        b"fLaC" => Some(FileKind::Flac),
+        b"OggS" => Some(FileKind::Ogg),
+        b"FORM" if form == b"AIFF" || form == b"AIFC" => Some(FileKind::NotReadYet("AIFF")),
+        b"caff" => Some(FileKind::NotReadYet("CAF")),
+        b"wvpk" => Some(FileKind::NotReadYet("WavPack")),
+        b"MAC " => Some(FileKind::NotReadYet("Monkey's Audio")),
+        [b'I', b'D', b'3', _] => Some(FileKind::Mpeg),
+        _ => None,
+    }
+}
+
+/// Names of audio files whose first bytes do not tell: MPEG audio has no magic number, and a
+/// damaged file of any kind should be reported rather than passed over.
+fn by_extension(path: &Path) -> FileKind {
+    let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
+    match extension.to_str().unwrap_or_default() {
+        "wav" | "wave" | "bwf" => FileKind::Wav,
+        "flac" => FileKind::Flac,
+        "ogg" | "oga" => FileKind::Ogg,
+        "mp1" | "mp2" | "mp3" | "mpga" => FileKind::Mpeg,
+        "opus" => FileKind::NotReadYet("Opus"),
+        "aif" | "aiff" | "aifc" => FileKind::NotReadYet("AIFF"),
+        "caf" => FileKind::NotReadYet("CAF"),
+        "m4a" | "m4b" => FileKind::NotReadYet("M4A"),
+        "aac" => FileKind::NotReadYet("AAC"),
+        "rf64" => FileKind::NotReadYet("RF64"),
+        "w64" => FileKind::NotReadYet("Wave64"),
+        "wma" => FileKind::NotReadYet("WMA"),
+        "wv" => FileKind::NotReadYet("WavPack"),
+        "ape" => FileKind::NotReadYet("Monkey's Audio"),
+        "au" | "snd" => FileKind::NotReadYet("AU"),
+        _ => FileKind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(name: &str, content: &[u8]) -> FileKind {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        kind_of(&path).unwrap()
+    }
+
+    #[test]
+    fn content_goes_before_the_name() {
+        assert_eq!(kind("a.txt", b"RIFF\0\0\0\0WAVEfmt "), FileKind::Wav);
+        assert_eq!(kind("take.wav", b"OggS\0\x02"), FileKind::Ogg);
+        assert_eq!(kind("a.aif", b"FORM\0\0\0\0AIFF"), FileKind::NotReadYet("AIFF"));
+    }
+
+    #[test]
+    fn the_name_decides_where_content_is_silent() {
+        assert_eq!(kind("a.MP3", &[0xff, 0xfb, 0x90, 0x00]), FileKind::Mpeg);
+        assert_eq!(kind("broken.flac", b""), FileKind::Flac);
+        assert_eq!(kind("notes.txt", b"hello, world, and more"), FileKind::Other);
+        assert_eq!(kind("._take.wav", &[0, 5, 0x16, 7, 0, 2, 0, 0]), FileKind::Other);
+    }
+}

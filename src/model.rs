@@ -1,0 +1,142 @@
+//! Patches into embeddings: model cards, their weights, and the networks.
+//!
+//! In: log-mel patches. Out: embeddings and class scores of float32. A model is a card
+//! (`models/NAME.toml`: where the weights come from, what they expect) and an architecture (one
+//! file here, read beside the paper). The only room that imports tch.
+
+pub mod card;
+mod checkpoint;
+pub mod pool;
+pub mod pull;
+pub mod registry;
+pub mod store;
+mod torch;
+mod weights;
+mod yamnet;
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::frontend::spec::LogMelSpec;
+use card::{Architecture, ModelCard};
+use store::ModelStore;
+
+/// Which vectors may be compared: those whose identity is the same in every part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelIdentity {
+    /// The card's name.
+    pub name: String,
+    /// SHA-256 of the weights file.
+    pub weights_sha256: [u8; 32],
+    /// Version of the front end that fed the network.
+    pub front_end_version: u32,
+    /// Length of a vector.
+    pub dimension: usize,
+}
+
+/// What a network says of a batch of patches.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkOutput {
+    /// `[patches, dimension]`, row-major.
+    pub embeddings: Vec<f32>,
+    /// `[patches, classes]`, row-major, each in [0, 1].
+    pub scores: Vec<f32>,
+}
+
+/// An architecture with its weights.
+trait Network: Send {
+    /// Runs a batch, `[patches, frames, mels]`.
+    fn run(&self, patches: &[f32]) -> Result<NetworkOutput>;
+
+    /// The same network for another thread; the weights are shared.
+    fn share(&self) -> Box<dyn Network>;
+}
+
+/// A model, ready to embed: its card, front end and network.
+///
+/// It can be sent to another thread but not shared between threads; give each one its own by
+/// [`share`](Self::share), which costs microseconds.
+pub struct EmbeddingModel {
+    card: &'static ModelCard,
+    identity: ModelIdentity,
+    front_end: LogMelSpec,
+    network: Box<dyn Network>,
+}
+
+impl fmt::Debug for EmbeddingModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("EmbeddingModel").field("identity", &self.identity).finish()
+    }
+}
+
+impl EmbeddingModel {
+    /// Loads the weights of `name` from the per-user store and builds its network.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`](crate::Error::UnknownModel) without such a card,
+    /// [`Error::ModelMissing`](crate::Error::ModelMissing) when the weights were not pulled,
+    /// [`Error::Checksum`](crate::Error::Checksum) when they are not the card's.
+    pub fn load(name: &str, store: &ModelStore) -> Result<Self> {
+        let card = registry::find(name)?;
+        let weights = store.read_weights(card)?;
+        let (front_end, network): (_, Box<dyn Network>) = match card.architecture {
+            Architecture::Yamnet => {
+                (yamnet::FRONT_END, Box::new(yamnet::Yamnet::new(weights, card.classes.count)?))
+            }
+        };
+        let identity = ModelIdentity {
+            name: card.name.clone(),
+            weights_sha256: card.weights.sha256.0,
+            front_end_version: front_end.version,
+            dimension: card.embedding_dimension,
+        };
+        Ok(Self { card, identity, front_end, network })
+    }
+
+    /// The same model for another thread; the weights are shared.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self {
+            card: self.card,
+            identity: self.identity.clone(),
+            front_end: self.front_end,
+            network: self.network.share(),
+        }
+    }
+
+    /// The model's card.
+    pub fn card(&self) -> &'static ModelCard {
+        self.card
+    }
+
+    /// What its vectors may be compared with.
+    pub fn identity(&self) -> &ModelIdentity {
+        &self.identity
+    }
+
+    /// The front end that makes its patches.
+    pub fn front_end(&self) -> LogMelSpec {
+        self.front_end
+    }
+
+    /// Embeds a batch of patches, `[patches, frames, mels]`.
+    ///
+    /// # Errors
+    /// [`Error::Network`](crate::Error::Network) when libtorch fails.
+    ///
+    /// # Panics
+    /// When `patches` is not a whole number of patches.
+    pub fn embed(&self, patches: &[f32]) -> Result<NetworkOutput> {
+        assert_eq!(patches.len() % self.front_end.patch_values(), 0, "whole patches");
+        if patches.is_empty() {
+            return Ok(NetworkOutput::default());
+        }
+        self.network.run(patches)
+    }
+}
+
+/// Sets how many threads libtorch uses inside one operation, for this thread and for threads that
+/// use it first from now on. One, when the caller runs several networks side by side.
+pub fn set_threads_per_operation(threads: usize) {
+    torch::set_threads(threads);
+}

