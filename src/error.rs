@@ -118,7 +118,9 @@ pub enum Error {
     },
 
     /// A tensor that the architecture does not know.
-    #[error("the weights of `{model}` have a tensor `{tensor}` that the architecture does not know")]
+    #[error(
+        "the weights of `{model}` have a tensor `{tensor}` that the architecture does not know"
+    )]
     TensorUnexpected {
         /// The model.
         model: String,
@@ -301,7 +303,9 @@ pub enum DecodeProblem {
     },
     /// A sample rate outside the range that is read.
     #[error(
-        "its header says {found} Hz, expected {} to {} Hz", SampleRate::MIN, SampleRate::MAX
+        "its header says {found} Hz, expected {} to {} Hz",
+        SampleRate::MIN,
+        SampleRate::MAX
     )]
     SampleRate {
         /// The header's rate.
@@ -375,10 +379,10 @@ impl Error {
                 "check the network and pip's index settings (pip config list), or give a file that \
                  is already here: sonoteca models pull NAME --from FILE"
             }
-            Self::Checkpoint { .. } | Self::TensorMissing { .. } | Self::TensorUnexpected { .. }
-            | Self::TensorShape { .. } => {
-                "install the weights anew: sonoteca models pull NAME"
-            }
+            Self::Checkpoint { .. }
+            | Self::TensorMissing { .. }
+            | Self::TensorUnexpected { .. }
+            | Self::TensorShape { .. } => "install the weights anew: sonoteca models pull NAME",
             Self::UnknownModel { .. } => "sonoteca models list",
             Self::LibraryMissing { .. } => {
                 "make one with `sonoteca index FOLDER`, or name another with --library FILE"
@@ -392,9 +396,7 @@ impl Error {
             Self::NotIndexed { .. } | Self::NoVectors { .. } => {
                 "index the recordings with that model: sonoteca index FOLDER --model NAME"
             }
-            Self::OtherVersion { .. } => {
-                "index again with today's version: sonoteca index FOLDER"
-            }
+            Self::OtherVersion { .. } => "index again with today's version: sonoteca index FOLDER",
             Self::AmbiguousModel { .. } => "choose one with --model NAME",
             Self::Panic { .. } => "this is our defect; please report it with the file if you can",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

@@ -1,1 +1,10 @@
-fn main(){}
+//! The `sonoteca` command.
+
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sonoteca::ingest::silence_panics();
+    ExitCode::from(cli::run().code())
+}

@@ -65,7 +65,10 @@ pub struct EmbeddingModel {
 
 impl fmt::Debug for EmbeddingModel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("EmbeddingModel").field("identity", &self.identity).finish()
+        formatter
+            .debug_struct("EmbeddingModel")
+            .field("identity", &self.identity)
+            .finish()
     }
 }
 
@@ -79,18 +82,15 @@ impl EmbeddingModel {
     pub fn load(name: &str, store: &ModelStore) -> Result<Self> {
         let card = registry::find(name)?;
         let weights = store.read_weights(card)?;
-        let (front_end, network): (_, Box<dyn Network>) = match card.architecture {
-            Architecture::Yamnet => {
-                (yamnet::FRONT_END, Box::new(yamnet::Yamnet::new(weights, card.classes.count)?))
-            }
+        let network: Box<dyn Network> = match card.architecture {
+            Architecture::Yamnet => Box::new(yamnet::Yamnet::new(weights, card.classes.count)?),
         };
-        let identity = ModelIdentity {
-            name: card.name.clone(),
-            weights_sha256: card.weights.sha256.0,
-            front_end_version: front_end.version,
-            dimension: card.embedding_dimension,
-        };
-        Ok(Self { card, identity, front_end, network })
+        Ok(Self {
+            card,
+            identity: identity_of(card),
+            front_end: front_end_of(card),
+            network,
+        })
     }
 
     /// The same model for another thread; the weights are shared.
@@ -127,11 +127,33 @@ impl EmbeddingModel {
     /// # Panics
     /// When `patches` is not a whole number of patches.
     pub fn embed(&self, patches: &[f32]) -> Result<NetworkOutput> {
-        assert_eq!(patches.len() % self.front_end.patch_values(), 0, "whole patches");
+        assert_eq!(
+            patches.len() % self.front_end.patch_values(),
+            0,
+            "whole patches"
+        );
         if patches.is_empty() {
             return Ok(NetworkOutput::default());
         }
         self.network.run(patches)
+    }
+}
+
+/// The front end of the architecture that `card` names.
+fn front_end_of(card: &ModelCard) -> LogMelSpec {
+    match card.architecture {
+        Architecture::Yamnet => yamnet::FRONT_END,
+    }
+}
+
+/// What the vectors of the model that `card` describes may be compared with; its weights need not
+/// be installed.
+pub fn identity_of(card: &ModelCard) -> ModelIdentity {
+    ModelIdentity {
+        name: card.name.clone(),
+        weights_sha256: card.weights.sha256.0,
+        front_end_version: front_end_of(card).version,
+        dimension: card.embedding_dimension,
     }
 }
 

@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::f64::consts::PI;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::dot::dot_lanes;
 use crate::units::SampleRate;
 
 /// End of the pass band as a share of the lower rate.
@@ -65,7 +66,13 @@ impl ResampleFilter {
             let offset = phase as f64 / phases as f64;
             coefficients.extend(phase_taps(taps, offset, cutoff));
         }
-        Self { up, down, taps, phases, coefficients }
+        Self {
+            up,
+            down,
+            taps,
+            phases,
+            coefficients,
+        }
     }
 
     /// How many samples come out for `samples` that go in: ⌈samples · out / in⌉.
@@ -89,7 +96,11 @@ fn phase_taps(taps: usize, offset: f64, cutoff: f64) -> impl Iterator<Item = f32
         .map(|tap| {
             let distance = tap as f64 - (half - 1.0) - offset;
             let angle = 2.0 * PI * cutoff * distance;
-            let sinc = if angle.abs() < 1e-12 { 1.0 } else { angle.sin() / angle };
+            let sinc = if angle.abs() < 1e-12 {
+                1.0
+            } else {
+                angle.sin() / angle
+            };
             let edge = 1.0 - (distance / half).powi(2);
             2.0 * cutoff * sinc * bessel_i0(beta * edge.max(0.0).sqrt()) / bessel_i0(beta)
         })
@@ -204,7 +215,9 @@ impl Resampler {
             #[inline(always)]
             || {
                 while produced < end {
-                    let Some(inputs) = pending.get(next..next + filter.taps) else { break };
+                    let Some(inputs) = pending.get(next..next + filter.taps) else {
+                        break;
+                    };
                     output.push(interpolate(filter, remainder, inputs));
                     produced += 1;
                     // Output m lies at input position m · down / up.
@@ -226,34 +239,22 @@ impl Resampler {
 
 /// One output: the inputs weighed by the phase `remainder / up`.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must be compiled for the dispatched instruction set")]
+#[expect(
+    clippy::inline_always,
+    reason = "must be compiled for the dispatched instruction set"
+)]
 fn interpolate(filter: &ResampleFilter, remainder: u64, inputs: &[f32]) -> f32 {
     if filter.phases as u64 == filter.up {
-        return dot(filter.row(remainder as usize), inputs);
+        return dot_lanes(filter.row(remainder as usize), inputs);
     }
     let position = remainder as f64 / filter.up as f64 * filter.phases as f64;
     let phase = position as usize;
     let share = (position - phase as f64) as f32;
-    let (low, high) = (dot(filter.row(phase), inputs), dot(filter.row(phase + 1), inputs));
+    let (low, high) = (
+        dot_lanes(filter.row(phase), inputs),
+        dot_lanes(filter.row(phase + 1), inputs),
+    );
     low + share * (high - low)
-}
-
-/// The dot product of two slices of the same length, summed in lanes so that it vectorises.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "must be compiled for the dispatched instruction set")]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 32;
-    let mut sums = [0.0_f32; LANES];
-    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
-    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
-    for (x, y) in a_lanes.iter().zip(b_lanes) {
-        for lane in 0..LANES {
-            // Not mul_add: without the instruction that is a slow call.
-            sums[lane] += x[lane] * y[lane];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
-    rest + sums.iter().sum::<f32>()
 }
 
 #[cfg(test)]

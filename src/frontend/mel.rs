@@ -87,7 +87,12 @@ mod tests {
             let mut magnitudes = vec![0.0; 257];
             magnitudes[bin] = 1e6;
             bank.log_bands(&magnitudes, 0.001, &mut output);
-            assert!(output.iter().all(|&value| (value - 0.001_f32.ln()).abs() < 1e-2), "bin {bin}");
+            assert!(
+                output
+                    .iter()
+                    .all(|&value| (value - 0.001_f32.ln()).abs() < 1e-2),
+                "bin {bin}"
+            );
         }
     }
 }

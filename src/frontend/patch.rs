@@ -78,7 +78,8 @@ impl PatchStream {
             self.stft.magnitudes(window, &mut self.magnitudes);
             let end = self.frames.len();
             self.frames.resize(end + spec.mel_bands, 0.0);
-            self.bank.log_bands(&self.magnitudes, spec.log_offset, &mut self.frames[end..]);
+            self.bank
+                .log_bands(&self.magnitudes, spec.log_offset, &mut self.frames[end..]);
             start += spec.hop_samples;
         }
         self.samples.drain(..start.min(self.samples.len()));
@@ -115,9 +116,16 @@ mod tests {
         for samples in [1, 400, 15_600, 15_601, 40_000] {
             let waveform: Vec<f32> = (0..samples).map(|n| (n as f32 * 0.1).sin()).collect();
             let whole = patches(&waveform, samples);
-            assert_eq!(whole.len(), YAMNET.grid().patch_count(samples) * YAMNET.patch_values());
+            assert_eq!(
+                whole.len(),
+                YAMNET.grid().patch_count(samples) * YAMNET.patch_values()
+            );
             for block in [1, 159, 7_001] {
-                assert_eq!(patches(&waveform, block), whole, "{samples} samples by {block}");
+                assert_eq!(
+                    patches(&waveform, block),
+                    whole,
+                    "{samples} samples by {block}"
+                );
             }
         }
     }

@@ -12,7 +12,10 @@ pub struct Mean {
 impl Mean {
     /// The mean of no vectors of `dimension` values yet.
     pub fn new(dimension: usize) -> Self {
-        Self { sums: vec![0.0; dimension], count: 0 }
+        Self {
+            sums: vec![0.0; dimension],
+            count: 0,
+        }
     }
 
     /// Adds rows, `[rows, dimension]`.
@@ -55,6 +58,9 @@ mod tests {
 
     #[test]
     fn top_scores_are_ranked_and_ties_keep_their_order() {
-        assert_eq!(top_scores(&[0.1, 0.5, 0.5, 0.9], 3), [(3, 0.9), (1, 0.5), (2, 0.5)]);
+        assert_eq!(
+            top_scores(&[0.1, 0.5, 0.5, 0.9], 3),
+            [(3, 0.9), (1, 0.5), (2, 0.5)]
+        );
     }
 }

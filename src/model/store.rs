@@ -49,7 +49,9 @@ impl ModelStore {
 
     /// A store in `folder`.
     pub fn at(folder: PathBuf) -> Self {
-        Self { folder: folder.join("models") }
+        Self {
+            folder: folder.join("models"),
+        }
     }
 
     /// Where the weights of `card` belong.
@@ -59,7 +61,11 @@ impl ModelStore {
 
     /// Whether the weights of `card` are there.
     pub fn installed(&self, card: &ModelCard) -> Installed {
-        if self.weights_path(card).is_file() { Installed::Present } else { Installed::Missing }
+        if self.weights_path(card).is_file() {
+            Installed::Present
+        } else {
+            Installed::Missing
+        }
     }
 
     /// Checks the weights of `card` against its hash.
@@ -78,7 +84,10 @@ impl ModelStore {
     fn read_checked(&self, card: &ModelCard) -> Result<Vec<u8>> {
         let path = self.weights_path(card);
         if !path.is_file() {
-            return Err(Error::ModelMissing { name: card.name.clone(), path });
+            return Err(Error::ModelMissing {
+                name: card.name.clone(),
+                path,
+            });
         }
         let bytes = fs::read(&path).map_err(|source| Error::Io {
             action: "read",
@@ -104,7 +113,11 @@ impl ModelStore {
     /// A folder for what a pull needs for a while; removed when dropped.
     pub(super) fn scratch(&self) -> Result<tempfile::TempDir> {
         fs::create_dir_all(&self.folder)
-            .and_then(|()| tempfile::Builder::new().prefix(".pull-").tempdir_in(&self.folder))
+            .and_then(|()| {
+                tempfile::Builder::new()
+                    .prefix(".pull-")
+                    .tempdir_in(&self.folder)
+            })
             .map_err(|source| Error::Io {
                 action: "make a folder in",
                 path: self.folder.clone(),
@@ -127,7 +140,8 @@ fn write_atomically(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> 
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     file.persist(path)?;
     File::open(folder)?.sync_all()

@@ -30,7 +30,10 @@ pub(super) fn to_vec(tensor: &Tensor) -> std::result::Result<Vec<f32>, tch::TchE
 
 /// libtorch's error as ours.
 pub(super) fn failed(model: &str, error: tch::TchError) -> Error {
-    Error::Network { model: model.to_owned(), source: error.into() }
+    Error::Network {
+        model: model.to_owned(),
+        source: error.into(),
+    }
 }
 
 /// Sets the threads of one operation.

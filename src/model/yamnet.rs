@@ -72,8 +72,7 @@ impl Yamnet {
     /// Builds the network; every tensor must be there, in its shape, and no other.
     pub(super) fn new(mut weights: Weights, classes: usize) -> Result<Self> {
         let mut channels = FIRST_CHANNELS;
-        let first =
-            Convolution::take(&mut weights, &first_name(), &[channels, 1, 3, 3], 2, 1)?;
+        let first = Convolution::take(&mut weights, &first_name(), &[channels, 1, 3, 3], 2, 1)?;
         let mut layers = Vec::with_capacity(LAYERS.len());
         for (index, (stride, output)) in LAYERS.into_iter().enumerate() {
             let name = layer_name(index);
@@ -91,7 +90,10 @@ impl Yamnet {
                 1,
                 1,
             )?;
-            layers.push(Separable { depthwise, pointwise });
+            layers.push(Separable {
+                depthwise,
+                pointwise,
+            });
             channels = output;
         }
         let classifier = take(&mut weights, "classifier.weight", &[classes, EMBEDDING])?;
@@ -100,7 +102,12 @@ impl Yamnet {
         let classifier = classifier
             .f_transpose(0, 1)
             .map_err(|error| failed("yamnet", error))?;
-        Ok(Self { first, layers, classifier, classifier_bias })
+        Ok(Self {
+            first,
+            layers,
+            classifier,
+            classifier_bias,
+        })
     }
 
     fn forward(&self, patches: &[f32]) -> std::result::Result<NetworkOutput, tch::TchError> {
@@ -112,7 +119,9 @@ impl Yamnet {
         }
         // Global average over 3 × 2 positions.
         let embeddings = maps.f_mean_dim(&[2, 3][..], false, Kind::Float)?;
-        let logits = self.classifier_bias.f_addmm(&embeddings, &self.classifier)?;
+        let logits = self
+            .classifier_bias
+            .f_addmm(&embeddings, &self.classifier)?;
         Ok(NetworkOutput {
             embeddings: to_vec(&embeddings)?,
             scores: to_vec(&logits.f_sigmoid()?)?,
@@ -157,7 +166,12 @@ impl Convolution {
         let mean = take(weights, &format!("{name}.norm.mean"), channels)?;
         let variance = take(weights, &format!("{name}.norm.variance"), channels)?;
         fold(&kernel, &norm_bias, &mean, &variance)
-            .map(|(weight, bias)| Self { weight, bias, stride, groups: groups as i64 })
+            .map(|(weight, bias)| Self {
+                weight,
+                bias,
+                stride,
+                groups: groups as i64,
+            })
             .map_err(|error| failed("yamnet", error))
     }
 
@@ -203,8 +217,12 @@ fn fold(
     tch::no_grad(|| {
         let double = Kind::Double;
         let scale = (variance.f_to_kind(double)?.f_add_scalar(NORM_EPSILON)?).f_rsqrt()?;
-        let weight = kernel.f_to_kind(double)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-        let bias = norm_bias.f_to_kind(double)?.f_sub(&mean.f_to_kind(double)?.f_mul(&scale)?)?;
+        let weight = kernel
+            .f_to_kind(double)?
+            .f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+        let bias = norm_bias
+            .f_to_kind(double)?
+            .f_sub(&mean.f_to_kind(double)?.f_mul(&scale)?)?;
         Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
     })
 }
@@ -219,7 +237,9 @@ fn layer_name(index: usize) -> String {
 }
 
 /// Takes the weights out of the published checkpoint, renamed and laid out for libtorch.
-pub(super) fn from_checkpoint(checkpoint: &Checkpoint<'_>) -> std::result::Result<Weights, Problem> {
+pub(super) fn from_checkpoint(
+    checkpoint: &Checkpoint<'_>,
+) -> std::result::Result<Weights, Problem> {
     let mut tensors = BTreeMap::new();
     let mut read = |number: usize, variable: &str, name: String, order: &[usize]| {
         let source = format!(
@@ -235,17 +255,36 @@ pub(super) fn from_checkpoint(checkpoint: &Checkpoint<'_>) -> std::result::Resul
     for index in 0..LAYERS.len() {
         let name = layer_name(index);
         // A depthwise kernel is height, width, channel, 1: its channels are libtorch's outputs.
-        convolutions.push((format!("{name}.depthwise"), "depthwise_kernel", [2, 3, 0, 1]));
+        convolutions.push((
+            format!("{name}.depthwise"),
+            "depthwise_kernel",
+            [2, 3, 0, 1],
+        ));
         convolutions.push((format!("{name}.pointwise"), "kernel", [3, 2, 0, 1]));
     }
     let classifier = 2 * convolutions.len();
     for (index, (name, kernel, order)) in convolutions.into_iter().enumerate() {
         read(2 * index, kernel, format!("{name}.weight"), &order)?;
         read(2 * index + 1, "beta", format!("{name}.norm.bias"), &[0])?;
-        read(2 * index + 1, "moving_mean", format!("{name}.norm.mean"), &[0])?;
-        read(2 * index + 1, "moving_variance", format!("{name}.norm.variance"), &[0])?;
+        read(
+            2 * index + 1,
+            "moving_mean",
+            format!("{name}.norm.mean"),
+            &[0],
+        )?;
+        read(
+            2 * index + 1,
+            "moving_variance",
+            format!("{name}.norm.variance"),
+            &[0],
+        )?;
     }
-    read(classifier, "kernel", "classifier.weight".to_owned(), &[1, 0])?;
+    read(
+        classifier,
+        "kernel",
+        "classifier.weight".to_owned(),
+        &[1, 0],
+    )?;
     read(classifier, "bias", "classifier.bias".to_owned(), &[0])?;
     Ok(Weights::new("yamnet", tensors))
 }
@@ -263,8 +302,11 @@ fn transpose(tensor: &NamedTensor, order: &[usize]) -> Option<NamedTensor> {
     let mut bytes = Vec::with_capacity(tensor.bytes.len());
     let mut position = vec![0; order.len()];
     for _ in 0..tensor.bytes.len() / 4 {
-        let offset: usize =
-            position.iter().zip(order).map(|(&index, &old)| index * strides[old]).sum();
+        let offset: usize = position
+            .iter()
+            .zip(order)
+            .map(|(&index, &old)| index * strides[old])
+            .sum();
         bytes.extend_from_slice(tensor.bytes.get(4 * offset..4 * offset + 4)?);
         for dimension in (0..order.len()).rev() {
             position[dimension] += 1;
@@ -283,10 +325,22 @@ mod tests {
 
     #[test]
     fn transposing_moves_rows_to_columns() {
-        let matrix = NamedTensor { shape: vec![2, 3], bytes: (0..6_u32).flat_map(u32::to_le_bytes).collect() };
+        let matrix = NamedTensor {
+            shape: vec![2, 3],
+            bytes: (0..6_u32).flat_map(u32::to_le_bytes).collect(),
+        };
         let turned = transpose(&matrix, &[1, 0]).unwrap();
-        let expected: Vec<u8> = [0_u32, 3, 1, 4, 2, 5].into_iter().flat_map(u32::to_le_bytes).collect();
-        assert_eq!(turned, NamedTensor { shape: vec![3, 2], bytes: expected });
+        let expected: Vec<u8> = [0_u32, 3, 1, 4, 2, 5]
+            .into_iter()
+            .flat_map(u32::to_le_bytes)
+            .collect();
+        assert_eq!(
+            turned,
+            NamedTensor {
+                shape: vec![3, 2],
+                bytes: expected
+            }
+        );
         assert!(transpose(&matrix, &[0]).is_none());
     }
 }

@@ -1,6 +1,10 @@
 //! What several test programs share: where the weights, the reference arrays and the data are.
 
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses a part of it"
+)]
 
 use std::path::PathBuf;
 
@@ -15,13 +19,16 @@ pub fn root() -> PathBuf {
 /// A folder that may lie beside the project and holds what is too large for it; `None`, said
 /// aloud, where it does not.
 pub fn shared(folder: &str) -> Option<PathBuf> {
-    let shared = std::env::var_os("SONOTECA_SHARED")
-        .map_or_else(|| root().join("../shared"), PathBuf::from);
+    let shared =
+        std::env::var_os("SONOTECA_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     let path = shared.join(folder);
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!("SKIPPED: there is no {} (SONOTECA_SHARED names another place)", path.display());
+    eprintln!(
+        "SKIPPED: there is no {} (SONOTECA_SHARED names another place)",
+        path.display()
+    );
     None
 }
 

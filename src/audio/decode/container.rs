@@ -69,7 +69,12 @@ impl ContainerSource {
         });
         let stream = MediaSourceStream::new(Box::new(file), Default::default());
         let demuxer = symphonia::default::get_probe()
-            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
+            .probe(
+                &hint,
+                stream,
+                FormatOptions::default(),
+                MetadataOptions::default(),
+            )
             .map_err(not_recognised)?;
         Self::with_demuxer(demuxer, said, false)
     }
@@ -92,19 +97,26 @@ impl ContainerSource {
         said: Declared,
         truncated: bool,
     ) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
-        let track = demuxer.default_track(TrackType::Audio).ok_or(DecodeProblem::Malformed {
-            what: "container",
-            expected: "an audio track of a known codec",
-            found: "none".to_owned(),
-        })?;
+        let track = demuxer
+            .default_track(TrackType::Audio)
+            .ok_or(DecodeProblem::Malformed {
+                what: "container",
+                expected: "an audio track of a known codec",
+                found: "none".to_owned(),
+            })?;
         let parameters = track
             .codec_params
             .as_ref()
             .and_then(|parameters| parameters.audio())
-            .ok_or(DecodeProblem::UnknownCodec { codec: "unnamed codec".to_owned() })?;
+            .ok_or(DecodeProblem::UnknownCodec {
+                codec: "unnamed codec".to_owned(),
+            })?;
         let format = StreamFormat::new(
             parameters.sample_rate.unwrap_or(0),
-            parameters.channels.as_ref().map_or(0, |channels| channels.count()),
+            parameters
+                .channels
+                .as_ref()
+                .map_or(0, |channels| channels.count()),
             codec_name(parameters.codec),
         )?;
         let said = match said {
@@ -131,7 +143,9 @@ impl ContainerSource {
 
     /// A new logical stream begins, as in chained Ogg files: go on if it has the same rate.
     fn restart(&mut self) -> Decoded<bool> {
-        let Some(track) = self.demuxer.default_track(TrackType::Audio) else { return Ok(false) };
+        let Some(track) = self.demuxer.default_track(TrackType::Audio) else {
+            return Ok(false);
+        };
         let Some(parameters) = track.codec_params.as_ref().and_then(|all| all.audio()) else {
             return Ok(false);
         };
@@ -229,9 +243,9 @@ fn make_decoder(parameters: &AudioCodecParameters) -> Decoded<Box<dyn AudioDecod
     symphonia::default::get_codecs()
         .make_audio_decoder(parameters, &AudioDecoderOptions::default())
         .map_err(|error| match error {
-            SymphoniaError::Unsupported(_) => {
-                DecodeProblem::UnknownCodec { codec: codec_name(parameters.codec).to_owned() }
-            }
+            SymphoniaError::Unsupported(_) => DecodeProblem::UnknownCodec {
+                codec: codec_name(parameters.codec).to_owned(),
+            },
             error => DecodeProblem::decoder(error),
         })
 }

@@ -77,7 +77,9 @@ impl HoundSource {
         if covered < frame_bytes {
             self.bytes_after = 0;
         }
-        let header = self.shape.header(u32::try_from(covered).unwrap_or(u32::MAX));
+        let header = self
+            .shape
+            .header(u32::try_from(covered).unwrap_or(u32::MAX));
         let headed = Cursor::new(header).chain(data.take(covered));
         self.reader = Some(WavReader::new(headed).map_err(DecodeProblem::decoder)?);
         Ok(())
@@ -86,11 +88,14 @@ impl HoundSource {
     fn read_block(&mut self) -> Decoded<()> {
         let samples = BLOCK_FRAMES * usize::from(self.shape.channels);
         self.interleaved.clear();
-        let Some(reader) = &mut self.reader else { return Ok(()) };
+        let Some(reader) = &mut self.reader else {
+            return Ok(());
+        };
         match self.shape.format {
             SampleFormat::Float => {
                 for sample in reader.samples::<f32>().take(samples) {
-                    self.interleaved.push(sample.map_err(DecodeProblem::decoder)?);
+                    self.interleaved
+                        .push(sample.map_err(DecodeProblem::decoder)?);
                 }
             }
             SampleFormat::Int => {
@@ -120,7 +125,11 @@ impl BlockSource for HoundSource {
     }
 
     fn integrity(&self) -> Integrity {
-        if self.truncated { Integrity::Truncated } else { Integrity::Ok }
+        if self.truncated {
+            Integrity::Truncated
+        } else {
+            Integrity::Ok
+        }
     }
 }
 
@@ -128,7 +137,11 @@ impl SampleShape {
     /// The 44 bytes of a canonical WAV header over `data_bytes` bytes.
     fn header(self, data_bytes: u32) -> Vec<u8> {
         let block_align = self.bytes * self.channels;
-        let tag: u16 = if self.format == SampleFormat::Float { 3 } else { 1 };
+        let tag: u16 = if self.format == SampleFormat::Float {
+            3
+        } else {
+            1
+        };
         let mut header = Vec::with_capacity(44);
         header.extend_from_slice(b"RIFF");
         header.extend_from_slice(&(data_bytes + 36).to_le_bytes());

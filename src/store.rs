@@ -1,0 +1,214 @@
+//! The library: one SQLite file that holds recordings, models, segments and vectors.
+//!
+//! In: what indexing found. Out: what searching needs. Refuses files that are not ours and files
+//! that a newer version wrote. The only room that imports rusqlite. What it acknowledged is on
+//! the disk: the journal is write-ahead and every commit is synced.
+
+pub mod migrate;
+pub mod models;
+pub mod recordings;
+pub mod segments;
+pub mod vector;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+
+use crate::error::{Error, Result};
+
+/// Bytes of a page, fixed when a library is made. A dense 1024-d float16 vector with its row
+/// takes 4,119 bytes of file with pages of 4 KiB, 2,210 with these; vectors with many zeros are
+/// stored in a third of that (see [`vector`]).
+const PAGE_BYTES: i64 = 32_768;
+
+/// "SNTC", in SQLite's header, tells a library from other programs' files.
+const APPLICATION_ID: i64 = 0x534e_5443;
+
+/// How long a write waits for another process's.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The first bytes of every SQLite file.
+const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// An open library.
+#[derive(Debug)]
+pub struct Library {
+    connection: Connection,
+    path: PathBuf,
+}
+
+impl Library {
+    /// Opens the library at `path`; makes it when there is none.
+    ///
+    /// # Errors
+    /// [`Error::NotALibrary`], [`Error::LibraryTooNew`], [`Error::LibraryBusy`] or
+    /// [`Error::Store`].
+    pub fn open_or_create(path: &Path) -> Result<Self> {
+        Self::connect(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+        )
+    }
+
+    /// Opens the library at `path`.
+    ///
+    /// # Errors
+    /// As [`open_or_create`](Self::open_or_create), and [`Error::LibraryMissing`].
+    pub fn open(path: &Path) -> Result<Self> {
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.len() > 0 => {
+                Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+            }
+            Ok(metadata) if metadata.is_file() => Err(Error::NotALibrary {
+                path: path.to_owned(),
+                found: "it is empty",
+            }),
+            Ok(_) => Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::LibraryMissing {
+                path: path.to_owned(),
+            }),
+            Err(source) => Err(Error::Io {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Self> {
+        let fresh = check_file(path)?;
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)
+            .map_err(|error| store_error("open", path, error))?;
+        let mut library = Self {
+            connection,
+            path: path.to_owned(),
+        };
+        library
+            .configure(fresh)
+            .map_err(|error| store_error("open", path, error))?;
+        let application_id = library.pragma("application_id")?;
+        if application_id != APPLICATION_ID {
+            let found = "it is another program's SQLite file";
+            return Err(Error::NotALibrary {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        migrate::run(&mut library)?;
+        Ok(library)
+    }
+
+    fn configure(&self, fresh: bool) -> rusqlite::Result<()> {
+        let connection = &self.connection;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        if fresh {
+            connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+        }
+        Ok(())
+    }
+
+    /// Where the library is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Starts a transaction that writes; dropping it without a commit undoes it.
+    ///
+    /// # Errors
+    /// [`Error::LibraryBusy`] when another process writes for too long.
+    pub fn begin(&mut self) -> Result<Writer<'_>> {
+        let path = self.path.clone();
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| store_error("write to", &path, error))?;
+        Ok(Writer { transaction, path })
+    }
+
+    /// Bytes that the library takes on the disk, its journal not counted.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn file_bytes(&self) -> Result<u64> {
+        let bytes = self.pragma("page_count")? * self.pragma("page_size")?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    fn pragma(&self, name: &str) -> Result<i64> {
+        self.connection
+            .pragma_query_value(None, name, |row| row.get(0))
+            .map_err(|error| self.error("read", error))
+    }
+
+    fn error(&self, action: &'static str, error: rusqlite::Error) -> Error {
+        store_error(action, &self.path, error)
+    }
+}
+
+/// A transaction that writes.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    transaction: Transaction<'a>,
+    path: PathBuf,
+}
+
+impl Writer<'_> {
+    /// Makes everything that was written durable.
+    ///
+    /// # Errors
+    /// [`Error::Store`], for example when the disk is full; nothing of it was written then.
+    pub fn commit(self) -> Result<()> {
+        self.transaction
+            .commit()
+            .map_err(|error| store_error("write to", &self.path, error))
+    }
+
+    fn error(&self, error: rusqlite::Error) -> Error {
+        store_error("write to", &self.path, error)
+    }
+}
+
+/// Looks at a file before SQLite may touch it; `true` when there is nothing in it yet.
+fn check_file(path: &Path) -> Result<bool> {
+    let mut head = Vec::new();
+    let read = File::open(path)
+        .and_then(|file| file.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut head));
+    match read {
+        Ok(0) => Ok(true),
+        Ok(_) if head == SQLITE_MAGIC => Ok(false),
+        Ok(_) => Err(Error::NotALibrary {
+            path: path.to_owned(),
+            found: "it is no SQLite file",
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(Error::Io {
+            action: "open",
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn store_error(action: &'static str, path: &Path, error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(DatabaseBusy | DatabaseLocked) => Error::LibraryBusy { path },
+        _ => Error::Store {
+            action,
+            path,
+            source: error.into(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

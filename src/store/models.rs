@@ -1,0 +1,117 @@
+//! Table `models`, and the class names of each.
+//!
+//! In: identities. Out: row ids, by which vectors are stored and found.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Library, Writer};
+use crate::error::Result;
+use crate::model::ModelIdentity;
+use crate::model::card::ModelCard;
+
+/// A model that the library holds vectors of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredModel {
+    /// Row id.
+    pub id: i64,
+    /// What its vectors may be compared with.
+    pub identity: ModelIdentity,
+    /// Time that a patch stands for, in seconds.
+    pub window_s: f64,
+    /// Time from one patch to the next, in seconds.
+    pub hop_s: f64,
+    /// Recordings indexed with it.
+    pub recordings: u64,
+    /// Segments that it embedded.
+    pub segments: u64,
+}
+
+impl Writer<'_> {
+    /// The row id of `identity`, which is added with its card's windows and `classes` when new.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn model_id(
+        &self,
+        identity: &ModelIdentity,
+        card: &ModelCard,
+        classes: &[String],
+    ) -> Result<i64> {
+        let add = || -> rusqlite::Result<i64> {
+            let known = self
+                .transaction
+                .query_row(
+                    "SELECT id FROM models
+                     WHERE name = ?1 AND weights_sha256 = ?2 AND front_end_version = ?3",
+                    params![
+                        identity.name,
+                        identity.weights_sha256,
+                        identity.front_end_version
+                    ],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            if let Some(id) = known {
+                return Ok(id);
+            }
+            self.transaction.execute(
+                "INSERT INTO models
+                 (name, weights_sha256, front_end_version, dimension, window_s, hop_s)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![
+                    identity.name,
+                    identity.weights_sha256,
+                    identity.front_end_version,
+                    identity.dimension as i64,
+                    card.window_s,
+                    card.hop_s
+                ],
+            )?;
+            let id = self.transaction.last_insert_rowid();
+            let mut insert = self
+                .transaction
+                .prepare("INSERT INTO classes (model_id, class_index, name) VALUES (?1, ?2, ?3)")?;
+            for (index, name) in classes.iter().enumerate() {
+                insert.execute(params![id, index as i64, name])?;
+            }
+            Ok(id)
+        };
+        add().map_err(|error| self.error(error))
+    }
+}
+
+impl Library {
+    /// All models that the library holds vectors of, in the order in which they came.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn models(&self) -> Result<Vec<StoredModel>> {
+        let list = || -> rusqlite::Result<Vec<StoredModel>> {
+            let mut query = self.connection.prepare(
+                "SELECT id, name, weights_sha256, front_end_version, dimension, window_s, hop_s,
+                        count(recording_id), coalesce(sum(segment_count), 0)
+                 FROM models LEFT JOIN recording_vectors ON model_id = id
+                 GROUP BY id ORDER BY id",
+            )?;
+            let rows = query.query_map([], |row| {
+                let dimension: i64 = row.get(4)?;
+                let counts: (i64, i64) = (row.get(7)?, row.get(8)?);
+                Ok(StoredModel {
+                    id: row.get(0)?,
+                    identity: ModelIdentity {
+                        name: row.get(1)?,
+                        weights_sha256: row.get(2)?,
+                        front_end_version: row.get(3)?,
+                        dimension: usize::try_from(dimension).unwrap_or(0),
+                    },
+                    window_s: row.get(5)?,
+                    hop_s: row.get(6)?,
+                    recordings: u64::try_from(counts.0).unwrap_or(0),
+                    segments: u64::try_from(counts.1).unwrap_or(0),
+                })
+            })?;
+            rows.collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+}

@@ -1,0 +1,330 @@
+//! Tables `recordings` and `recording_classes`.
+//!
+//! In: what decoding learnt about a file. Out: rows by id or path. Paths are the file system's
+//! bytes, stored and returned as they are, UTF-8 or not.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{Library, Writer};
+use crate::audio::decode::{Integrity, StreamFormat};
+use crate::error::Result;
+
+/// What tells a file from its earlier self without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp {
+    /// Its length.
+    pub size_bytes: u64,
+    /// When it last changed, in nanoseconds since 1970.
+    pub modified_ns: i64,
+}
+
+/// A file that is in the library, as far as indexing needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownFile {
+    /// Row id.
+    pub id: i64,
+    /// Its stamp when it was indexed.
+    pub stamp: FileStamp,
+    /// BLAKE3 of its content.
+    pub content_hash: [u8; 32],
+    /// Whether it is indexed with the model asked for.
+    pub indexed: bool,
+}
+
+/// A recording that is to be stored.
+#[derive(Clone, Debug)]
+pub struct NewRecording<'a> {
+    /// Its absolute path.
+    pub path: &'a Path,
+    /// The file's stamp.
+    pub stamp: FileStamp,
+    /// BLAKE3 of its content.
+    pub content_hash: [u8; 32],
+    /// What its header says.
+    pub format: &'a StreamFormat,
+    /// Its length in seconds.
+    pub duration_s: f64,
+    /// How whole it is.
+    pub integrity: Integrity,
+}
+
+/// A recording of the library.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRecording {
+    /// Row id.
+    pub id: i64,
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// Its length in seconds.
+    pub duration_s: f64,
+    /// Frames per second.
+    pub sample_rate: u32,
+    /// Channels before the mix to mono.
+    pub channels: u16,
+    /// The codec's short name.
+    pub codec: String,
+    /// `ok`, `truncated` or `damaged`.
+    pub status: String,
+}
+
+/// A class and its score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassScore {
+    /// The class's name.
+    pub name: String,
+    /// Mean over the recording's patches, in [0, 1].
+    pub score: f64,
+}
+
+/// What the library holds, in sums.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Recordings.
+    pub recordings: u64,
+    /// Their length in seconds.
+    pub duration_s: f64,
+    /// Of these, how many were truncated.
+    pub truncated: u64,
+    /// Of these, how many were damaged.
+    pub damaged: u64,
+}
+
+/// A path as its bytes.
+struct PathBytes<'a>(&'a Path);
+
+impl ToSql for PathBytes<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        // TEXT, though it may not be UTF-8: SQLite stores and compares the bytes, and people can
+        // read the column.
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(
+            self.0.as_os_str().as_encoded_bytes(),
+        )))
+    }
+}
+
+struct OwnedPath(PathBuf);
+
+impl FromSql for OwnedPath {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let ValueRef::Text(bytes) = value else {
+            return Err(FromSqlError::InvalidType);
+        };
+        path_from_bytes(bytes).map(Self)
+    }
+}
+
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "fails on other systems")]
+fn path_from_bytes(bytes: &[u8]) -> FromSqlResult<PathBuf> {
+    use std::os::unix::ffi::OsStrExt;
+    Ok(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
+}
+
+#[cfg(not(unix))]
+fn path_from_bytes(bytes: &[u8]) -> FromSqlResult<PathBuf> {
+    str::from_utf8(bytes)
+        .map(PathBuf::from)
+        .map_err(FromSqlError::other)
+}
+
+impl Writer<'_> {
+    /// Adds a recording, or renews the row of its path. What was stored for an earlier content is
+    /// removed. Returns the row id.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn put_recording(&self, recording: &NewRecording<'_>) -> Result<i64> {
+        let put = || -> rusqlite::Result<i64> {
+            let known: Option<(i64, [u8; 32])> = self
+                .transaction
+                .prepare_cached("SELECT id, content_hash FROM recordings WHERE path = ?1")?
+                .query_row([PathBytes(recording.path)], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            if let Some((id, hash)) = known
+                && hash != recording.content_hash
+            {
+                for table in ["segments", "recording_vectors", "recording_classes"] {
+                    let sql = format!("DELETE FROM {table} WHERE recording_id = ?1");
+                    self.transaction.execute(&sql, [id])?;
+                }
+            }
+            self.transaction
+                .prepare_cached(
+                    "INSERT INTO recordings (path, content_hash, size_bytes, modified_ns,
+                         duration_s, sample_rate, channels, codec, status)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                     ON CONFLICT (path) DO UPDATE SET
+                         content_hash = excluded.content_hash, size_bytes = excluded.size_bytes,
+                         modified_ns = excluded.modified_ns, duration_s = excluded.duration_s,
+                         sample_rate = excluded.sample_rate, channels = excluded.channels,
+                         codec = excluded.codec, status = excluded.status
+                     RETURNING id",
+                )?
+                .query_row(
+                    params![
+                        PathBytes(recording.path),
+                        recording.content_hash,
+                        recording.stamp.size_bytes.cast_signed(),
+                        recording.stamp.modified_ns,
+                        recording.duration_s,
+                        recording.format.sample_rate.hertz(),
+                        recording.format.channels,
+                        recording.format.codec,
+                        recording.integrity.to_string(),
+                    ],
+                    |row| row.get(0),
+                )
+        };
+        put().map_err(|error| self.error(error))
+    }
+
+    /// Renews the stamp of a file whose content is the same.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn touch_recording(&self, id: i64, stamp: FileStamp) -> Result<()> {
+        self.transaction
+            .execute(
+                "UPDATE recordings SET size_bytes = ?2, modified_ns = ?3 WHERE id = ?1",
+                params![id, stamp.size_bytes.cast_signed(), stamp.modified_ns],
+            )
+            .map(drop)
+            .map_err(|error| self.error(error))
+    }
+
+    /// Stores a recording's highest class scores, as `(class, score)`, in place of earlier ones.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn put_classes(&self, recording: i64, model: i64, scores: &[(usize, f32)]) -> Result<()> {
+        let put = || -> rusqlite::Result<()> {
+            self.transaction
+                .prepare_cached(
+                    "DELETE FROM recording_classes WHERE recording_id = ?1 AND model_id = ?2",
+                )?
+                .execute([recording, model])?;
+            let mut insert = self.transaction.prepare_cached(
+                "INSERT INTO recording_classes (recording_id, model_id, class_index, score)
+                 VALUES (?1, ?2, ?3, ?4)",
+            )?;
+            for &(class, score) in scores {
+                insert.execute(params![recording, model, class as i64, score])?;
+            }
+            Ok(())
+        };
+        put().map_err(|error| self.error(error))
+    }
+}
+
+impl Library {
+    /// All files of the library by path, and whether they are indexed with model `model`.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn known_files(&self, model: i64) -> Result<HashMap<PathBuf, KnownFile>> {
+        let list = || -> rusqlite::Result<HashMap<PathBuf, KnownFile>> {
+            let mut query = self.connection.prepare(
+                "SELECT path, id, size_bytes, modified_ns, content_hash, EXISTS (
+                     SELECT 1 FROM recording_vectors WHERE recording_id = id AND model_id = ?1)
+                 FROM recordings",
+            )?;
+            let rows = query.query_map([model], |row| {
+                let OwnedPath(path) = row.get(0)?;
+                let size: i64 = row.get(2)?;
+                let known = KnownFile {
+                    id: row.get(1)?,
+                    stamp: FileStamp {
+                        size_bytes: size.cast_unsigned(),
+                        modified_ns: row.get(3)?,
+                    },
+                    content_hash: row.get(4)?,
+                    indexed: row.get(5)?,
+                };
+                Ok((path, known))
+            })?;
+            rows.collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
+    /// The recording with this id.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn recording(&self, id: i64) -> Result<Option<StoredRecording>> {
+        self.connection
+            .prepare_cached(
+                "SELECT id, path, duration_s, sample_rate, channels, codec, status
+                 FROM recordings WHERE id = ?1",
+            )
+            .and_then(|mut query| query.query_row([id], read_recording).optional())
+            .map_err(|error| self.error("read", error))
+    }
+
+    /// The highest class scores of a recording by one model, highest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn classes(&self, recording: i64, model: i64) -> Result<Vec<ClassScore>> {
+        let list = || -> rusqlite::Result<Vec<ClassScore>> {
+            let mut query = self.connection.prepare_cached(
+                "SELECT name, score FROM recording_classes
+                 JOIN classes USING (model_id, class_index)
+                 WHERE recording_id = ?1 AND model_id = ?2
+                 ORDER BY score DESC, class_index",
+            )?;
+            let rows = query.query_map([recording, model], |row| {
+                Ok(ClassScore {
+                    name: row.get(0)?,
+                    score: row.get(1)?,
+                })
+            })?;
+            rows.collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
+    /// What the library holds, in sums.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn totals(&self) -> Result<Totals> {
+        self.connection
+            .query_row(
+                "SELECT count(*), coalesce(sum(duration_s), 0.0),
+                        count(*) FILTER (WHERE status = 'truncated'),
+                        count(*) FILTER (WHERE status = 'damaged')
+                 FROM recordings",
+                [],
+                |row| {
+                    let count = |column| row.get(column).map(i64::cast_unsigned);
+                    Ok(Totals {
+                        recordings: count(0)?,
+                        duration_s: row.get(1)?,
+                        truncated: count(2)?,
+                        damaged: count(3)?,
+                    })
+                },
+            )
+            .map_err(|error| self.error("read", error))
+    }
+}
+
+fn read_recording(row: &Row<'_>) -> rusqlite::Result<StoredRecording> {
+    let OwnedPath(path) = row.get(1)?;
+    Ok(StoredRecording {
+        id: row.get(0)?,
+        path,
+        duration_s: row.get(2)?,
+        sample_rate: row.get(3)?,
+        channels: row.get(4)?,
+        codec: row.get(5)?,
+        status: row.get(6)?,
+    })
+}

@@ -1,0 +1,209 @@
+//! Tables `segments` and `recording_vectors`: what there is to search.
+//!
+//! In: encoded vectors. Out: vectors with their ids, one at a time, so that a scan need not hold
+//! them all.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::vector::decode;
+use super::{Library, Writer};
+use crate::audio::segment::TimeRange;
+use crate::error::{Error, Result};
+
+/// A segment that is to be stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewSegment {
+    /// The stretch that it covers.
+    pub range: TimeRange,
+    /// Its vector, encoded.
+    pub vector: Vec<u8>,
+}
+
+/// Where a segment lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SegmentPlace {
+    /// Its recording's row id.
+    pub recording_id: i64,
+    /// The stretch that it covers.
+    pub range: TimeRange,
+}
+
+impl Writer<'_> {
+    /// Stores a recording's segments and its pooled vector (encoded) by one model, in place of
+    /// earlier ones.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn put_vectors(
+        &self,
+        recording: i64,
+        model: i64,
+        segments: &[NewSegment],
+        pooled: &[u8],
+    ) -> Result<()> {
+        let put = || -> rusqlite::Result<()> {
+            for table in ["segments", "recording_vectors"] {
+                let sql = format!("DELETE FROM {table} WHERE recording_id = ?1 AND model_id = ?2");
+                self.transaction
+                    .prepare_cached(&sql)?
+                    .execute([recording, model])?;
+            }
+            let mut insert = self.transaction.prepare_cached(
+                "INSERT INTO segments (recording_id, model_id, start_s, end_s, vector)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?;
+            for NewSegment { range, vector } in segments {
+                insert.execute(params![
+                    recording,
+                    model,
+                    range.start_s,
+                    range.end_s,
+                    vector
+                ])?;
+            }
+            let pooled = (segments.len() != 1).then_some(pooled);
+            self.transaction
+                .prepare_cached(
+                    "INSERT INTO recording_vectors (recording_id, model_id, segment_count, vector)
+                     VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![recording, model, segments.len() as i64, pooled])?;
+            Ok(())
+        };
+        put().map_err(|error| self.error(error))
+    }
+}
+
+/// Pooled vectors; a recording of one segment has that one's.
+const POOLED: &str = "SELECT pooled.recording_id, coalesce(pooled.vector, segments.vector)
+     FROM recording_vectors AS pooled LEFT JOIN segments
+         ON pooled.vector IS NULL AND segments.recording_id = pooled.recording_id
+            AND segments.model_id = pooled.model_id
+     WHERE pooled.model_id = ?1";
+
+impl Library {
+    /// Calls `visit` with the id and vector of every segment that `model` embedded.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Vector`] when stored bytes are damaged, and what `visit` fails
+    /// with.
+    pub fn for_each_segment(
+        &self,
+        model: i64,
+        dimension: usize,
+        visit: impl FnMut(i64, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let sql = "SELECT id, vector FROM segments WHERE model_id = ?1 ORDER BY id";
+        self.for_each_vector(sql, "segment", model, dimension, visit)
+    }
+
+    /// Calls `visit` with the id and pooled vector of every recording that `model` embedded.
+    ///
+    /// # Errors
+    /// As [`for_each_segment`](Self::for_each_segment).
+    pub fn for_each_recording(
+        &self,
+        model: i64,
+        dimension: usize,
+        visit: impl FnMut(i64, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let sql = format!("{POOLED} ORDER BY pooled.recording_id");
+        self.for_each_vector(&sql, "recording", model, dimension, visit)
+    }
+
+    fn for_each_vector(
+        &self,
+        sql: &str,
+        kind: &str,
+        model: i64,
+        dimension: usize,
+        mut visit: impl FnMut(i64, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |error| self.error("read", error);
+        let mut query = self.connection.prepare(sql).map_err(failed)?;
+        let mut rows = query.query([model]).map_err(failed)?;
+        let mut vector = Vec::with_capacity(dimension);
+        while let Some(row) = rows.next().map_err(failed)? {
+            let id = row.get(0).map_err(failed)?;
+            let bytes = row
+                .get_ref(1)
+                .and_then(|value| Ok(value.as_blob()?))
+                .map_err(failed)?;
+            vector.clear();
+            decode(bytes, dimension, &mut vector).map_err(|problem| Error::Vector {
+                what: format!("vector of {kind} {id} in {}", self.path.display()),
+                problem,
+            })?;
+            visit(id, &vector)?;
+        }
+        Ok(())
+    }
+
+    /// The pooled vector of a recording by one model, `[dimension]`.
+    ///
+    /// # Errors
+    /// [`Error::Store`], or [`Error::Vector`] when its bytes are damaged.
+    pub fn pooled_vector(
+        &self,
+        recording: i64,
+        model: i64,
+        dimension: usize,
+    ) -> Result<Option<Vec<f32>>> {
+        let sql = format!("{POOLED} AND pooled.recording_id = ?2");
+        let bytes: Option<Vec<u8>> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut query| {
+                query
+                    .query_row([model, recording], |row| row.get(1))
+                    .optional()
+            })
+            .map_err(|error| self.error("read", error))?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let mut vector = Vec::with_capacity(dimension);
+        decode(&bytes, dimension, &mut vector).map_err(|problem| Error::Vector {
+            what: format!("vector of recording {recording} in {}", self.path.display()),
+            problem,
+        })?;
+        Ok(Some(vector))
+    }
+
+    /// Where segment `id` lies.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn segment(&self, id: i64) -> Result<Option<SegmentPlace>> {
+        self.connection
+            .prepare_cached("SELECT recording_id, start_s, end_s FROM segments WHERE id = ?1")
+            .and_then(|mut query| {
+                query
+                    .query_row([id], |row| {
+                        Ok(SegmentPlace {
+                            recording_id: row.get(0)?,
+                            range: TimeRange {
+                                start_s: row.get(1)?,
+                                end_s: row.get(2)?,
+                            },
+                        })
+                    })
+                    .optional()
+            })
+            .map_err(|error| self.error("read", error))
+    }
+
+    /// The ids of a recording's segments by one model.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn segment_ids(&self, recording: i64, model: i64) -> Result<Vec<i64>> {
+        let list = || -> rusqlite::Result<Vec<i64>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT id FROM segments WHERE recording_id = ?1 AND model_id = ?2",
+                )?
+                .query_map([recording, model], |row| row.get(0))?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+}
