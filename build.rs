@@ -6,9 +6,6 @@ fn main() {
     // absent when it was built without libtorch, as documentation services do.
     println!("cargo:rerun-if-env-changed=DEP_TCH_LIBTORCH_LIB");
     if let Some(folder) = std::env::var_os("DEP_TCH_LIBTORCH_LIB") {
-        println!(
-            "cargo:rustc-link-arg=-Wl,-rpath,{}",
-            folder.to_string_lossy()
-        );
+        println!("cargo:rustc-link-arg=-Wl,-rpath,{}", folder.to_string_lossy());
     }
 }

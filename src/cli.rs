@@ -49,11 +49,7 @@ pub(crate) fn run() -> Status {
             // Help and version come this way too, and are no failure. Where even this cannot be
             // printed there is nobody left to tell.
             let _ = error.print();
-            return if error.use_stderr() {
-                Status::Failed
-            } else {
-                Status::Done
-            };
+            return if error.use_stderr() { Status::Failed } else { Status::Done };
         }
     };
     let settings = Settings::new(args.global);

@@ -16,10 +16,6 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// [`dot`] without the dispatch, for loops that are dispatched as a whole.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "must be compiled for the caller's instruction set"
-)]
 pub(crate) fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
     // Two registers of AVX-512, four of AVX2, eight of NEON or SSE: enough independent sums to
     // hide an addition's latency.

@@ -302,11 +302,7 @@ pub enum DecodeProblem {
         found: String,
     },
     /// A sample rate outside the range that is read.
-    #[error(
-        "its header says {found} Hz, expected {} to {} Hz",
-        SampleRate::MIN,
-        SampleRate::MAX
-    )]
+    #[error("its header says {found} Hz, expected {} to {} Hz", SampleRate::MIN, SampleRate::MAX)]
     SampleRate {
         /// The header's rate.
         found: u32,

@@ -48,11 +48,7 @@ impl Extractor {
     /// An extractor for one thread; `filters` may be shared with others.
     pub fn new(model: EmbeddingModel, filters: Arc<FilterCache>) -> Self {
         let patch_stream = PatchStream::new(model.front_end());
-        Self {
-            model,
-            filters,
-            patch_stream,
-        }
+        Self { model, filters, patch_stream }
     }
 
     /// The model that it embeds with.
@@ -112,9 +108,7 @@ impl Extractor {
             name: self.model.card().name.clone(),
             source: format!("a sample rate of {hertz} Hz").into(),
         })?;
-        Ok(Resampler::new(
-            self.filters.get(decoder.format().sample_rate, output),
-        ))
+        Ok(Resampler::new(self.filters.get(decoder.format().sample_rate, output)))
     }
 
     /// Embeds and removes whole batches from `patches` while there are at least `least` patches.
@@ -133,10 +127,7 @@ impl Extractor {
             pool.pooled.add(&output.embeddings);
             pool.scores.add(&output.scores);
             pool.patches += batch / patch_values;
-            for embedding in output
-                .embeddings
-                .chunks_exact(self.model.identity().dimension)
-            {
+            for embedding in output.embeddings.chunks_exact(self.model.identity().dimension) {
                 visit(embedding)?;
             }
             done += batch;

@@ -50,8 +50,5 @@ pub(crate) fn refused<T>(
     result: std::result::Result<T, VectorProblem>,
     what: impl FnOnce() -> String,
 ) -> Result<T> {
-    result.map_err(|problem| crate::Error::Vector {
-        what: what(),
-        problem,
-    })
+    result.map_err(|problem| crate::Error::Vector { what: what(), problem })
 }

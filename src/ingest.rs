@@ -104,25 +104,17 @@ pub fn index(
     writer.commit()?;
 
     let plan = Plan::make(paths, &library.known_files(model_id)?);
-    let mut report = Report {
-        unchanged: plan.unchanged,
-        skipped: plan.skipped,
-        ..Report::default()
-    };
-    observer.planned(
-        plan.tasks.len(),
-        plan.tasks.iter().map(|task| task.stamp.size_bytes).sum(),
-    );
+    let mut report =
+        Report { unchanged: plan.unchanged, skipped: plan.skipped, ..Report::default() };
+    observer.planned(plan.tasks.len(), plan.tasks.iter().map(|task| task.stamp.size_bytes).sum());
     for (path, error) in plan.failed {
         let outcome = Outcome::Failed(error);
         observer.finished(&path, 0, &outcome);
         report.count(path, outcome);
     }
 
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(jobs)
-        .build()
-        .map_err(|error| Error::Io {
+    let pool =
+        rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| Error::Io {
             action: "start workers for",
             path: library.path().to_owned(),
             source: std::io::Error::other(error),
@@ -171,16 +163,12 @@ fn extract_all(tasks: &[Task], model: &Mutex<EmbeddingModel>, sender: &SyncSende
         .par_iter()
         .with_max_len(1)
         .map_init(extractor, work)
-        .try_for_each(|message| sender.send(message));
+        .try_for_each(|message| sender.send(message).map_err(drop));
 }
 
 fn work(extractor: &mut Extractor, task: &Task) -> Message {
     let work = shield::catch(&task.path, || extract(extractor, task));
-    Message {
-        path: task.path.clone(),
-        stamp: task.stamp,
-        work,
-    }
+    Message { path: task.path.clone(), stamp: task.stamp, work }
 }
 
 fn extract(extractor: &mut Extractor, task: &Task) -> Result<Work> {
@@ -203,23 +191,14 @@ fn extract(extractor: &mut Extractor, task: &Task) -> Result<Work> {
     })?;
     let pooled =
         encode(&extraction.pooled).map_err(|problem| refused("the pooled embedding", problem))?;
-    Ok(Work::Extracted {
-        content_hash,
-        extraction,
-        vectors,
-        pooled,
-    })
+    Ok(Work::Extracted { content_hash, extraction, vectors, pooled })
 }
 
 fn hash_file(path: &Path) -> Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
     std::fs::File::open(path)
         .and_then(|file| hasher.update_reader(file).map(drop))
-        .map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
     Ok(hasher.finalize().into())
 }
 
@@ -272,12 +251,9 @@ fn store(
             writer.touch_recording(id, stamp)?;
             return Ok(Outcome::Unchanged);
         }
-        Work::Extracted {
-            content_hash,
-            extraction,
-            vectors,
-            pooled,
-        } => (content_hash, extraction, vectors, pooled),
+        Work::Extracted { content_hash, extraction, vectors, pooled } => {
+            (content_hash, extraction, vectors, pooled)
+        }
     };
     let id = writer.put_recording(&NewRecording {
         path,
@@ -294,11 +270,7 @@ fn store(
         .map(|(&range, vector)| NewSegment { range, vector })
         .collect();
     writer.put_vectors(id, model_id, &segments, &pooled)?;
-    writer.put_classes(
-        id,
-        model_id,
-        &top_scores(&extraction.scores, CLASSES_PER_RECORDING),
-    )?;
+    writer.put_classes(id, model_id, &top_scores(&extraction.scores, CLASSES_PER_RECORDING))?;
     Ok(Outcome::Indexed {
         duration_s: extraction.duration_s,
         segments: segments.len(),
@@ -309,11 +281,7 @@ fn store(
 impl Report {
     fn count(&mut self, path: PathBuf, outcome: Outcome) {
         match outcome {
-            Outcome::Indexed {
-                duration_s,
-                segments,
-                flaw,
-            } => {
+            Outcome::Indexed { duration_s, segments, flaw } => {
                 self.indexed += 1;
                 self.duration_s += duration_s;
                 self.segments += segments;

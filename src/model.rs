@@ -68,7 +68,7 @@ impl fmt::Debug for EmbeddingModel {
         formatter
             .debug_struct("EmbeddingModel")
             .field("identity", &self.identity)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,12 +85,7 @@ impl EmbeddingModel {
         let network: Box<dyn Network> = match card.architecture {
             Architecture::Yamnet => Box::new(yamnet::Yamnet::new(weights, card.classes.count)?),
         };
-        Ok(Self {
-            card,
-            identity: identity_of(card),
-            front_end: front_end_of(card),
-            network,
-        })
+        Ok(Self { card, identity: identity_of(card), front_end: front_end_of(card), network })
     }
 
     /// The same model for another thread; the weights are shared.
@@ -127,11 +122,7 @@ impl EmbeddingModel {
     /// # Panics
     /// When `patches` is not a whole number of patches.
     pub fn embed(&self, patches: &[f32]) -> Result<NetworkOutput> {
-        assert_eq!(
-            patches.len() % self.front_end.patch_values(),
-            0,
-            "whole patches"
-        );
+        assert_eq!(patches.len() % self.front_end.patch_values(), 0, "whole patches");
         if patches.is_empty() {
             return Ok(NetworkOutput::default());
         }

@@ -58,20 +58,17 @@ pub struct Searcher<'a> {
 pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel> {
     let mut stored = library.models()?;
     stored.retain(|model| model.recordings > 0);
-    let name = match name {
-        Some(name) => name.to_owned(),
-        None => {
-            let mut names: Vec<String> = stored
-                .iter()
-                .map(|model| model.identity.name.clone())
-                .collect();
-            names.sort();
-            names.dedup();
-            match names.len() {
-                0 => registry::names().next().unwrap_or_default().to_owned(),
-                1 => names.swap_remove(0),
-                _ => return Err(Error::AmbiguousModel { models: names }),
-            }
+    let name = if let Some(name) = name {
+        name.to_owned()
+    } else {
+        let mut names: Vec<String> =
+            stored.iter().map(|model| model.identity.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        match names.len() {
+            0 => registry::names().next().unwrap_or_default().to_owned(),
+            1 => names.swap_remove(0),
+            _ => return Err(Error::AmbiguousModel { models: names }),
         }
     };
     stored.retain(|model| model.identity.name == name);
@@ -80,9 +77,7 @@ pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel
         return Err(Error::NoVectors { model: name });
     }
     let installed = registry::find(&name).map(identity_of).ok();
-    let current = stored
-        .iter()
-        .position(|model| Some(&model.identity) == installed.as_ref());
+    let current = stored.iter().position(|model| Some(&model.identity) == installed.as_ref());
     Ok(stored.swap_remove(current.unwrap_or(stored.len() - 1)))
 }
 
@@ -127,13 +122,7 @@ impl<'a> Searcher<'a> {
             Level::Recording => library.for_each_recording(model.id, dimension, &mut add)?,
             Level::Segment => library.for_each_segment(model.id, dimension, &mut add)?,
         }
-        Ok(Self {
-            library,
-            model,
-            level,
-            index,
-            without_direction,
-        })
+        Ok(Self { library, model, level, index, without_direction })
     }
 
     /// Vectors that were left out because all their values are zero.
@@ -155,9 +144,7 @@ impl<'a> Searcher<'a> {
         };
         left_out.sort_unstable();
         let keep = |id: i64| left_out.binary_search(&id).is_err();
-        let found = refused(self.index.search(vector, count, &keep), || {
-            "the query".to_owned()
-        })?;
+        let found = refused(self.index.search(vector, count, &keep), || "the query".to_owned())?;
         let mut hits = Vec::with_capacity(found.len());
         for neighbour in found {
             // A row that another process removed since the vectors were read is no hit any more.
@@ -185,10 +172,7 @@ impl<'a> Searcher<'a> {
             },
         };
         Ok(self.library.recording(recording_id)?.map(|recording| {
-            let whole = TimeRange {
-                start_s: 0.0,
-                end_s: recording.duration_s,
-            };
+            let whole = TimeRange { start_s: 0.0, end_s: recording.duration_s };
             (recording, range.unwrap_or(whole))
         }))
     }
@@ -204,8 +188,5 @@ pub fn stored_query(library: &Library, model: &StoredModel, id: i64) -> Result<V
     }
     library
         .pooled_vector(id, model.id, model.identity.dimension)?
-        .ok_or_else(|| Error::NotIndexed {
-            id,
-            model: model.identity.name.clone(),
-        })
+        .ok_or_else(|| Error::NotIndexed { id, model: model.identity.name.clone() })
 }

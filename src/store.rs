@@ -47,10 +47,7 @@ impl Library {
     /// [`Error::NotALibrary`], [`Error::LibraryTooNew`], [`Error::LibraryBusy`] or
     /// [`Error::Store`].
     pub fn open_or_create(path: &Path) -> Result<Self> {
-        Self::connect(
-            path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
-        )
+        Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
     }
 
     /// Opens the library at `path`.
@@ -62,19 +59,14 @@ impl Library {
             Ok(metadata) if metadata.len() > 0 => {
                 Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
             }
-            Ok(metadata) if metadata.is_file() => Err(Error::NotALibrary {
-                path: path.to_owned(),
-                found: "it is empty",
-            }),
+            Ok(metadata) if metadata.is_file() => {
+                Err(Error::NotALibrary { path: path.to_owned(), found: "it is empty" })
+            }
             Ok(_) => Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::LibraryMissing {
-                path: path.to_owned(),
-            }),
-            Err(source) => Err(Error::Io {
-                action: "read",
-                path: path.to_owned(),
-                source,
-            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Error::LibraryMissing { path: path.to_owned() })
+            }
+            Err(source) => Err(Error::Io { action: "read", path: path.to_owned(), source }),
         }
     }
 
@@ -83,20 +75,12 @@ impl Library {
         let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .map_err(|error| store_error("open", path, error))?;
-        let mut library = Self {
-            connection,
-            path: path.to_owned(),
-        };
-        library
-            .configure(fresh)
-            .map_err(|error| store_error("open", path, error))?;
+        let mut library = Self { connection, path: path.to_owned() };
+        library.configure(fresh).map_err(|error| store_error("open", path, error))?;
         let application_id = library.pragma("application_id")?;
         if application_id != APPLICATION_ID {
             let found = "it is another program's SQLite file";
-            return Err(Error::NotALibrary {
-                path: path.to_owned(),
-                found,
-            });
+            return Err(Error::NotALibrary { path: path.to_owned(), found });
         }
         migrate::run(&mut library)?;
         Ok(library)
@@ -166,9 +150,7 @@ impl Writer<'_> {
     /// # Errors
     /// [`Error::Store`], for example when the disk is full; nothing of it was written then.
     pub fn commit(self) -> Result<()> {
-        self.transaction
-            .commit()
-            .map_err(|error| store_error("write to", &self.path, error))
+        self.transaction.commit().map_err(|error| store_error("write to", &self.path, error))
     }
 
     fn error(&self, error: rusqlite::Error) -> Error {
@@ -184,16 +166,9 @@ fn check_file(path: &Path) -> Result<bool> {
     match read {
         Ok(0) => Ok(true),
         Ok(_) if head == SQLITE_MAGIC => Ok(false),
-        Ok(_) => Err(Error::NotALibrary {
-            path: path.to_owned(),
-            found: "it is no SQLite file",
-        }),
+        Ok(_) => Err(Error::NotALibrary { path: path.to_owned(), found: "it is no SQLite file" }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(source) => Err(Error::Io {
-            action: "open",
-            path: path.to_owned(),
-            source,
-        }),
+        Err(source) => Err(Error::Io { action: "open", path: path.to_owned(), source }),
     }
 }
 
@@ -202,11 +177,7 @@ fn store_error(action: &'static str, path: &Path, error: rusqlite::Error) -> Err
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(DatabaseBusy | DatabaseLocked) => Error::LibraryBusy { path },
-        _ => Error::Store {
-            action,
-            path,
-            source: error.into(),
-        },
+        _ => Error::Store { action, path, source: error.into() },
     }
 }
 

@@ -42,6 +42,11 @@ impl fmt::Display for SampleRate {
     }
 }
 
+/// A count as libraries with signed counts want it.
+pub(crate) fn signed(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

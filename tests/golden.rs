@@ -1,11 +1,7 @@
 //! The front end and the network against arrays that YAMNet's own code computed
 //! (`tests/golden/make_yamnet.py`).
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -38,10 +34,7 @@ impl Golden {
         let array = |name: &str| -> Vec<f32> {
             let (values, rest) = file.tensor(name).unwrap().data().as_chunks::<4>();
             assert!(rest.is_empty());
-            values
-                .iter()
-                .map(|&bytes| f32::from_le_bytes(bytes))
-                .collect()
+            values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
         };
         Self {
             name: path.file_stem().unwrap().to_string_lossy().into_owned(),
@@ -75,16 +68,10 @@ impl Golden {
 fn goldens() -> Vec<Golden> {
     let mut paths: Vec<PathBuf> = Vec::new();
     let here = common::root().join("tests/golden/yamnet");
-    for folder in [common::shared("golden/yamnet"), Some(here)]
-        .into_iter()
-        .flatten()
-    {
+    for folder in [common::shared("golden/yamnet"), Some(here)].into_iter().flatten() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if paths
-                .iter()
-                .all(|known| known.file_name() != path.file_name())
-            {
+            if paths.iter().all(|known| known.file_name() != path.file_name()) {
                 paths.push(path);
             }
         }
@@ -107,10 +94,7 @@ fn frames(patches: &[f32]) -> Vec<f32> {
 
 fn largest_difference(ours: &[f32], theirs: &[f32]) -> f32 {
     assert_eq!(ours.len(), theirs.len());
-    ours.iter()
-        .zip(theirs)
-        .map(|(a, b)| (a - b).abs())
-        .fold(0.0, f32::max)
+    ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
 #[test]
@@ -119,15 +103,8 @@ fn log_mel_equals_the_reference() {
         let ours = frames(&golden.patches());
         assert_eq!(ours.len(), golden.log_mel.len(), "{}: shape", golden.name);
         let difference = largest_difference(&ours, &golden.log_mel);
-        eprintln!(
-            "{}: log-mel differs by at most {difference:.2e}",
-            golden.name
-        );
-        assert!(
-            difference <= golden.log_mel_tolerance(),
-            "{}: {difference}",
-            golden.name
-        );
+        eprintln!("{}: log-mel differs by at most {difference:.2e}", golden.name);
+        assert!(difference <= golden.log_mel_tolerance(), "{}: {difference}", golden.name);
     }
 }
 
@@ -141,11 +118,7 @@ fn a_shift_by_one_frame_would_show() {
         let ours = frames(&golden.patches());
         let shifted = &ours[YAMNET.mel_bands..];
         let difference = largest_difference(shifted, &golden.log_mel[..shifted.len()]);
-        assert!(
-            difference > 10.0 * golden.log_mel_tolerance(),
-            "{}: {difference}",
-            golden.name
-        );
+        assert!(difference > 10.0 * golden.log_mel_tolerance(), "{}: {difference}", golden.name);
     }
 }
 
@@ -161,12 +134,7 @@ fn embeddings_and_scores_equal_the_reference() {
             embeddings.extend(output.embeddings);
             scores.extend(output.scores);
         }
-        assert_eq!(
-            embeddings.len(),
-            golden.embeddings.len(),
-            "{}: shape",
-            golden.name
-        );
+        assert_eq!(embeddings.len(), golden.embeddings.len(), "{}: shape", golden.name);
         assert_eq!(scores.len(), golden.scores.len(), "{}: shape", golden.name);
         let difference = largest_difference(&embeddings, &golden.embeddings);
         let score_difference = largest_difference(&scores, &golden.scores);
@@ -180,26 +148,15 @@ fn embeddings_and_scores_equal_the_reference() {
              least cosine {cosine:.9}",
             golden.name
         );
-        assert!(
-            difference <= EMBEDDING_TOLERANCE,
-            "{}: {difference}",
-            golden.name
-        );
-        assert!(
-            score_difference <= SCORE_TOLERANCE,
-            "{}: {score_difference}",
-            golden.name
-        );
+        assert!(difference <= EMBEDDING_TOLERANCE, "{}: {difference}", golden.name);
+        assert!(score_difference <= SCORE_TOLERANCE, "{}: {score_difference}", golden.name);
         assert!(cosine >= LEAST_COSINE, "{}: {cosine}", golden.name);
     }
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
-        a.iter()
-            .zip(b)
-            .map(|(x, y)| f64::from(*x) * f64::from(*y))
-            .sum()
+        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
     };
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

@@ -44,11 +44,7 @@ impl StreamFormat {
             .ok()
             .filter(|count| (1..=MAX_CHANNELS).contains(count))
             .ok_or(DecodeProblem::Channels { found: channels })?;
-        Ok(Self {
-            sample_rate,
-            channels,
-            codec: codec.to_owned(),
-        })
+        Ok(Self { sample_rate, channels, codec: codec.to_owned() })
     }
 }
 
@@ -125,17 +121,9 @@ impl Decoder {
             path: path.to_owned(),
             source,
         })?;
-        let (format, source) = open_stream(kind, file).map_err(|problem| Error::Decode {
-            path: path.to_owned(),
-            problem,
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            format,
-            source,
-            frames: 0,
-            non_finite: 0,
-        })
+        let (format, source) = open_stream(kind, file)
+            .map_err(|problem| Error::Decode { path: path.to_owned(), problem })?;
+        Ok(Self { path: path.to_owned(), format, source, frames: 0, non_finite: 0 })
     }
 
     /// What the stream is.
@@ -165,10 +153,7 @@ impl Decoder {
     pub fn next_block(&mut self, mono: &mut Vec<f32>) -> Result<bool> {
         mono.clear();
         while mono.is_empty() {
-            let more = self
-                .source
-                .next_block(mono)
-                .map_err(|problem| self.error(problem))?;
+            let more = self.source.next_block(mono).map_err(|problem| self.error(problem))?;
             if !more && mono.is_empty() {
                 return match self.frames {
                     0 => Err(self.error(DecodeProblem::NoSamples)),
@@ -197,10 +182,7 @@ impl Decoder {
     }
 
     fn error(&self, problem: DecodeProblem) -> Error {
-        Error::Decode {
-            path: self.path.clone(),
-            problem,
-        }
+        Error::Decode { path: self.path.clone(), problem }
     }
 }
 
@@ -231,11 +213,7 @@ fn open_stream(kind: FileKind, mut file: File) -> Decoded<(StreamFormat, Box<dyn
 fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
     match channels {
         1 => mono.extend_from_slice(interleaved),
-        2 => mono.extend(
-            interleaved
-                .chunks_exact(2)
-                .map(|frame| 0.5 * (frame[0] + frame[1])),
-        ),
+        2 => mono.extend(interleaved.chunks_exact(2).map(|frame| 0.5 * (frame[0] + frame[1]))),
         _ => mono.extend(
             interleaved
                 .chunks_exact(channels)

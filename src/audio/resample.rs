@@ -10,6 +10,12 @@
 //! recording reaches in. Resamplers that work block-wise on long FFTs (rubato's) are sharper, and
 //! ring for 60 ms around every onset instead.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "filters are designed in f64 and applied in f32; lengths and phases are positive"
+)]
+
 use std::collections::HashMap;
 use std::f64::consts::PI;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,13 +72,7 @@ impl ResampleFilter {
             let offset = phase as f64 / phases as f64;
             coefficients.extend(phase_taps(taps, offset, cutoff));
         }
-        Self {
-            up,
-            down,
-            taps,
-            phases,
-            coefficients,
-        }
+        Self { up, down, taps, phases, coefficients }
     }
 
     /// How many samples come out for `samples` that go in: ⌈samples · out / in⌉.
@@ -96,11 +96,7 @@ fn phase_taps(taps: usize, offset: f64, cutoff: f64) -> impl Iterator<Item = f32
         .map(|tap| {
             let distance = tap as f64 - (half - 1.0) - offset;
             let angle = 2.0 * PI * cutoff * distance;
-            let sinc = if angle.abs() < 1e-12 {
-                1.0
-            } else {
-                angle.sin() / angle
-            };
+            let sinc = if angle.abs() < 1e-12 { 1.0 } else { angle.sin() / angle };
             let edge = 1.0 - (distance / half).powi(2);
             2.0 * cutoff * sinc * bessel_i0(beta * edge.max(0.0).sqrt()) / bessel_i0(beta)
         })
@@ -239,10 +235,7 @@ impl Resampler {
 
 /// One output: the inputs weighed by the phase `remainder / up`.
 #[inline(always)]
-#[expect(
-    clippy::inline_always,
-    reason = "must be compiled for the dispatched instruction set"
-)]
+#[expect(clippy::inline_always, reason = "must be compiled for the dispatched instruction set")]
 fn interpolate(filter: &ResampleFilter, remainder: u64, inputs: &[f32]) -> f32 {
     if filter.phases as u64 == filter.up {
         return dot_lanes(filter.row(remainder as usize), inputs);
@@ -250,10 +243,8 @@ fn interpolate(filter: &ResampleFilter, remainder: u64, inputs: &[f32]) -> f32 {
     let position = remainder as f64 / filter.up as f64 * filter.phases as f64;
     let phase = position as usize;
     let share = (position - phase as f64) as f32;
-    let (low, high) = (
-        dot_lanes(filter.row(phase), inputs),
-        dot_lanes(filter.row(phase + 1), inputs),
-    );
+    let (low, high) =
+        (dot_lanes(filter.row(phase), inputs), dot_lanes(filter.row(phase + 1), inputs));
     low + share * (high - low)
 }
 

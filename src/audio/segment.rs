@@ -23,9 +23,7 @@ impl PatchGrid {
     /// assert_eq!(yamnet.patch_count(15_601), 2);
     /// ```
     pub fn patch_count(&self, samples: usize) -> usize {
-        1 + samples
-            .saturating_sub(self.window_samples)
-            .div_ceil(self.hop_samples)
+        1 + samples.saturating_sub(self.window_samples).div_ceil(self.hop_samples)
     }
 
     /// The number of zeros to add behind `samples` samples so that the last patch is whole.
@@ -47,20 +45,14 @@ pub struct TimeRange {
 /// The stretch that patch number `index` covers in a recording of `duration_s` seconds.
 pub fn patch_range(index: usize, window_s: f64, hop_s: f64, duration_s: f64) -> TimeRange {
     let start_s = (index as f64 * hop_s).min(duration_s);
-    TimeRange {
-        start_s,
-        end_s: (start_s + window_s).min(duration_s),
-    }
+    TimeRange { start_s, end_s: (start_s + window_s).min(duration_s) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const YAMNET: PatchGrid = PatchGrid {
-        window_samples: 15_600,
-        hop_samples: 7_680,
-    };
+    const YAMNET: PatchGrid = PatchGrid { window_samples: 15_600, hop_samples: 7_680 };
 
     #[test]
     fn padding_completes_the_last_patch_and_no_more() {
@@ -74,13 +66,7 @@ mod tests {
 
     #[test]
     fn a_range_never_passes_the_end() {
-        assert_eq!(
-            patch_range(0, 0.96, 0.48, 0.5),
-            TimeRange {
-                start_s: 0.0,
-                end_s: 0.5
-            }
-        );
+        assert_eq!(patch_range(0, 0.96, 0.48, 0.5), TimeRange { start_s: 0.0, end_s: 0.5 });
         let last = patch_range(9, 0.96, 0.48, 5.0);
         assert!((last.start_s - 4.32).abs() < 1e-12 && (last.end_s - 5.0).abs() < 1e-12);
     }

@@ -36,11 +36,7 @@ pub fn kind_of(path: &Path) -> Result<FileKind> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     File::open(path)
         .and_then(|file| file.take(HEAD_BYTES as u64).read_to_end(&mut head))
-        .map_err(|source| Error::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
     // macOS leaves a small "._name" companion beside each file on foreign disks.
     if head.starts_with(&[0x00, 0x05, 0x16, 0x07]) {
         return Ok(FileKind::Other);
@@ -105,23 +101,14 @@ mod tests {
     fn content_goes_before_the_name() {
         assert_eq!(kind("a.txt", b"RIFF\0\0\0\0WAVEfmt "), FileKind::Wav);
         assert_eq!(kind("take.wav", b"OggS\0\x02"), FileKind::Ogg);
-        assert_eq!(
-            kind("a.aif", b"FORM\0\0\0\0AIFF"),
-            FileKind::NotReadYet("AIFF")
-        );
+        assert_eq!(kind("a.aif", b"FORM\0\0\0\0AIFF"), FileKind::NotReadYet("AIFF"));
     }
 
     #[test]
     fn the_name_decides_where_content_is_silent() {
         assert_eq!(kind("a.MP3", &[0xff, 0xfb, 0x90, 0x00]), FileKind::Mpeg);
         assert_eq!(kind("broken.flac", b""), FileKind::Flac);
-        assert_eq!(
-            kind("notes.txt", b"hello, world, and more"),
-            FileKind::Other
-        );
-        assert_eq!(
-            kind("._take.wav", &[0, 5, 0x16, 7, 0, 2, 0, 0]),
-            FileKind::Other
-        );
+        assert_eq!(kind("notes.txt", b"hello, world, and more"), FileKind::Other);
+        assert_eq!(kind("._take.wav", &[0, 5, 0x16, 7, 0, 2, 0, 0]), FileKind::Other);
     }
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -61,10 +62,7 @@ impl Printer {
     /// Prints one result with a text of its own for people.
     pub(crate) fn record<R: Row>(&mut self, row: &R, text: &str) -> Result<()> {
         match self.format {
-            Format::Table => self
-                .output
-                .write_all(text.as_bytes())
-                .map_err(Error::Output),
+            Format::Table => self.output.write_all(text.as_bytes()).map_err(Error::Output),
             Format::Json | Format::Csv => self.rows(std::slice::from_ref(row)),
         }
     }
@@ -104,10 +102,6 @@ impl Printer {
     }
 
     /// Says something that is neither a result nor an error.
-    #[expect(
-        clippy::unused_self,
-        reason = "whether it is said is the printer's to decide"
-    )]
     pub(crate) fn note(&self, text: &str) {
         if self.verbosity > Verbosity::Quiet {
             say(format_args!("{text}"));
@@ -129,10 +123,7 @@ impl Printer {
     }
 
     /// Prints an error, its causes, and what to try.
-    #[expect(
-        clippy::unused_self,
-        reason = "an error is printed by whoever prints the rest"
-    )]
+    #[expect(clippy::unused_self, reason = "an error is printed by whoever prints the rest")]
     pub(crate) fn error(&self, error: &Error) {
         say(format_args!("{ERROR}error:{ERROR:#} {error}"));
         let mut cause = error.source();
@@ -189,16 +180,15 @@ pub(crate) fn readable_path(path: &Path) -> Cow<'_, str> {
 
 /// The bytes of a path that is not UTF-8, in hexadecimal; its text has replacements for some.
 pub(crate) fn path_hex(path: &Path) -> Option<String> {
-    match path.to_str() {
-        Some(_) => None,
-        None => Some(
-            path.as_os_str()
-                .as_encoded_bytes()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
-        ),
-    }
+    path.to_str().is_none().then(|| hex(path.as_os_str().as_encoded_bytes()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A count with its thousands apart.
@@ -206,7 +196,7 @@ pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -222,6 +212,7 @@ pub(crate) fn counted(count: u64, noun: &str) -> String {
 
 /// A length of time as people say it.
 pub(crate) fn readable_duration(seconds: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "time is positive")]
     let whole = seconds as u64;
     match whole {
         0..60 => format!("{seconds:.1} s"),

@@ -121,14 +121,9 @@ impl Observer for Progress {
         self.files_done.set(self.files_done.get() + 1);
         self.bytes_done.set(self.bytes_done.get() + bytes);
         let detail = match outcome {
-            Outcome::Indexed {
-                duration_s, flaw, ..
-            } => {
+            Outcome::Indexed { duration_s, flaw, .. } => {
                 self.audio_s.set(self.audio_s.get() + duration_s);
-                let flaw = flaw
-                    .as_ref()
-                    .map(|flaw| format!(", {flaw}"))
-                    .unwrap_or_default();
+                let flaw = flaw.as_ref().map(|flaw| format!(", {flaw}")).unwrap_or_default();
                 format!("indexed, {}{flaw}", readable_duration(*duration_s))
             }
             Outcome::Unchanged => "unchanged".to_owned(),

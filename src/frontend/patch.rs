@@ -26,23 +26,10 @@ impl PatchStream {
     /// A stream at the beginning of a recording.
     pub fn new(spec: LogMelSpec) -> Self {
         let stft = Stft::new(spec.window_samples, spec.fft_samples);
-        let bank = MelBank::new(
-            spec.mel_bands,
-            spec.low_hz,
-            spec.high_hz,
-            stft.bins(),
-            spec.sample_rate,
-        );
+        let bank =
+            MelBank::new(spec.mel_bands, spec.low_hz, spec.high_hz, stft.bins(), spec.sample_rate);
         let magnitudes = vec![0.0; stft.bins()];
-        Self {
-            spec,
-            stft,
-            bank,
-            samples: Vec::new(),
-            frames: Vec::new(),
-            magnitudes,
-            received: 0,
-        }
+        Self { spec, stft, bank, samples: Vec::new(), frames: Vec::new(), magnitudes, received: 0 }
     }
 
     /// Forgets everything, for the next recording.
@@ -78,8 +65,7 @@ impl PatchStream {
             self.stft.magnitudes(window, &mut self.magnitudes);
             let end = self.frames.len();
             self.frames.resize(end + spec.mel_bands, 0.0);
-            self.bank
-                .log_bands(&self.magnitudes, spec.log_offset, &mut self.frames[end..]);
+            self.bank.log_bands(&self.magnitudes, spec.log_offset, &mut self.frames[end..]);
             start += spec.hop_samples;
         }
         self.samples.drain(..start.min(self.samples.len()));
@@ -116,16 +102,9 @@ mod tests {
         for samples in [1, 400, 15_600, 15_601, 40_000] {
             let waveform: Vec<f32> = (0..samples).map(|n| (n as f32 * 0.1).sin()).collect();
             let whole = patches(&waveform, samples);
-            assert_eq!(
-                whole.len(),
-                YAMNET.grid().patch_count(samples) * YAMNET.patch_values()
-            );
+            assert_eq!(whole.len(), YAMNET.grid().patch_count(samples) * YAMNET.patch_values());
             for block in [1, 159, 7_001] {
-                assert_eq!(
-                    patches(&waveform, block),
-                    whole,
-                    "{samples} samples by {block}"
-                );
+                assert_eq!(patches(&waveform, block), whole, "{samples} samples by {block}");
             }
         }
     }

@@ -82,13 +82,7 @@ mod tests {
 
     #[test]
     fn yamnet_s_patches_are_as_published() {
-        assert_eq!(
-            YAMNET.grid(),
-            PatchGrid {
-                window_samples: 15_600,
-                hop_samples: 7_680
-            }
-        );
+        assert_eq!(YAMNET.grid(), PatchGrid { window_samples: 15_600, hop_samples: 7_680 });
         assert!((YAMNET.patch_window_s() - 0.96).abs() < 1e-12);
         assert!((YAMNET.patch_hop_s() - 0.48).abs() < 1e-12);
     }

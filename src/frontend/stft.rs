@@ -3,6 +3,8 @@
 //! In: the samples of one window. Out: `[fft / 2 + 1]` magnitudes of float32. Asserts lengths: its
 //! callers cut the windows.
 
+#![expect(clippy::cast_possible_truncation, reason = "designed in f64, applied in f32")]
+
 use std::f64::consts::PI;
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ impl fmt::Debug for Stft {
             .debug_struct("Stft")
             .field("window", &self.window.len())
             .field("fft", &self.transform.len())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,9 +83,8 @@ mod tests {
     #[test]
     fn a_tone_on_a_bin_has_half_the_window_s_sum_there() {
         let mut stft = Stft::new(512, 512);
-        let samples: Vec<f32> = (0..512)
-            .map(|n| (2.0 * PI * 32.0 * f64::from(n) / 512.0).cos() as f32)
-            .collect();
+        let samples: Vec<f32> =
+            (0..512).map(|n| (2.0 * PI * 32.0 * f64::from(n) / 512.0).cos() as f32).collect();
         let mut magnitudes = vec![0.0; stft.bins()];
         stft.magnitudes(&samples, &mut magnitudes);
         // A periodic Hann window of 512 sums to 256; its main lobe spans one bin to each side.

@@ -25,11 +25,7 @@ pub struct ExactIndex {
 impl ExactIndex {
     /// An index of no vectors of `dimension` values yet.
     pub fn new(dimension: usize) -> Self {
-        Self {
-            dimension,
-            ids: Vec::new(),
-            vectors: Vec::new(),
-        }
+        Self { dimension, ids: Vec::new(), vectors: Vec::new() }
     }
 
     /// Adds a vector.
@@ -49,10 +45,7 @@ impl ExactIndex {
 
     /// The unit vectors with their ids, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (i64, &[f32])> {
-        self.ids
-            .iter()
-            .copied()
-            .zip(self.vectors.chunks_exact(self.dimension.max(1)))
+        self.ids.iter().copied().zip(self.vectors.chunks_exact(self.dimension.max(1)))
     }
 }
 
@@ -73,10 +66,7 @@ impl NeighbourIndex for ExactIndex {
                 let mut nearest = Nearest::new(k);
                 for (&id, vector) in ids.iter().zip(vectors.chunks_exact(self.dimension)) {
                     if keep(id) {
-                        nearest.offer(Neighbour {
-                            id,
-                            cosine: cosine(&query, vector),
-                        });
+                        nearest.offer(Neighbour { id, cosine: cosine(&query, vector) });
                     }
                 }
                 nearest
@@ -99,10 +89,7 @@ struct Nearest {
 
 impl Nearest {
     fn new(k: usize) -> Self {
-        Self {
-            k,
-            heap: BinaryHeap::new(),
-        }
+        Self { k, heap: BinaryHeap::new() }
     }
 
     fn offer(&mut self, neighbour: Neighbour) {
@@ -124,11 +111,7 @@ impl Nearest {
     }
 
     fn into_sorted(self) -> Vec<Neighbour> {
-        self.heap
-            .into_sorted_vec()
-            .into_iter()
-            .map(|Farther(neighbour)| neighbour)
-            .collect()
+        self.heap.into_sorted_vec().into_iter().map(|Farther(neighbour)| neighbour).collect()
     }
 }
 
@@ -137,11 +120,7 @@ struct Farther(Neighbour);
 
 impl Ord for Farther {
     fn cmp(&self, other: &Self) -> Ordering {
-        other
-            .0
-            .cosine
-            .total_cmp(&self.0.cosine)
-            .then(self.0.id.cmp(&other.0.id))
+        other.0.cosine.total_cmp(&self.0.cosine).then(self.0.id.cmp(&other.0.id))
     }
 }
 
@@ -178,10 +157,7 @@ mod tests {
         let found = index.search(&[2.0, 0.1], 3, &|_| true).unwrap();
         assert_eq!(ids(&found), [3, 2, 1]);
         assert!((found[0].cosine - 0.998_752).abs() < 1e-5);
-        assert_eq!(
-            ids(&index.search(&[2.0, 0.1], 9, &|id| id != 3).unwrap()),
-            [2, 1, 4]
-        );
+        assert_eq!(ids(&index.search(&[2.0, 0.1], 9, &|id| id != 3).unwrap()), [2, 1, 4]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! A hierarchical navigable small world graph in memory, by hnsw_rs.
+//! A hierarchical navigable small world graph in memory, by `hnsw_rs`.
 //!
 //! In: the unit vectors of an exact index. Out: neighbours, most of them right. The only file
-//! that imports hnsw_rs. Nothing of it is written to disk: its dumps load damaged without a word.
+//! that imports `hnsw_rs`. Nothing of it is written to disk: its dumps load damaged without a word.
 //!
 //! Source: Y. Malkov and D. Yashunin, "Efficient and robust approximate nearest neighbor search
 //! using hierarchical navigable small world graphs", arXiv:1603.09320.
@@ -17,12 +17,12 @@ use crate::error::VectorProblem;
 
 /// Neighbours of a point on each layer but the lowest, which has twice as many (M of the paper).
 const NEIGHBOURS: usize = 16;
-/// Candidates that are kept while a point is inserted (efConstruction of the paper).
+/// Candidates that are kept while a point is inserted (`efConstruction` of the paper).
 const BUILD_WIDTH: usize = 200;
-/// Layers at most; hnsw_rs has room for 16.
+/// Layers at most; `hnsw_rs` has room for 16.
 const LAYERS: usize = 16;
 
-/// One minus the cosine of unit vectors. hnsw_rs's own cosine takes a zero vector for a match of
+/// One minus the cosine of unit vectors. `hnsw_rs`'s own cosine takes a zero vector for a match of
 /// everything and its own dot product panics on rounding; vectors here have been checked.
 #[derive(Clone, Copy, Debug, Default)]
 struct CosineDistance;
@@ -54,28 +54,14 @@ impl fmt::Debug for HnswIndex {
 
 impl HnswIndex {
     /// Builds the graph over the vectors of `exact`; searches keep `width` candidates
-    /// (efSearch of the paper): more for more recall.
+    /// (`efSearch` of the paper): more for more recall.
     pub fn build(exact: &ExactIndex, dimension: usize, width: usize) -> Self {
-        let graph = Hnsw::new(
-            NEIGHBOURS,
-            exact.len().max(1),
-            LAYERS,
-            BUILD_WIDTH,
-            CosineDistance,
-        );
+        let graph = Hnsw::new(NEIGHBOURS, exact.len().max(1), LAYERS, BUILD_WIDTH, CosineDistance);
         let (ids, vectors): (Vec<i64>, Vec<&[f32]>) = exact.iter().unzip();
-        let numbered: Vec<(&[f32], usize)> = vectors
-            .into_iter()
-            .enumerate()
-            .map(|(number, vector)| (vector, number))
-            .collect();
+        let numbered: Vec<(&[f32], usize)> =
+            vectors.into_iter().enumerate().map(|(number, vector)| (vector, number)).collect();
         graph.parallel_insert_slice(&numbered);
-        Self {
-            graph,
-            ids,
-            dimension,
-            width,
-        }
+        Self { graph, ids, dimension, width }
     }
 }
 
@@ -99,10 +85,7 @@ impl NeighbourIndex for HnswIndex {
             let exhausted = found.len() < wanted || wanted >= self.ids.len();
             let mut kept: Vec<Neighbour> = found
                 .iter()
-                .map(|found| Neighbour {
-                    id: self.ids[found.d_id],
-                    cosine: 1.0 - found.distance,
-                })
+                .map(|found| Neighbour { id: self.ids[found.d_id], cosine: 1.0 - found.distance })
                 .filter(|neighbour| keep(neighbour.id))
                 .collect();
             if kept.len() >= k || exhausted {
@@ -131,17 +114,13 @@ mod tests {
             state ^= state << 17;
             (state >> 40) as f32 / (1_u64 << 24) as f32
         };
-        let centres: Vec<f32> = (0..50 * dimension)
-            .map(|_| (random() - 0.6).max(0.0))
-            .collect();
+        let centres: Vec<f32> = (0..50 * dimension).map(|_| (random() - 0.6).max(0.0)).collect();
         let mut index = ExactIndex::new(dimension);
-        for id in 0..count {
-            let centre = &centres[id % 50 * dimension..][..dimension];
-            let vector: Vec<f32> = centre
-                .iter()
-                .map(|&x| (x + 0.4 * (random() - 0.6)).max(0.0))
-                .collect();
-            index.add(id as i64, &vector).unwrap();
+        for (id, cluster) in (0..).zip((0..50).cycle().take(count)) {
+            let centre = &centres[cluster * dimension..][..dimension];
+            let vector: Vec<f32> =
+                centre.iter().map(|&x| (x + 0.4 * (random() - 0.6)).max(0.0)).collect();
+            index.add(id, &vector).unwrap();
         }
         index
     }
@@ -152,19 +131,16 @@ mod tests {
         let exact = vectors(5_000, DIMENSION);
         let graph = HnswIndex::build(&exact, DIMENSION, 64);
         assert_eq!(graph.len(), 5_000);
-        let (mut right, mut all) = (0, 0);
+        let (mut right, mut all) = (0.0, 0.0);
         for (id, query) in exact.iter().step_by(25) {
             let truth = exact.search(query, 10, &|other| other != id).unwrap();
             let found = graph.search(query, 10, &|other| other != id).unwrap();
             assert_eq!(found.len(), 10);
             assert!(found.iter().all(|neighbour| neighbour.id != id));
-            right += found
-                .iter()
-                .filter(|f| truth.iter().any(|t| t.id == f.id))
-                .count();
-            all += truth.len();
+            right += found.iter().filter(|f| truth.iter().any(|t| t.id == f.id)).count() as f64;
+            all += truth.len() as f64;
         }
-        let recall = f64::from(right as u32) / f64::from(all as u32);
+        let recall = right / all;
         // Parallel insertion varies a little; runs gave 0.99 and more.
         assert!(recall > 0.97, "recall@10 is {recall}");
     }
@@ -176,10 +152,6 @@ mod tests {
         let (_, query) = exact.iter().next().unwrap();
         let found = graph.search(query, 5, &|id| id % 100 == 7).unwrap();
         assert!(found.iter().all(|neighbour| neighbour.id % 100 == 7));
-        assert!(
-            found.len() >= 4,
-            "of five that pass, {} were found",
-            found.len()
-        );
+        assert!(found.len() >= 4, "of five that pass, {} were found", found.len());
     }
 }

@@ -3,6 +3,8 @@
 //! In: any vector. Out: the same at length one, whose dot products are cosines. Refuses what has
 //! no direction: zero, NaN and infinity would otherwise match everything or nothing.
 
+#![expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
+
 use crate::dot::dot;
 use crate::error::VectorProblem;
 
@@ -13,10 +15,7 @@ use crate::error::VectorProblem;
 /// or [`VectorProblem::Zero`].
 pub fn normalise(vector: &mut [f32], dimension: usize) -> Result<(), VectorProblem> {
     if vector.len() != dimension {
-        return Err(VectorProblem::Dimension {
-            expected: dimension,
-            found: vector.len(),
-        });
+        return Err(VectorProblem::Dimension { expected: dimension, found: vector.len() });
     }
     if vector.iter().any(|value| !value.is_finite()) {
         return Err(VectorProblem::NonFinite);
@@ -56,12 +55,6 @@ mod tests {
         assert_eq!(problem(&[0.0, 0.0]), VectorProblem::Zero);
         assert_eq!(problem(&[f32::NAN, 1.0]), VectorProblem::NonFinite);
         assert_eq!(problem(&[1.0, f32::INFINITY]), VectorProblem::NonFinite);
-        assert_eq!(
-            problem(&[1.0]),
-            VectorProblem::Dimension {
-                expected: 2,
-                found: 1
-            }
-        );
+        assert_eq!(problem(&[1.0]), VectorProblem::Dimension { expected: 2, found: 1 });
     }
 }

@@ -47,11 +47,7 @@ impl Plan {
             match path.canonicalize() {
                 Ok(root) => plan.walk(&root, known, &mut seen),
                 Err(source) => {
-                    let error = Error::Io {
-                        action: "find",
-                        path: path.clone(),
-                        source,
-                    };
+                    let error = Error::Io { action: "find", path: path.clone(), source };
                     plan.failed.push((path.clone(), error));
                 }
             }
@@ -110,24 +106,13 @@ impl Plan {
         }
         match kind_of(&path) {
             Ok(FileKind::Other) => self.skipped += 1,
-            Ok(_) => self.tasks.push(Task {
-                path,
-                stamp,
-                known: known.cloned(),
-            }),
+            Ok(_) => self.tasks.push(Task { path, stamp, known: known.cloned() }),
             Err(error) => self.failed.push((path, error)),
         }
     }
 
     fn fail(&mut self, path: PathBuf, source: io::Error) {
-        self.failed.push((
-            path.clone(),
-            Error::Io {
-                action: "read",
-                path,
-                source,
-            },
-        ));
+        self.failed.push((path.clone(), Error::Io { action: "read", path, source }));
     }
 }
 
@@ -142,8 +127,5 @@ fn stamp(path: &Path, metadata: &Metadata) -> Result<FileStamp> {
         Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
         Err(before) => -i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX),
     };
-    Ok(FileStamp {
-        size_bytes: metadata.len(),
-        modified_ns: nanoseconds,
-    })
+    Ok(FileStamp { size_bytes: metadata.len(), modified_ns: nanoseconds })
 }

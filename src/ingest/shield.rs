@@ -22,10 +22,7 @@ pub(super) fn catch<T>(path: &Path, work: impl FnOnce() -> Result<T>) -> Result<
     let result = catch_unwind(AssertUnwindSafe(work));
     SHIELDED.set(false);
     result.unwrap_or_else(|panic| {
-        Err(Error::Panic {
-            path: path.to_owned(),
-            message: message_of(&*panic),
-        })
+        Err(Error::Panic { path: path.to_owned(), message: message_of(&*panic) })
     })
 }
 
@@ -42,8 +39,7 @@ pub fn silence_panics() {
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "panic".to_owned())
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "panic".to_owned())
 }
 
 #[cfg(test)]
@@ -55,10 +51,7 @@ mod tests {
         silence_panics();
         let error = catch::<()>(Path::new("a.wav"), || panic!("index {} out of bounds", 7));
         let text = error.unwrap_err().to_string();
-        assert!(
-            text.contains("a.wav") && text.contains("index 7 out of bounds"),
-            "{text}"
-        );
+        assert!(text.contains("a.wav") && text.contains("index 7 out of bounds"), "{text}");
         assert_eq!(catch(Path::new("b.wav"), || Ok(3)).unwrap(), 3);
     }
 }

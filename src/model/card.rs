@@ -90,9 +90,7 @@ pub struct Sha256(pub [u8; 32]);
 
 impl std::fmt::Display for Sha256 {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+        self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
     }
 }
 
@@ -108,9 +106,7 @@ impl<'de> Deserialize<'de> for Sha256 {
         let digits = text.as_bytes();
         let mut bytes = [0; 32];
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(serde::de::Error::custom(
-                "a SHA-256 has 64 hexadecimal digits",
-            ));
+            return Err(serde::de::Error::custom("a SHA-256 has 64 hexadecimal digits"));
         }
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             let pair = str::from_utf8(pair).map_err(serde::de::Error::custom)?;

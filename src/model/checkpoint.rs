@@ -69,17 +69,9 @@ impl<'a> Checkpoint<'a> {
 
     /// The float32 tensor `name`.
     pub(super) fn tensor(&self, name: &str) -> Result<NamedTensor, Problem> {
-        let entry = self
-            .entries
-            .get(name)
-            .ok_or_else(|| format!("it has no tensor {name}"))?;
-        let values = entry
-            .shape
-            .iter()
-            .try_fold(1_usize, |all, &size| all.checked_mul(size));
-        let bytes = values
-            .and_then(|values| values.checked_mul(4))
-            .map(|bytes| bytes as u64);
+        let entry = self.entries.get(name).ok_or_else(|| format!("it has no tensor {name}"))?;
+        let values = entry.shape.iter().try_fold(1_usize, |all, &size| all.checked_mul(size));
+        let bytes = values.and_then(|values| values.checked_mul(4)).map(|bytes| bytes as u64);
         if entry.dtype != FLOAT32 || entry.shard != 0 || bytes != Some(entry.size) {
             return Err(format!(
                 "{name} is not one piece of float32: type {}, shape {:?}, shard {}, {} bytes",
@@ -88,16 +80,9 @@ impl<'a> Checkpoint<'a> {
         }
         let bytes = usize::try_from(entry.offset)
             .ok()
-            .and_then(|start| {
-                self.data
-                    .get(start..)?
-                    .get(..usize::try_from(entry.size).ok()?)
-            })
+            .and_then(|start| self.data.get(start..)?.get(..usize::try_from(entry.size).ok()?))
             .ok_or_else(|| format!("{name} lies outside the data file"))?;
-        Ok(NamedTensor {
-            shape: entry.shape.clone(),
-            bytes: bytes.to_vec(),
-        })
+        Ok(NamedTensor { shape: entry.shape.clone(), bytes: bytes.to_vec() })
     }
 }
 
@@ -180,14 +165,17 @@ fn block(table: &[u8], (offset, size): (u64, u64)) -> Result<&[u8], Problem> {
     }
 }
 
+/// A key and its value.
+type Record<'a> = (Vec<u8>, &'a [u8]);
+
 /// The records of a block; keys are stored as what they add to the one before.
-fn records(block: &[u8]) -> Result<Vec<(Vec<u8>, &[u8])>, Problem> {
+fn records(block: &[u8]) -> Result<Vec<Record<'_>>, Problem> {
     const TRUNCATED: &str = "a block of the index is truncated";
     let (rest, count) = block.split_last_chunk::<4>().ok_or(TRUNCATED)?;
     let restarts = 4 * u64::from(u32::from_le_bytes(*count));
     let end = (rest.len() as u64).checked_sub(restarts).ok_or(TRUNCATED)?;
     let mut bytes = Bytes(Bytes(rest).take(end)?);
-    let mut records: Vec<(Vec<u8>, &[u8])> = Vec::new();
+    let mut records: Vec<Record<'_>> = Vec::new();
     while !bytes.0.is_empty() {
         let (shared, added, length) = (bytes.varint()?, bytes.varint()?, bytes.varint()?);
         let previous = records.last().map_or(&[][..], |(key, _)| key);
@@ -237,11 +225,7 @@ mod tests {
     fn table(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
         let mut data = Vec::new();
         for (key, value) in entries {
-            data.extend([
-                0,
-                u8::try_from(key.len()).unwrap(),
-                u8::try_from(value.len()).unwrap(),
-            ]);
+            data.extend([0, u8::try_from(key.len()).unwrap(), u8::try_from(value.len()).unwrap()]);
             data.extend(key.as_bytes());
             data.extend(value);
         }
@@ -264,33 +248,16 @@ mod tests {
     fn a_tensor_is_found_by_name() {
         let index = table(&[("", vec![8, 1]), ("kernel", entry())]);
         let data: Vec<u8> = (0..12).collect();
-        let tensor = Checkpoint::open(&index, &data)
-            .unwrap()
-            .tensor("kernel")
-            .unwrap();
-        assert_eq!(
-            tensor,
-            NamedTensor {
-                shape: vec![2],
-                bytes: (4..12).collect()
-            }
-        );
-        let missing = Checkpoint::open(&index, &data)
-            .unwrap()
-            .tensor("bias")
-            .unwrap_err();
+        let tensor = Checkpoint::open(&index, &data).unwrap().tensor("kernel").unwrap();
+        assert_eq!(tensor, NamedTensor { shape: vec![2], bytes: (4..12).collect() });
+        let missing = Checkpoint::open(&index, &data).unwrap().tensor("bias").unwrap_err();
         assert!(missing.contains("bias"));
     }
 
     #[test]
     fn a_tensor_past_the_data_is_refused() {
         let index = table(&[("kernel", entry())]);
-        assert!(
-            Checkpoint::open(&index, &[0; 11])
-                .unwrap()
-                .tensor("kernel")
-                .is_err()
-        );
+        assert!(Checkpoint::open(&index, &[0; 11]).unwrap().tensor("kernel").is_err());
     }
 
     proptest! {

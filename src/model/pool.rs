@@ -2,6 +2,8 @@
 //!
 //! In: rows of float32. Out: their mean, summed in float64 so that a day of patches loses nothing.
 
+#![expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
+
 /// The running mean of vectors.
 #[derive(Clone, Debug)]
 pub struct Mean {
@@ -12,10 +14,7 @@ pub struct Mean {
 impl Mean {
     /// The mean of no vectors of `dimension` values yet.
     pub fn new(dimension: usize) -> Self {
-        Self {
-            sums: vec![0.0; dimension],
-            count: 0,
-        }
+        Self { sums: vec![0.0; dimension], count: 0 }
     }
 
     /// Adds rows, `[rows, dimension]`.
@@ -58,9 +57,6 @@ mod tests {
 
     #[test]
     fn top_scores_are_ranked_and_ties_keep_their_order() {
-        assert_eq!(
-            top_scores(&[0.1, 0.5, 0.5, 0.9], 3),
-            [(3, 0.9), (1, 0.5), (2, 0.5)]
-        );
+        assert_eq!(top_scores(&[0.1, 0.5, 0.5, 0.9], 3), [(3, 0.9), (1, 0.5), (2, 0.5)]);
     }
 }

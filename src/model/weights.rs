@@ -29,31 +29,19 @@ pub(super) struct Weights {
 
 impl Weights {
     pub(super) fn new(model: &str, tensors: BTreeMap<String, NamedTensor>) -> Self {
-        Self {
-            model: model.to_owned(),
-            tensors,
-        }
+        Self { model: model.to_owned(), tensors }
     }
 
     /// Reads a safetensors file that `path` held.
     pub(super) fn from_safetensors(model: &str, path: &Path, bytes: &[u8]) -> Result<Self> {
-        let damaged = |problem: String| Error::Checkpoint {
-            path: path.to_owned(),
-            problem,
-        };
+        let damaged = |problem: String| Error::Checkpoint { path: path.to_owned(), problem };
         let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
             if view.dtype() != Dtype::F32 {
-                return Err(damaged(format!(
-                    "{name} is {:?}, expected F32",
-                    view.dtype()
-                )));
+                return Err(damaged(format!("{name} is {:?}, expected F32", view.dtype())));
             }
-            let tensor = NamedTensor {
-                shape: view.shape().to_vec(),
-                bytes: view.data().to_vec(),
-            };
+            let tensor = NamedTensor { shape: view.shape().to_vec(), bytes: view.data().to_vec() };
             tensors.insert(name, tensor);
         }
         Ok(Self::new(model, tensors))
@@ -102,10 +90,7 @@ impl Weights {
     pub(super) fn finish(self) -> Result<()> {
         match self.tensors.into_keys().next() {
             None => Ok(()),
-            Some(tensor) => Err(Error::TensorUnexpected {
-                model: self.model,
-                tensor,
-            }),
+            Some(tensor) => Err(Error::TensorUnexpected { model: self.model, tensor }),
         }
     }
 }

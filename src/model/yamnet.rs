@@ -2,7 +2,7 @@
 //!
 //! In: patches `[patches, 96, 64]`. Out: embeddings `[patches, 1024]`, scores `[patches, 521]`.
 //! Source: A. Howard et al., "MobileNets", arXiv:1704.04861, table 1, as built in
-//! tensorflow/models `research/audioset/yamnet/yamnet.py`. Batch norms, which neither scale nor
+//! `tensorflow/models`, `research/audioset/yamnet/yamnet.py`. Batch norms, which neither scale nor
 //! train here, are folded into the convolutions before them.
 
 use std::collections::BTreeMap;
@@ -15,6 +15,7 @@ use super::weights::{NamedTensor, Weights};
 use super::{Network, NetworkOutput};
 use crate::error::Result;
 use crate::frontend::spec::{self, LogMelSpec};
+use crate::units::signed;
 
 /// What makes YAMNet's patches.
 pub(super) const FRONT_END: LogMelSpec = spec::YAMNET;
@@ -39,7 +40,7 @@ const LAYERS: [(i64, usize); 13] = [
 ];
 /// Channels of the last layer: the length of an embedding.
 const EMBEDDING: usize = 1024;
-/// Added to the variance of a batch norm (`params.py`, `batchnorm_epsilon`).
+/// Added to the variance of a batch norm (`batchnorm_epsilon` in `params.py`).
 const NORM_EPSILON: f64 = 1e-4;
 
 /// The network with its weights.
@@ -90,28 +91,18 @@ impl Yamnet {
                 1,
                 1,
             )?;
-            layers.push(Separable {
-                depthwise,
-                pointwise,
-            });
+            layers.push(Separable { depthwise, pointwise });
             channels = output;
         }
         let classifier = take(&mut weights, "classifier.weight", &[classes, EMBEDDING])?;
         let classifier_bias = take(&mut weights, "classifier.bias", &[classes])?;
         weights.finish()?;
-        let classifier = classifier
-            .f_transpose(0, 1)
-            .map_err(|error| failed("yamnet", error))?;
-        Ok(Self {
-            first,
-            layers,
-            classifier,
-            classifier_bias,
-        })
+        let classifier = classifier.f_transpose(0, 1).map_err(|error| failed("yamnet", error))?;
+        Ok(Self { first, layers, classifier, classifier_bias })
     }
 
     fn forward(&self, patches: &[f32]) -> std::result::Result<NetworkOutput, tch::TchError> {
-        let (frames, mels) = (FRONT_END.patch_frames as i64, FRONT_END.mel_bands as i64);
+        let (frames, mels) = (signed(FRONT_END.patch_frames), signed(FRONT_END.mel_bands));
         let input = Tensor::f_from_slice(patches)?.f_view([-1, 1, frames, mels])?;
         let mut maps = self.first.forward(&input)?;
         for layer in &self.layers {
@@ -119,9 +110,7 @@ impl Yamnet {
         }
         // Global average over 3 × 2 positions.
         let embeddings = maps.f_mean_dim(&[2, 3][..], false, Kind::Float)?;
-        let logits = self
-            .classifier_bias
-            .f_addmm(&embeddings, &self.classifier)?;
+        let logits = self.classifier_bias.f_addmm(&embeddings, &self.classifier)?;
         Ok(NetworkOutput {
             embeddings: to_vec(&embeddings)?,
             scores: to_vec(&logits.f_sigmoid()?)?,
@@ -166,26 +155,14 @@ impl Convolution {
         let mean = take(weights, &format!("{name}.norm.mean"), channels)?;
         let variance = take(weights, &format!("{name}.norm.variance"), channels)?;
         fold(&kernel, &norm_bias, &mean, &variance)
-            .map(|(weight, bias)| Self {
-                weight,
-                bias,
-                stride,
-                groups: groups as i64,
-            })
+            .map(|(weight, bias)| Self { weight, bias, stride, groups: signed(groups) })
             .map_err(|error| failed("yamnet", error))
     }
 
     fn forward(&self, input: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
         let (stride, one) = ([self.stride; 2], [1; 2]);
         let convolve = |input: &Tensor, padding: i64| {
-            input.f_conv2d(
-                &self.weight,
-                Some(&self.bias),
-                stride,
-                [padding; 2],
-                one,
-                self.groups,
-            )
+            input.f_conv2d(&self.weight, Some(&self.bias), stride, [padding; 2], one, self.groups)
         };
         // TensorFlow's "SAME": all sizes are even where the stride is 2, which makes the padding 0
         // before and 1 after; libtorch pads both sides alike, so there it is done by hand.
@@ -217,12 +194,8 @@ fn fold(
     tch::no_grad(|| {
         let double = Kind::Double;
         let scale = (variance.f_to_kind(double)?.f_add_scalar(NORM_EPSILON)?).f_rsqrt()?;
-        let weight = kernel
-            .f_to_kind(double)?
-            .f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-        let bias = norm_bias
-            .f_to_kind(double)?
-            .f_sub(&mean.f_to_kind(double)?.f_mul(&scale)?)?;
+        let weight = kernel.f_to_kind(double)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
+        let bias = norm_bias.f_to_kind(double)?.f_sub(&mean.f_to_kind(double)?.f_mul(&scale)?)?;
         Ok((weight.f_to_kind(Kind::Float)?, bias.f_to_kind(Kind::Float)?))
     })
 }
@@ -255,36 +228,17 @@ pub(super) fn from_checkpoint(
     for index in 0..LAYERS.len() {
         let name = layer_name(index);
         // A depthwise kernel is height, width, channel, 1: its channels are libtorch's outputs.
-        convolutions.push((
-            format!("{name}.depthwise"),
-            "depthwise_kernel",
-            [2, 3, 0, 1],
-        ));
+        convolutions.push((format!("{name}.depthwise"), "depthwise_kernel", [2, 3, 0, 1]));
         convolutions.push((format!("{name}.pointwise"), "kernel", [3, 2, 0, 1]));
     }
     let classifier = 2 * convolutions.len();
     for (index, (name, kernel, order)) in convolutions.into_iter().enumerate() {
         read(2 * index, kernel, format!("{name}.weight"), &order)?;
         read(2 * index + 1, "beta", format!("{name}.norm.bias"), &[0])?;
-        read(
-            2 * index + 1,
-            "moving_mean",
-            format!("{name}.norm.mean"),
-            &[0],
-        )?;
-        read(
-            2 * index + 1,
-            "moving_variance",
-            format!("{name}.norm.variance"),
-            &[0],
-        )?;
+        read(2 * index + 1, "moving_mean", format!("{name}.norm.mean"), &[0])?;
+        read(2 * index + 1, "moving_variance", format!("{name}.norm.variance"), &[0])?;
     }
-    read(
-        classifier,
-        "kernel",
-        "classifier.weight".to_owned(),
-        &[1, 0],
-    )?;
+    read(classifier, "kernel", "classifier.weight".to_owned(), &[1, 0])?;
     read(classifier, "bias", "classifier.bias".to_owned(), &[0])?;
     Ok(Weights::new("yamnet", tensors))
 }
@@ -302,11 +256,8 @@ fn transpose(tensor: &NamedTensor, order: &[usize]) -> Option<NamedTensor> {
     let mut bytes = Vec::with_capacity(tensor.bytes.len());
     let mut position = vec![0; order.len()];
     for _ in 0..tensor.bytes.len() / 4 {
-        let offset: usize = position
-            .iter()
-            .zip(order)
-            .map(|(&index, &old)| index * strides[old])
-            .sum();
+        let offset: usize =
+            position.iter().zip(order).map(|(&index, &old)| index * strides[old]).sum();
         bytes.extend_from_slice(tensor.bytes.get(4 * offset..4 * offset + 4)?);
         for dimension in (0..order.len()).rev() {
             position[dimension] += 1;
@@ -330,17 +281,9 @@ mod tests {
             bytes: (0..6_u32).flat_map(u32::to_le_bytes).collect(),
         };
         let turned = transpose(&matrix, &[1, 0]).unwrap();
-        let expected: Vec<u8> = [0_u32, 3, 1, 4, 2, 5]
-            .into_iter()
-            .flat_map(u32::to_le_bytes)
-            .collect();
-        assert_eq!(
-            turned,
-            NamedTensor {
-                shape: vec![3, 2],
-                bytes: expected
-            }
-        );
+        let expected: Vec<u8> =
+            [0_u32, 3, 1, 4, 2, 5].into_iter().flat_map(u32::to_le_bytes).collect();
+        assert_eq!(turned, NamedTensor { shape: vec![3, 2], bytes: expected });
         assert!(transpose(&matrix, &[0]).is_none());
     }
 }

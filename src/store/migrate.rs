@@ -7,7 +7,6 @@ use super::{Library, store_error};
 use crate::error::{Error, Result};
 
 /// The migrations that this binary carries.
-#[expect(missing_docs, unreachable_pub, reason = "written by the macro")]
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
@@ -15,12 +14,7 @@ mod embedded {
 /// The schema version that this binary reads and writes.
 pub fn newest_version() -> i32 {
     let runner = embedded::migrations::runner();
-    runner
-        .get_migrations()
-        .iter()
-        .map(refinery::Migration::version)
-        .max()
-        .unwrap_or(0)
+    runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
 }
 
 /// Brings `library` to the newest version.
@@ -30,38 +24,28 @@ pub(super) fn run(library: &mut Library) -> Result<()> {
         return Ok(());
     }
     if found > known {
-        return Err(Error::LibraryTooNew {
-            path: library.path.clone(),
-            found,
-            known,
-        });
+        return Err(Error::LibraryTooNew { path: library.path.clone(), found, known });
     }
-    embedded::migrations::runner()
-        .run(&mut library.connection)
-        .map_err(|error| Error::Store {
-            action: "migrate",
-            path: library.path.clone(),
-            source: error.into(),
-        })?;
+    embedded::migrations::runner().run(&mut library.connection).map_err(|error| Error::Store {
+        action: "migrate",
+        path: library.path.clone(),
+        source: error.into(),
+    })?;
     Ok(())
 }
 
 /// The schema version of `library`; 0 before the first migration.
 pub(super) fn version(library: &Library) -> Result<i32> {
     let error = |error| store_error("read", &library.path, error);
-    let has_history = library
-        .connection
-        .table_exists(None, "refinery_schema_history")
-        .map_err(error)?;
+    let has_history =
+        library.connection.table_exists(None, "refinery_schema_history").map_err(error)?;
     if !has_history {
         return Ok(0);
     }
     library
         .connection
-        .query_row(
-            "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
-            [],
-            |row| row.get(0),
-        )
+        .query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| {
+            row.get(0)
+        })
         .map_err(error)
 }

@@ -8,6 +8,7 @@ use super::{Library, Writer};
 use crate::error::Result;
 use crate::model::ModelIdentity;
 use crate::model::card::ModelCard;
+use crate::units::signed;
 
 /// A model that the library holds vectors of.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,11 +44,7 @@ impl Writer<'_> {
                 .query_row(
                     "SELECT id FROM models
                      WHERE name = ?1 AND weights_sha256 = ?2 AND front_end_version = ?3",
-                    params![
-                        identity.name,
-                        identity.weights_sha256,
-                        identity.front_end_version
-                    ],
+                    params![identity.name, identity.weights_sha256, identity.front_end_version],
                     |row| row.get(0),
                 )
                 .optional()?;
@@ -62,7 +59,7 @@ impl Writer<'_> {
                     identity.name,
                     identity.weights_sha256,
                     identity.front_end_version,
-                    identity.dimension as i64,
+                    signed(identity.dimension),
                     card.window_s,
                     card.hop_s
                 ],
@@ -72,7 +69,7 @@ impl Writer<'_> {
                 .transaction
                 .prepare("INSERT INTO classes (model_id, class_index, name) VALUES (?1, ?2, ?3)")?;
             for (index, name) in classes.iter().enumerate() {
-                insert.execute(params![id, index as i64, name])?;
+                insert.execute(params![id, signed(index), name])?;
             }
             Ok(id)
         };

@@ -12,6 +12,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::{Library, Writer};
 use crate::audio::decode::{Integrity, StreamFormat};
 use crate::error::Result;
+use crate::units::signed;
 
 /// What tells a file from its earlier self without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,9 +101,7 @@ impl ToSql for PathBytes<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         // TEXT, though it may not be UTF-8: SQLite stores and compares the bytes, and people can
         // read the column.
-        Ok(ToSqlOutput::Borrowed(ValueRef::Text(
-            self.0.as_os_str().as_encoded_bytes(),
-        )))
+        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0.as_os_str().as_encoded_bytes())))
     }
 }
 
@@ -126,9 +125,7 @@ fn path_from_bytes(bytes: &[u8]) -> FromSqlResult<PathBuf> {
 
 #[cfg(not(unix))]
 fn path_from_bytes(bytes: &[u8]) -> FromSqlResult<PathBuf> {
-    str::from_utf8(bytes)
-        .map(PathBuf::from)
-        .map_err(FromSqlError::other)
+    str::from_utf8(bytes).map(PathBuf::from).map_err(FromSqlError::other)
 }
 
 impl Writer<'_> {
@@ -142,9 +139,7 @@ impl Writer<'_> {
             let known: Option<(i64, [u8; 32])> = self
                 .transaction
                 .prepare_cached("SELECT id, content_hash FROM recordings WHERE path = ?1")?
-                .query_row([PathBytes(recording.path)], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
+                .query_row([PathBytes(recording.path)], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()?;
             if let Some((id, hash)) = known
                 && hash != recording.content_hash
@@ -214,7 +209,7 @@ impl Writer<'_> {
                  VALUES (?1, ?2, ?3, ?4)",
             )?;
             for &(class, score) in scores {
-                insert.execute(params![recording, model, class as i64, score])?;
+                insert.execute(params![recording, model, signed(class), score])?;
             }
             Ok(())
         };
@@ -239,10 +234,7 @@ impl Library {
                 let size: i64 = row.get(2)?;
                 let known = KnownFile {
                     id: row.get(1)?,
-                    stamp: FileStamp {
-                        size_bytes: size.cast_unsigned(),
-                        modified_ns: row.get(3)?,
-                    },
+                    stamp: FileStamp { size_bytes: size.cast_unsigned(), modified_ns: row.get(3)? },
                     content_hash: row.get(4)?,
                     indexed: row.get(5)?,
                 };
@@ -280,10 +272,7 @@ impl Library {
                  ORDER BY score DESC, class_index",
             )?;
             let rows = query.query_map([recording, model], |row| {
-                Ok(ClassScore {
-                    name: row.get(0)?,
-                    score: row.get(1)?,
-                })
+                Ok(ClassScore { name: row.get(0)?, score: row.get(1)? })
             })?;
             rows.collect()
         };

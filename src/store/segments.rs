@@ -9,6 +9,7 @@ use super::vector::decode;
 use super::{Library, Writer};
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
+use crate::units::signed;
 
 /// A segment that is to be stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,22 +45,14 @@ impl Writer<'_> {
         let put = || -> rusqlite::Result<()> {
             for table in ["segments", "recording_vectors"] {
                 let sql = format!("DELETE FROM {table} WHERE recording_id = ?1 AND model_id = ?2");
-                self.transaction
-                    .prepare_cached(&sql)?
-                    .execute([recording, model])?;
+                self.transaction.prepare_cached(&sql)?.execute([recording, model])?;
             }
             let mut insert = self.transaction.prepare_cached(
                 "INSERT INTO segments (recording_id, model_id, start_s, end_s, vector)
                  VALUES (?1, ?2, ?3, ?4, ?5)",
             )?;
             for NewSegment { range, vector } in segments {
-                insert.execute(params![
-                    recording,
-                    model,
-                    range.start_s,
-                    range.end_s,
-                    vector
-                ])?;
+                insert.execute(params![recording, model, range.start_s, range.end_s, vector])?;
             }
             let pooled = (segments.len() != 1).then_some(pooled);
             self.transaction
@@ -67,7 +60,7 @@ impl Writer<'_> {
                     "INSERT INTO recording_vectors (recording_id, model_id, segment_count, vector)
                      VALUES (?1, ?2, ?3, ?4)",
                 )?
-                .execute(params![recording, model, segments.len() as i64, pooled])?;
+                .execute(params![recording, model, signed(segments.len()), pooled])?;
             Ok(())
         };
         put().map_err(|error| self.error(error))
@@ -125,10 +118,7 @@ impl Library {
         let mut vector = Vec::with_capacity(dimension);
         while let Some(row) = rows.next().map_err(failed)? {
             let id = row.get(0).map_err(failed)?;
-            let bytes = row
-                .get_ref(1)
-                .and_then(|value| Ok(value.as_blob()?))
-                .map_err(failed)?;
+            let bytes = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
             vector.clear();
             decode(bytes, dimension, &mut vector).map_err(|problem| Error::Vector {
                 what: format!("vector of {kind} {id} in {}", self.path.display()),
@@ -153,11 +143,7 @@ impl Library {
         let bytes: Option<Vec<u8>> = self
             .connection
             .prepare_cached(&sql)
-            .and_then(|mut query| {
-                query
-                    .query_row([model, recording], |row| row.get(1))
-                    .optional()
-            })
+            .and_then(|mut query| query.query_row([model, recording], |row| row.get(1)).optional())
             .map_err(|error| self.error("read", error))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let mut vector = Vec::with_capacity(dimension);
@@ -180,10 +166,7 @@ impl Library {
                     .query_row([id], |row| {
                         Ok(SegmentPlace {
                             recording_id: row.get(0)?,
-                            range: TimeRange {
-                                start_s: row.get(1)?,
-                                end_s: row.get(2)?,
-                            },
+                            range: TimeRange { start_s: row.get(1)?, end_s: row.get(2)? },
                         })
                     })
                     .optional()

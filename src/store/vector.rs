@@ -10,7 +10,7 @@
 //! | 0 | every value as float16 |
 //! | 1 | a bit per value, lowest first, padded to bytes; then as float16 those whose bit is set |
 //!
-//! YAMNet's patch embeddings end in a ReLU and are 70 to 80 % zeros, so that form 1 stores 1024
+//! YAMNet's patch embeddings come out of a `ReLU` and are 70 to 80 % zeros, so that form 1 stores 1024
 //! values in some 650 bytes instead of 2,049, and loses nothing against form 0.
 
 use half::f16;
@@ -30,7 +30,7 @@ pub fn encode(values: &[f32]) -> Result<Vec<u8>, VectorProblem> {
         return Err(VectorProblem::NonFinite);
     }
     // Minus zero counts as zero: the two are equal, and only one of them has no bits.
-    let is_zero = |half: &f16| half.to_bits() & 0x7fff == 0;
+    let is_zero = |half: &f16| half.to_f32() == 0.0;
     let mask_bytes = halves.len().div_ceil(8);
     let kept = halves.iter().filter(|half| !is_zero(half)).count();
     if mask_bytes + 2 * kept >= 2 * halves.len() {

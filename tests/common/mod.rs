@@ -1,10 +1,6 @@
 //! What several test programs share: where the weights, the reference arrays and the data are.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test program uses a part of it"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
 
 use std::path::PathBuf;
 
@@ -25,10 +21,7 @@ pub fn shared(folder: &str) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path);
     }
-    eprintln!(
-        "SKIPPED: there is no {} (SONOTECA_SHARED names another place)",
-        path.display()
-    );
+    eprintln!("SKIPPED: there is no {} (SONOTECA_SHARED names another place)", path.display());
     None
 }
 

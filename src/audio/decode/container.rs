@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
+use symphonia::core::audio::Channels;
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_FLAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
@@ -15,7 +16,9 @@ use symphonia::core::codecs::audio::{
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
-use symphonia::core::io::{MediaSource, MediaSourceStream, ReadOnlySource};
+use symphonia::core::io::{
+    MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadOnlySource,
+};
 use symphonia::core::meta::MetadataOptions;
 use symphonia::default::formats::MpaReader;
 
@@ -26,8 +29,9 @@ use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
 use crate::audio::sniff::FileKind;
 use crate::error::DecodeProblem;
 
-/// Longest silence, in frames, that stands for one packet: Vorbis's and FLAC's largest block.
-const MAX_PACKET_FRAMES: u64 = 65_536;
+/// Longest silence, in frames, that stands for what could not be decoded at once: 16 of FLAC's
+/// largest blocks. What is said to be longer is damage too.
+const MAX_GAP_FRAMES: u64 = 16 * 65_536;
 
 /// Packets without a single frame in a row after which a stream counts as broken. Headers and the
 /// first Vorbis packet have none; no sound stream has this many.
@@ -67,14 +71,9 @@ impl ContainerSource {
             FileKind::Ogg => "ogg",
             _ => "mp3",
         });
-        let stream = MediaSourceStream::new(Box::new(file), Default::default());
+        let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
         let demuxer = symphonia::default::get_probe()
-            .probe(
-                &hint,
-                stream,
-                FormatOptions::default(),
-                MetadataOptions::default(),
-            )
+            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
             .map_err(not_recognised)?;
         Self::with_demuxer(demuxer, said, false)
     }
@@ -86,7 +85,7 @@ impl ContainerSource {
         file.seek(SeekFrom::Start(layout.data_start))?;
         let data: Box<dyn MediaSource> =
             Box::new(ReadOnlySource::new(file.take(layout.data_bytes)));
-        let stream = MediaSourceStream::new(data, Default::default());
+        let stream = MediaSourceStream::new(data, MediaSourceStreamOptions::default());
         let demuxer =
             MpaReader::try_new(stream, FormatOptions::default()).map_err(not_recognised)?;
         Self::with_demuxer(Box::new(demuxer), Declared::Nothing, layout.truncated)
@@ -97,26 +96,19 @@ impl ContainerSource {
         said: Declared,
         truncated: bool,
     ) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
-        let track = demuxer
-            .default_track(TrackType::Audio)
-            .ok_or(DecodeProblem::Malformed {
-                what: "container",
-                expected: "an audio track of a known codec",
-                found: "none".to_owned(),
-            })?;
+        let track = demuxer.default_track(TrackType::Audio).ok_or(DecodeProblem::Malformed {
+            what: "container",
+            expected: "an audio track of a known codec",
+            found: "none".to_owned(),
+        })?;
         let parameters = track
             .codec_params
             .as_ref()
             .and_then(|parameters| parameters.audio())
-            .ok_or(DecodeProblem::UnknownCodec {
-                codec: "unnamed codec".to_owned(),
-            })?;
+            .ok_or(DecodeProblem::UnknownCodec { codec: "unnamed codec".to_owned() })?;
         let format = StreamFormat::new(
             parameters.sample_rate.unwrap_or(0),
-            parameters
-                .channels
-                .as_ref()
-                .map_or(0, |channels| channels.count()),
+            parameters.channels.as_ref().map_or(0, Channels::count),
             codec_name(parameters.codec),
         )?;
         let said = match said {
@@ -158,16 +150,29 @@ impl ContainerSource {
         Ok(true)
     }
 
-    /// Appends the frames of `packet_frames` frames of sound, or of silence where the packet is
-    /// damaged.
+    /// Appends silence for `packet_frames` frames that are damaged.
     fn push_silence(&mut self, packet_frames: u64, mono: &mut Vec<f32>) {
         self.damaged = true;
-        let frames = packet_frames.min(MAX_PACKET_FRAMES);
+        let frames = packet_frames.min(MAX_GAP_FRAMES);
         mono.resize(mono.len() + usize::try_from(frames).unwrap_or(0), 0.0);
         self.frames += frames;
     }
 
+    /// Puts silence where the demuxer passed over frames that it could not make out. Only FLAC's
+    /// packets know their position in the stream.
+    fn fill_gap(&mut self, position: i64, mono: &mut Vec<f32>) {
+        if self.format.codec != "flac" {
+            return;
+        }
+        let missing = u64::try_from(position).unwrap_or(0).saturating_sub(self.frames);
+        // A damaged position could lie anywhere.
+        if (1..=MAX_GAP_FRAMES).contains(&missing) {
+            self.push_silence(missing, mono);
+        }
+    }
+
     fn finish(&mut self) {
+        self.damaged |= self.decoder.finalize().verify_ok == Some(false);
         self.truncated |= match self.declared {
             Declared::Frames(frames) => self.frames < frames,
             Declared::CutOff => true,
@@ -205,6 +210,7 @@ impl BlockSource for ContainerSource {
             if packet.track_id != self.track {
                 continue;
             }
+            self.fill_gap(packet.pts.get(), mono);
             match self.decoder.decode(&packet) {
                 Ok(decoded) => {
                     let spec = decoded.spec();
@@ -232,6 +238,7 @@ impl BlockSource for ContainerSource {
 
     fn integrity(&self) -> Integrity {
         match (self.truncated, self.damaged) {
+            // Truncated first: it also makes the checksum wrong, and says more.
             (true, _) => Integrity::Truncated,
             (false, true) => Integrity::Damaged,
             (false, false) => Integrity::Ok,
@@ -240,14 +247,17 @@ impl BlockSource for ContainerSource {
 }
 
 fn make_decoder(parameters: &AudioCodecParameters) -> Decoded<Box<dyn AudioDecoder>> {
-    symphonia::default::get_codecs()
-        .make_audio_decoder(parameters, &AudioDecoderOptions::default())
-        .map_err(|error| match error {
-            SymphoniaError::Unsupported(_) => DecodeProblem::UnknownCodec {
-                codec: codec_name(parameters.codec).to_owned(),
-            },
+    // FLAC carries an MD5 of its samples, and the decoder does not look at the frames' own
+    // checksums: without this, damage passes for sound.
+    let options = AudioDecoderOptions::default().verify(parameters.codec == CODEC_ID_FLAC);
+    symphonia::default::get_codecs().make_audio_decoder(parameters, &options).map_err(|error| {
+        match error {
+            SymphoniaError::Unsupported(_) => {
+                DecodeProblem::UnknownCodec { codec: codec_name(parameters.codec).to_owned() }
+            }
             error => DecodeProblem::decoder(error),
-        })
+        }
+    })
 }
 
 fn not_recognised(error: SymphoniaError) -> DecodeProblem {

@@ -45,11 +45,7 @@ pub(super) fn of_ogg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
             page.len() >= 27 + lacing.len() + body
         })
     });
-    Ok(if whole && page[5] & OGG_LAST_PAGE != 0 {
-        Declared::Nothing
-    } else {
-        Declared::CutOff
-    })
+    Ok(if whole && page[5] & OGG_LAST_PAGE != 0 { Declared::Nothing } else { Declared::CutOff })
 }
 
 /// MPEG audio says how long it is only in an encoder's tag in its first frame.
@@ -62,16 +58,10 @@ pub(super) fn of_mpeg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
     file.by_ref().take(10).read_to_end(&mut head)?;
     file.seek(SeekFrom::Start(id3v2_bytes(&head)))?;
     let mut frame = Vec::new();
-    file.by_ref()
-        .take(FIRST_FRAME_BYTES)
-        .read_to_end(&mut frame)?;
-    let tagged = frame
-        .windows(4)
-        .any(|name| matches!(name, b"Xing" | b"Info" | b"VBRI"));
+    file.by_ref().take(FIRST_FRAME_BYTES).read_to_end(&mut frame)?;
+    let tagged = frame.windows(4).any(|name| matches!(name, b"Xing" | b"Info" | b"VBRI"));
     Ok(if tagged {
-        Declared::FrameCount {
-            slack: super::container::MPEG_SLACK_FRAMES,
-        }
+        Declared::FrameCount { slack: super::container::MPEG_SLACK_FRAMES }
     } else {
         Declared::Nothing
     })
@@ -82,9 +72,7 @@ pub(super) fn of_mpeg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
 fn id3v2_bytes(head: &[u8]) -> u64 {
     match head {
         [b'I', b'D', b'3', _, _, _, size @ ..] if size.len() == 4 => {
-            10 + size
-                .iter()
-                .fold(0, |sum, &byte| sum << 7 | u64::from(byte & 0x7f))
+            10 + size.iter().fold(0, |sum, &byte| sum << 7 | u64::from(byte & 0x7f))
         }
         _ => 0,
     }
@@ -113,10 +101,7 @@ mod tests {
         let short = &whole[..whole.len() - 1];
         assert_eq!(of_ogg(&mut Cursor::new(short)).unwrap(), Declared::CutOff);
         let unmarked = ogg_page(0, 99);
-        assert_eq!(
-            of_ogg(&mut Cursor::new(&unmarked)).unwrap(),
-            Declared::CutOff
-        );
+        assert_eq!(of_ogg(&mut Cursor::new(&unmarked)).unwrap(), Declared::CutOff);
     }
 
     #[test]

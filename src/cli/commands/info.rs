@@ -72,30 +72,32 @@ impl Info {
                 flaws.push(format!("{} {flaw}", grouped(count)));
             }
         }
-        let flaws = if flaws.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", flaws.join(", "))
-        };
-        let mut text = format!(
-            "{}: {}, schema version {}\n{}{flaws}, {} of audio\n",
-            self.library,
-            readable_bytes(self.file_bytes),
-            self.schema_version,
-            counted(self.recordings, "recording"),
-            readable_duration(self.audio_s),
-        );
-        for model in &self.models {
-            text += &format!(
-                "{}: {} of {} dimensions from {}, {} a segment\n",
+        let flaws =
+            if flaws.is_empty() { String::new() } else { format!(" ({})", flaws.join(", ")) };
+        let mut lines = vec![
+            format!(
+                "{}: {}, schema version {}",
+                self.library,
+                readable_bytes(self.file_bytes),
+                self.schema_version
+            ),
+            format!(
+                "{}{flaws}, {} of audio",
+                counted(self.recordings, "recording"),
+                readable_duration(self.audio_s)
+            ),
+        ];
+        lines.extend(self.models.iter().map(|model| {
+            format!(
+                "{}: {} of {} dimensions from {}, {} a segment",
                 model.name,
                 counted(model.segments, "segment"),
                 model.dimension,
                 counted(model.recordings, "recording"),
                 readable_bytes(self.file_bytes / self.segments().max(1)),
-            );
-        }
-        text
+            )
+        }));
+        lines.join("\n") + "\n"
     }
 }
 
@@ -114,11 +116,7 @@ impl Row for Info {
     const HEADINGS: &'static [&'static str] = Self::COLUMNS;
 
     fn cells(&self) -> Vec<String> {
-        let names: Vec<&str> = self
-            .models
-            .iter()
-            .map(|model| model.name.as_str())
-            .collect();
+        let names: Vec<&str> = self.models.iter().map(|model| model.name.as_str()).collect();
         vec![
             self.library.clone(),
             self.file_bytes.to_string(),

