@@ -1,3 +1,9 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "samples are counted in whole numbers"
+)]
+
 use std::f64::consts::PI;
 use std::path::PathBuf;
 
@@ -14,13 +20,13 @@ impl Wav {
         Self { bytes: b"RIFF\0\0\0\0WAVE".to_vec() }
     }
 
-    fn chunk(self, name: &[u8; 4], body: &[u8]) -> Self {
+    fn chunk(self, name: [u8; 4], body: &[u8]) -> Self {
         let length = u32::try_from(body.len()).unwrap();
         self.chunk_of_length(name, length, body).pad(body.len() % 2)
     }
 
     /// A chunk whose header may lie about its length; without a pad byte.
-    fn chunk_of_length(mut self, name: &[u8; 4], length: u32, body: &[u8]) -> Self {
+    fn chunk_of_length(mut self, name: [u8; 4], length: u32, body: &[u8]) -> Self {
         self.bytes.extend(name);
         self.bytes.extend(length.to_le_bytes());
         self.bytes.extend(body);
@@ -34,11 +40,11 @@ impl Wav {
 
     /// A plain `fmt ` chunk of 16 bytes.
     fn format(self, tag: u16, channels: u16, rate: u32, bits: u16) -> Self {
-        self.chunk(b"fmt ", &format(tag, channels, rate, bits, channels * bits.div_ceil(8)))
+        self.chunk(*b"fmt ", &format(tag, channels, rate, bits, channels * bits.div_ceil(8)))
     }
 
     fn data(self, body: &[u8]) -> Self {
-        self.chunk(b"data", body)
+        self.chunk(*b"data", body)
     }
 
     fn decode(&self) -> std::result::Result<Decoding, String> {
@@ -155,48 +161,48 @@ fn format_chunks_of_every_size() {
     for size in [14, 16, 18, 20, 26, 40, 64, 200] {
         let mut body = plain.clone();
         body.resize(size, 0);
-        assert_ramp(&Wav::new().chunk(b"fmt ", &body).data(&pcm16(&RAMP)), Integrity::Ok);
+        assert_ramp(&Wav::new().chunk(*b"fmt ", &body).data(&pcm16(&RAMP)), Integrity::Ok);
     }
-    let short = Wav::new().chunk(b"fmt ", &plain[..12]).data(&pcm16(&RAMP));
+    let short = Wav::new().chunk(*b"fmt ", &plain[..12]).data(&pcm16(&RAMP));
     assert!(short.decode().unwrap_err().contains("12 bytes"));
 }
 
 #[test]
 fn chunks_in_any_order_with_and_without_padding() {
     let data = pcm16(&RAMP);
-    let odd = Wav::new().chunk(b"LIST", b"INFOabc").format(1, 1, 16_000, 16).chunk(b"note", b"x");
+    let odd = Wav::new().chunk(*b"LIST", b"INFOabc").format(1, 1, 16_000, 16).chunk(*b"note", b"x");
     assert_ramp(&odd.data(&data), Integrity::Ok);
-    let unpadded = Wav::new().chunk_of_length(b"LIST", 7, b"INFOabc").format(1, 1, 16_000, 16);
+    let unpadded = Wav::new().chunk_of_length(*b"LIST", 7, b"INFOabc").format(1, 1, 16_000, 16);
     assert_ramp(&unpadded.data(&data), Integrity::Ok);
     assert_ramp(&Wav::new().data(&data).format(1, 1, 16_000, 16), Integrity::Ok);
-    let long_fact = Wav::new().format(1, 1, 16_000, 16).chunk(b"fact", &[6; 12]);
-    assert_ramp(&long_fact.data(&data).chunk(b"id3 ", b"tail"), Integrity::Ok);
+    let long_fact = Wav::new().format(1, 1, 16_000, 16).chunk(*b"fact", &[6; 12]);
+    assert_ramp(&long_fact.data(&data).chunk(*b"id3 ", b"tail"), Integrity::Ok);
 }
 
 #[test]
 fn lengths_that_a_pipe_left() {
     for length in [0, u32::MAX, u32::MAX - 36, 0x7fff_f000, 0x7fff_ffff] {
         let header = Wav::new().format(1, 1, 16_000, 16);
-        assert_ramp(&header.chunk_of_length(b"data", length, &pcm16(&RAMP)), Integrity::Ok);
+        assert_ramp(&header.chunk_of_length(*b"data", length, &pcm16(&RAMP)), Integrity::Ok);
     }
 }
 
 #[test]
 fn an_empty_recording_is_not_a_pipe() {
-    let chunks = Wav::new().format(1, 1, 16_000, 16).chunk(b"data", b"").chunk(b"LIST", b"INFO");
+    let chunks = Wav::new().format(1, 1, 16_000, 16).chunk(*b"data", b"").chunk(*b"LIST", b"INFO");
     assert!(chunks.decode().unwrap_err().contains("no samples"));
-    let nothing = Wav::new().format(1, 1, 16_000, 16).chunk(b"data", b"");
+    let nothing = Wav::new().format(1, 1, 16_000, 16).chunk(*b"data", b"");
     assert!(nothing.decode().unwrap_err().contains("no samples"));
 }
 
 #[test]
 fn a_file_that_was_cut_off_gives_what_it_has() {
     let data = pcm16(&RAMP);
-    let cut = Wav::new().format(1, 1, 16_000, 16).chunk_of_length(b"data", 900, &data);
+    let cut = Wav::new().format(1, 1, 16_000, 16).chunk_of_length(*b"data", 900, &data);
     assert_ramp(&cut, Integrity::Truncated);
     // In the middle of a sample.
     let data = [&data[..], b"\x01"].concat();
-    let cut = Wav::new().format(1, 1, 16_000, 16).chunk_of_length(b"data", 900, &data);
+    let cut = Wav::new().format(1, 1, 16_000, 16).chunk_of_length(*b"data", 900, &data);
     assert_ramp(&cut, Integrity::Truncated);
 }
 
@@ -222,7 +228,7 @@ fn every_width_of_integers() {
     // 24 bits in four bytes, by an extensible header: left-justified.
     let data: Vec<u8> =
         integers(32).iter().flat_map(|value| (*value as i32).to_le_bytes()).collect();
-    let wav = Wav::new().chunk(b"fmt ", &extensible(1, 48_000, 32, 24, 1)).data(&data);
+    let wav = Wav::new().chunk(*b"fmt ", &extensible(1, 48_000, 32, 24, 1)).data(&data);
     assert_eq!(wav.decode().unwrap().samples, values);
 }
 
@@ -234,7 +240,7 @@ fn floats_of_both_widths() {
     for (bits, data, codec) in [(32, &single, "pcm_f32le"), (64, &double, "pcm_f64le")] {
         let plain = Wav::new().format(3, 1, 44_100, bits).data(data).decode().unwrap();
         assert_eq!((plain.samples, plain.codec.as_str()), (values.to_vec(), codec));
-        let wav = Wav::new().chunk(b"fmt ", &extensible(1, 44_100, bits, bits, 3)).data(data);
+        let wav = Wav::new().chunk(*b"fmt ", &extensible(1, 44_100, bits, bits, 3)).data(data);
         assert_eq!(wav.decode().unwrap().samples, values);
     }
 }

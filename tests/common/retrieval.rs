@@ -1,0 +1,95 @@
+//! Retrieval quality on ESC-10, through the product: index, then leave-one-out search.
+//!
+//! Recordings are compared by the cosine of their pooled vectors as a library stores them. P@k is
+//! the share of a query's class among its k nearest others, mAP the mean over queries of average
+//! precision over all others.
+
+#![allow(unreachable_pub, clippy::unwrap_used, reason = "shared by test programs and benches")]
+
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+use sonoteca::ingest::{self, Observer, Outcome, Report};
+use sonoteca::model::EmbeddingModel;
+use sonoteca::search::{Hit, Level, Searcher, choose_model, stored_query};
+use sonoteca::store::Library;
+
+/// Means over all recordings as queries.
+#[derive(Debug, Default)]
+pub struct Quality {
+    /// Share of first neighbours of the same class.
+    pub precision_at_1: f64,
+    /// Share of the same class among the first five.
+    pub precision_at_5: f64,
+    /// Mean average precision.
+    pub mean_average_precision: f64,
+    /// How many recordings were queries.
+    pub queries: usize,
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn planned(&self, _: usize, _: u64) {}
+    fn finished(&self, _: &Path, _: u64, _: &Outcome) {}
+}
+
+/// Indexes `dataset` (a folder a class) into a library at `path`.
+pub fn index(dataset: &Path, path: &Path, model: &EmbeddingModel) -> (Library, Report) {
+    let mut library = Library::open_or_create(path).unwrap();
+    let jobs = available_parallelism().map_or(1, std::num::NonZero::get);
+    let paths = [PathBuf::from(dataset)];
+    let report = ingest::index(&mut library, model, &paths, jobs, &Silent).unwrap();
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    (library, report)
+}
+
+/// Searches for every recording of `library` among the others.
+pub fn leave_one_out(library: &Library) -> Quality {
+    let model = choose_model(library, None).unwrap();
+    let searcher = Searcher::open(library, model.clone(), Level::Recording).unwrap();
+    let mut ids = Vec::new();
+    library
+        .for_each_recording(model.id, model.identity.dimension, |id, _| {
+            ids.push(id);
+            Ok(())
+        })
+        .unwrap();
+    let mut sums = Quality::default();
+    for &id in &ids {
+        let class = class_of(&library.recording(id).unwrap().unwrap().path);
+        let vector = stored_query(library, &model, id).unwrap();
+        let hits = searcher.search(&vector, Some(id), ids.len()).unwrap();
+        let right: Vec<bool> =
+            hits.iter().map(|hit: &Hit| class_of(&hit.recording.path) == class).collect();
+        sums.precision_at_1 += precision(&right, 1);
+        sums.precision_at_5 += precision(&right, 5);
+        sums.mean_average_precision += average_precision(&right);
+    }
+    let count = ids.len() as f64;
+    Quality {
+        precision_at_1: sums.precision_at_1 / count,
+        precision_at_5: sums.precision_at_5 / count,
+        mean_average_precision: sums.mean_average_precision / count,
+        queries: ids.len(),
+    }
+}
+
+fn class_of(path: &Path) -> String {
+    path.parent().and_then(Path::file_name).unwrap().to_string_lossy().into_owned()
+}
+
+fn precision(right: &[bool], k: usize) -> f64 {
+    right.iter().take(k).filter(|&&right| right).count() as f64 / k as f64
+}
+
+fn average_precision(right: &[bool]) -> f64 {
+    let all = right.iter().filter(|&&right| right).count();
+    let mut found = 0.0;
+    let mut sum = 0.0;
+    for (rank, _) in right.iter().enumerate().filter(|&(_, &right)| right) {
+        found += 1.0;
+        sum += found / (rank + 1) as f64;
+    }
+    sum / all.max(1) as f64
+}
