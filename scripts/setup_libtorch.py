@@ -23,9 +23,12 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
 TORCH_VERSION = "2.13.0"
+
+# The wheel twice, in pip's scratch folder and where it goes; later once, beside what is unpacked.
+BYTES_NEEDED = 1_300_000_000
 
 
 class Wheel(NamedTuple):
@@ -35,35 +38,64 @@ class Wheel(NamedTuple):
 
 
 class Build(NamedTuple):
-    """The wheels of one kind of machine, and which of their libraries are needed."""
+    """The wheels of one kind of machine, and which of their libraries the CPU half is."""
 
     wheels: tuple[Wheel, ...]
-    libraries: frozenset[str] | None
-    """File names to take from the wheels; None takes every shared library of torch/lib."""
+    libraries: frozenset[str]
 
 
+def cuda_build(architecture: str, hashes: tuple[str, str, str], more: tuple[str, ...] = ()) -> Build:
+    """Linux: CUDA builds, whose CPU half also names two CUDA libraries when it is loaded."""
+    torch, runtime, cupti = hashes
+    return Build(
+        (
+            Wheel(f"torch=={TORCH_VERSION}", f"manylinux_2_28_{architecture}", torch),
+            Wheel("nvidia-cuda-runtime==13.0.96", f"manylinux2014_{architecture}", runtime),
+            Wheel("nvidia-cuda-cupti==13.0.85", f"manylinux_2_25_{architecture}", cupti),
+        ),
+        frozenset(
+            ("libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13")
+            + more
+        ),
+    )
+
+
+# Only the first of these was ever run; the others are pinned and unpacked alike.
 BUILDS = {
-    ("Linux", "x86_64"): Build(
-        wheels=(
+    ("Linux", "x86_64"): cuda_build(
+        "x86_64",
+        (
+            "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
+            "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+            "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+        ),
+    ),
+    ("Linux", "aarch64"): cuda_build(
+        "aarch64",
+        (
+            "092790c696a760c729fd5722835f50b9d81fd7c8f141571f3f3cf4081a8f664c",
+            "ef9bcbe90493a2b9d810e43d249adb3d02e98dd30200d86607d8d02687c43f55",
+            "796bd679890ee55fb14a94629b698b6db54bcfd833d391d5e94017dd9d7d3151",
+        ),
+        (
+            "libarm_compute.so",
+            "libarm_compute_graph.so",
+            "libgfortran.so.5",
+            "libnvpl_blas_core.so.0",
+            "libnvpl_blas_lp64_gomp.so.0",
+            "libnvpl_lapack_core.so.0",
+            "libnvpl_lapack_lp64_gomp.so.0",
+        ),
+    ),
+    ("Darwin", "arm64"): Build(
+        (
             Wheel(
                 f"torch=={TORCH_VERSION}",
-                "manylinux_2_28_x86_64",
-                "60fcdcb2f3876e21146cb4524ef06397d727ca9ad5f020818547e25075fe3cb7",
-            ),
-            Wheel(
-                "nvidia-cuda-runtime==13.0.96",
-                "manylinux2014_x86_64",
-                "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
-            ),
-            Wheel(
-                "nvidia-cuda-cupti==13.0.85",
-                "manylinux_2_25_x86_64",
-                "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+                "macosx_14_0_arm64",
+                "e76f9bcecc52b8ff711239a2f7547d5353df95878ab232f0773c1d95928b92f8",
             ),
         ),
-        libraries=frozenset(
-            {"libtorch_cpu.so", "libc10.so", "libgomp.so.1", "libcudart.so.13", "libcupti.so.13"}
-        ),
+        frozenset({"libtorch.dylib", "libtorch_cpu.dylib", "libc10.dylib", "libomp.dylib"}),
     ),
 }
 
@@ -111,6 +143,9 @@ def install(build: Build, folder: Path) -> None:
         )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder.parent).free
+        if free < BYTES_NEEDED:
+            raise OSError(f"{free / 1e9:.1f} GB are free")
         with tempfile.TemporaryDirectory(prefix=".libtorch-", dir=folder.parent) as scratch:
             unpacked = Path(scratch) / "libtorch"
             for wheel in build.wheels:
@@ -125,30 +160,40 @@ def install(build: Build, folder: Path) -> None:
     except OSError as error:
         fail(
             f"libtorch could not be unpacked into {folder.parent}: {error}",
-            "it takes 1.3 GB while unpacking, 530 MB after; another place: SONOTECA_STORE=FOLDER",
+            f"it takes {BYTES_NEEDED / 1e9:.1f} GB while unpacking, 0.5 GB afterwards; "
+            "another place: SONOTECA_STORE=FOLDER",
         )
 
 
 def fetch(wheel: Wheel, scratch: Path) -> Path:
     say(f"libtorch: fetching {wheel.requirement}")
     target = scratch / wheel.requirement
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(target)]
     command += ["--implementation=cp", "--python-version=3.11", "--abi=cp311", "--abi=none"]
     command += [f"--platform={wheel.platform}", wheel.requirement]
-    # pip unpacks nothing here, but it does copy: keep its scratch files on the same disk as ours.
-    result = subprocess.run(command, env=os.environ | {"TMPDIR": str(scratch)})
+    # pip's bar goes to standard output, its complaints to standard error.
+    watched = sys.stdout.isatty()
+    result = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=None if watched else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        # pip downloads and then copies: keep both on the disk that has the room.
+        env=os.environ | {"TMPDIR": str(scratch)},
+    )
     files = list(target.glob("*.whl")) if target.is_dir() else []
     if result.returncode or len(files) != 1:
+        words = [line for line in result.stderr.splitlines() if line.strip()][-1:]
         fail(
-            f"pip could not download {wheel.requirement} for {wheel.platform}",
+            f"pip could not download {wheel.requirement} for {wheel.platform}"
+            + "".join(f": {word.strip()}" for word in words),
             "check the network and pip's index settings (pip config list), then run this again; "
             f"or set LIBTORCH to a libtorch {TORCH_VERSION} that is already here",
         )
     with open(files[0], "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest() if hasattr(
-            hashlib, "file_digest"
-        ) else sha256_of(file)
+        found = sha256_of(file)
     if found != wheel.sha256:
         fail(
             f"{files[0].name} is not the file that was pinned: SHA-256 {found}, "
@@ -158,21 +203,20 @@ def fetch(wheel: Wheel, scratch: Path) -> Path:
     return files[0]
 
 
-def sha256_of(file) -> str:
-    """What hashlib.file_digest does, for Python before 3.11."""
+def sha256_of(file: BinaryIO) -> str:
     digest = hashlib.sha256()
     while block := file.read(1 << 20):
         digest.update(block)
     return digest.hexdigest()
 
 
-def unpack(wheel: Path, target: Path, libraries: frozenset[str] | None) -> None:
+def unpack(wheel: Path, target: Path, libraries: frozenset[str]) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for entry in archive.infolist():
             name = entry.filename
             if name.startswith("torch/include/") and not entry.is_dir():
                 place = target / name.removeprefix("torch/")
-            elif wanted(name, libraries):
+            elif name.rsplit("/", 1)[-1] in libraries:
                 place = target / "lib" / name.rsplit("/", 1)[-1]
             else:
                 continue
@@ -183,17 +227,11 @@ def unpack(wheel: Path, target: Path, libraries: frozenset[str] | None) -> None:
     wheel.unlink()
 
 
-def wanted(name: str, libraries: frozenset[str] | None) -> bool:
-    if libraries is None:
-        return name.startswith("torch/lib/") and (".so" in name or name.endswith(".dylib"))
-    return name.rsplit("/", 1)[-1] in libraries
-
-
 def finish(unpacked: Path, build: Build) -> None:
-    missing = (build.libraries or set()) - {file.name for file in (unpacked / "lib").iterdir()}
+    missing = build.libraries - {file.name for file in (unpacked / "lib").iterdir()}
     if missing:
         fail(f"the wheels hold no {', '.join(sorted(missing))}", "the pinned hashes need a look")
-    if build.libraries is not None:
+    if "libtorch_cpu.so" in build.libraries:
         # The wheel's own libtorch.so also loads the CUDA half; for the CPU one its name is enough.
         (unpacked / "lib" / "libtorch.so").symlink_to("libtorch_cpu.so")
     # torch-sys compares this with the version that it was written for.

@@ -4,7 +4,7 @@
 //! Refuses files without samples, rates and channel counts that no recording has, and codecs it
 //! does not know. The only room that imports symphonia and hound.
 //!
-//! WAV goes through a chunk walker of our own ([`wav`]), because neither library reads the
+//! WAV goes through a chunk walker of our own (`wav.rs`), because neither library reads the
 //! headers that people have; its data then goes to hound (integers, float32) or to a symphonia
 //! codec (everything else). Other containers are symphonia's throughout.
 

@@ -1,6 +1,11 @@
 //! What several test programs share: where the weights, the reference arrays and the data are.
 
-#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(
+    clippy::print_stderr,
+    dead_code,
+    unreachable_pub,
+    reason = "each test program uses a part of it"
+)]
 
 use std::path::PathBuf;
 
