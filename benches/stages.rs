@@ -71,7 +71,7 @@ fn front_end(bencher: Bencher<'_, '_>) {
     });
 }
 
-#[divan::bench(args = [1, 4, 16, 64])]
+#[divan::bench(args = [1, 4, 8, 10, 16, 24, 32, 64])]
 fn network(bencher: Bencher<'_, '_>, batch: usize) {
     let model = common::yamnet();
     let patches: Vec<f32> = noise(16_000)
