@@ -60,10 +60,14 @@ pub(crate) fn run() -> Status {
         Command::Info => commands::info::run(&settings, &mut printer),
         Command::Models(args) => commands::models::run(&args.command, &mut printer),
     };
-    match result.and_then(|status| printer.flush().map(|()| status)) {
-        Ok(status) => status,
-        // `sonoteca search … | head`: whoever read has had enough.
-        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Status::Done,
+    let (result, status) = match result {
+        Ok(status) => (printer.flush(), status),
+        Err(error) => (Err(error), Status::Done),
+    };
+    match result {
+        Ok(()) => status,
+        // `sonoteca search … | head`: whoever read has had enough, which changes nothing.
+        Err(Error::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => status,
         Err(error) => {
             printer.error(&error);
             Status::Failed

@@ -212,7 +212,7 @@ pub enum Error {
     },
 
     /// A recording without an embedding of the model that is searched with.
-    #[error("recording id:{id} was not indexed with `{model}`")]
+    #[error("recording id:{id} was not indexed with `{model}`, or with another version of it")]
     NotIndexed {
         /// The recording.
         id: i64,
@@ -249,10 +249,15 @@ pub enum Error {
     },
 
     /// A query that is neither a file nor an id.
-    #[error("`{query}` is neither an audio file nor a recording of the library")]
+    #[error(
+        "`{query}` is {}",
+        if *is_folder { "a folder; a query is one file" } else { "no file, and no id:N" }
+    )]
     UnknownQuery {
         /// What was asked for.
         query: String,
+        /// Whether it is a folder.
+        is_folder: bool,
     },
 
     /// A defect of ours, caught where it could cost only one file.
@@ -386,6 +391,9 @@ impl Error {
             Self::NotALibrary { .. } => "name another file with --library FILE",
             Self::LibraryTooNew { .. } => "use the sonoteca that wrote it, or a newer one",
             Self::LibraryBusy { .. } => "try again when the other sonoteca has finished",
+            Self::UnknownQuery { query, .. } if query.parse::<u32>().is_ok() => {
+                return Some(format!("recording {query} of the library is id:{query}").into());
+            }
             Self::UnknownRecording { .. } | Self::UnknownQuery { .. } => {
                 "give an audio file, or id:N with an N from the results of a search"
             }
@@ -393,6 +401,14 @@ impl Error {
                 "index the recordings with that model: sonoteca index FOLDER --model NAME"
             }
             Self::OtherVersion { .. } => "index again with today's version: sonoteca index FOLDER",
+            Self::Store { action: "open", .. } => {
+                "a library is a file in a folder that can be written to; name another with \
+                 --library FILE"
+            }
+            Self::Store { action: "write to", .. } => {
+                "free some space if the disk is full, then run the same command again: what was \
+                 stored stays, and the rest follows"
+            }
             Self::AmbiguousModel { .. } => "choose one with --model NAME",
             Self::Panic { .. } => "this is our defect; please report it with the file if you can",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

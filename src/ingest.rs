@@ -8,6 +8,7 @@ mod plan;
 mod shield;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -58,6 +59,8 @@ pub enum Outcome {
 pub trait Observer {
     /// The work is known: files and bytes to read.
     fn planned(&self, files: usize, bytes: u64);
+    /// So many seconds of audio were embedded in all, those of unfinished files included.
+    fn heard(&self, audio_s: f64);
     /// A file's outcome is final: stored and synced, or failed.
     fn finished(&self, path: &Path, bytes: u64, outcome: &Outcome);
 }
@@ -71,6 +74,8 @@ pub struct Report {
     pub unchanged: usize,
     /// Files that are no audio.
     pub skipped: usize,
+    /// Recordings of the library that belong into the folders and are not there any more.
+    pub missing: usize,
     /// Files that failed, and why.
     pub failed: Vec<(PathBuf, Error)>,
     /// Of those indexed, the ones that were less than whole, and how.
@@ -104,8 +109,12 @@ pub fn index(
     writer.commit()?;
 
     let plan = Plan::make(paths, &library.known_files(model_id)?);
-    let mut report =
-        Report { unchanged: plan.unchanged, skipped: plan.skipped, ..Report::default() };
+    let mut report = Report {
+        unchanged: plan.unchanged,
+        skipped: plan.skipped,
+        missing: plan.missing,
+        ..Report::default()
+    };
     observer.planned(plan.tasks.len(), plan.tasks.iter().map(|task| task.stamp.size_bytes).sum());
     for (path, error) in plan.failed {
         let outcome = Outcome::Failed(error);
@@ -121,13 +130,17 @@ pub fn index(
         })?;
     // Bounded, so that workers wait for the disk rather than fill the memory.
     let (sender, receiver) = sync_channel(2 * jobs);
+    let patches = Arc::new(AtomicU64::new(0));
+    let watch = Watch { observer, patches: Arc::clone(&patches), hop_s: model.card().hop_s };
     std::thread::scope(|scope| {
         let tasks = &plan.tasks;
         // To copy from: a model can be sent to another thread but not be shared between threads.
         let model = Mutex::new(model.share());
-        scope.spawn(move || pool.install(|| extract_all(tasks, &model, &sender)));
-        store_all(library, model_id, &receiver, &mut report, observer)
+        scope.spawn(move || pool.install(|| extract_all(tasks, &model, &patches, &sender)));
+        store_all(library, model_id, receiver, &mut report, watch)
     })?;
+    report.failed.sort_by(|a, b| a.0.cmp(&b.0));
+    report.flawed.sort();
     report.elapsed_s = started.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -151,11 +164,21 @@ enum Work {
     },
 }
 
-fn extract_all(tasks: &[Task], model: &Mutex<EmbeddingModel>, sender: &SyncSender<Message>) {
+fn extract_all(
+    tasks: &[Task],
+    model: &Mutex<EmbeddingModel>,
+    patches: &AtomicU64,
+    sender: &SyncSender<Message>,
+) {
     let filters = Arc::new(FilterCache::default());
     let extractor = || {
         let model = model.lock().unwrap_or_else(PoisonError::into_inner).share();
         Extractor::new(model, Arc::clone(&filters))
+    };
+    let work = |extractor: &mut Extractor, task: &Task| Message {
+        path: task.path.clone(),
+        stamp: task.stamp,
+        work: shield::catch(&task.path, || extract(extractor, task, patches)),
     };
     // The writer hangs up only when it cannot go on; then nothing more is worth doing. One task at
     // a time: files differ in length by orders of magnitude.
@@ -166,12 +189,7 @@ fn extract_all(tasks: &[Task], model: &Mutex<EmbeddingModel>, sender: &SyncSende
         .try_for_each(|message| sender.send(message).map_err(drop));
 }
 
-fn work(extractor: &mut Extractor, task: &Task) -> Message {
-    let work = shield::catch(&task.path, || extract(extractor, task));
-    Message { path: task.path.clone(), stamp: task.stamp, work }
-}
-
-fn extract(extractor: &mut Extractor, task: &Task) -> Result<Work> {
+fn extract(extractor: &mut Extractor, task: &Task, patches: &AtomicU64) -> Result<Work> {
     let content_hash = hash_file(&task.path)?;
     if let Some(known) = &task.known
         && known.indexed
@@ -187,6 +205,7 @@ fn extract(extractor: &mut Extractor, task: &Task) -> Result<Work> {
     let extraction = extractor.extract(&task.path, |embedding| {
         let vector = encode(embedding).map_err(|problem| refused("an embedding", problem))?;
         vectors.push(vector);
+        patches.fetch_add(1, Ordering::Relaxed);
         Ok(())
     })?;
     let pooled =
@@ -203,40 +222,70 @@ fn hash_file(path: &Path) -> Result<[u8; 32]> {
 }
 
 /// Commits what the workers send, several recordings at a time, until they hang up.
+///
+/// Owns the receiving end: when it fails, that is dropped, and the workers stop waiting.
+#[expect(clippy::needless_pass_by_value, reason = "dropping it is what ends the workers")]
 fn store_all(
     library: &mut Library,
     model_id: i64,
-    receiver: &Receiver<Message>,
+    receiver: Receiver<Message>,
     report: &mut Report,
-    observer: &dyn Observer,
+    mut watch: Watch<'_>,
 ) -> Result<()> {
-    while let Ok(first) = receiver.recv() {
-        let deadline = Instant::now() + COMMIT_EVERY;
+    while let Some(batch) = next_batch(&receiver, &mut watch) {
+        // The transaction begins when everything for it is there: other processes want the
+        // library too.
         let writer = library.begin()?;
-        let mut done = Vec::new();
-        let mut next = Ok(first);
-        while let Ok(message) = next {
-            let Message { path, stamp, work } = message;
+        let mut done = Vec::with_capacity(batch.len());
+        for Message { path, stamp, work } in batch {
             let outcome = match work {
                 Ok(work) => store(&writer, model_id, &path, stamp, work)?,
                 Err(error) => Outcome::Failed(error),
             };
             done.push((path, stamp, outcome));
-            let left = deadline.saturating_duration_since(Instant::now());
-            next = if done.len() < COMMIT_RECORDINGS {
-                receiver.recv_timeout(left)
-            } else {
-                Err(RecvTimeoutError::Timeout)
-            };
         }
         writer.commit()?;
+        watch.look();
         // Only now is it true.
         for (path, stamp, outcome) in done {
-            observer.finished(&path, stamp.size_bytes, &outcome);
+            watch.observer.finished(&path, stamp.size_bytes, &outcome);
             report.count(path, outcome);
         }
     }
     Ok(())
+}
+
+/// What the workers send within [`COMMIT_EVERY`] of the first message; `None` when they have hung
+/// up.
+fn next_batch(receiver: &Receiver<Message>, watch: &mut Watch<'_>) -> Option<Vec<Message>> {
+    let mut batch = Vec::new();
+    let mut deadline = None;
+    while batch.len() < COMMIT_RECORDINGS {
+        let until = deadline.unwrap_or_else(|| Instant::now() + COMMIT_EVERY);
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(message) => {
+                deadline.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+                batch.push(message);
+            }
+            Err(RecvTimeoutError::Timeout) if batch.is_empty() => watch.look(),
+            Err(_) => break,
+        }
+    }
+    (!batch.is_empty()).then_some(batch)
+}
+
+/// Tells an observer how far the workers are, between the outcomes.
+struct Watch<'a> {
+    observer: &'a dyn Observer,
+    /// Patches that were embedded, of files that are done and of those that are not.
+    patches: Arc<AtomicU64>,
+    hop_s: f64,
+}
+
+impl Watch<'_> {
+    fn look(&mut self) {
+        self.observer.heard(self.patches.load(Ordering::Relaxed) as f64 * self.hop_s);
+    }
 }
 
 fn store(

@@ -10,6 +10,7 @@ pub mod recordings;
 pub mod segments;
 pub mod vector;
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -56,10 +57,7 @@ impl Library {
     /// As [`open_or_create`](Self::open_or_create), and [`Error::LibraryMissing`].
     pub fn open(path: &Path) -> Result<Self> {
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.len() > 0 => {
-                Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-            }
-            Ok(metadata) if metadata.is_file() => {
+            Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
                 Err(Error::NotALibrary { path: path.to_owned(), found: "it is empty" })
             }
             Ok(_) => Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE),
@@ -72,11 +70,19 @@ impl Library {
 
     fn connect(path: &Path, flags: OpenFlags) -> Result<Self> {
         let fresh = check_file(path)?;
-        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)
-            .map_err(|error| store_error("open", path, error))?;
+        // SQLite takes some names, such as `:memory:`, for more than a file's; no absolute one.
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let connection = match configured(&absolute, flags, fresh) {
+            // On a disk that cannot be written to, the journal's companions cannot be made.
+            Err(error) if is_read_only(&error) && !has_journal(&absolute) => configured(
+                Path::new(&immutable_uri(&absolute)),
+                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
+                false,
+            ),
+            result => result,
+        }
+        .map_err(|error| store_error("open", path, error))?;
         let mut library = Self { connection, path: path.to_owned() };
-        library.configure(fresh).map_err(|error| store_error("open", path, error))?;
         let application_id = library.pragma("application_id")?;
         if application_id != APPLICATION_ID {
             let found = "it is another program's SQLite file";
@@ -84,19 +90,6 @@ impl Library {
         }
         migrate::run(&mut library)?;
         Ok(library)
-    }
-
-    fn configure(&self, fresh: bool) -> rusqlite::Result<()> {
-        let connection = &self.connection;
-        connection.busy_timeout(BUSY_TIMEOUT)?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        if fresh {
-            connection.pragma_update(None, "page_size", PAGE_BYTES)?;
-            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-        }
-        Ok(())
     }
 
     /// Where the library is.
@@ -158,26 +151,77 @@ impl Writer<'_> {
     }
 }
 
+/// Opens a connection with the settings that every one has, and those that only a new file can
+/// be given.
+fn configured(name: &Path, flags: OpenFlags, fresh: bool) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    if fresh {
+        connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+    }
+    // Opening alone touches nothing: what is wrong with the file shows now or never.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn is_read_only(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(error.sqlite_error_code(), Some(CannotOpen | ReadOnly))
+}
+
+/// Whether the library's journal holds what its file does not.
+fn has_journal(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    std::fs::metadata(name).is_ok_and(|journal| journal.len() > 0)
+}
+
+/// The URI by which SQLite reads the file at `path` as one that nobody changes.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(uri, "%{byte:02X}");
+        }
+    }
+    uri + "?immutable=1"
+}
+
 /// Looks at a file before SQLite may touch it; `true` when there is nothing in it yet.
 fn check_file(path: &Path) -> Result<bool> {
+    let not_a_library = |found| Err(Error::NotALibrary { path: path.to_owned(), found });
+    match std::fs::metadata(path) {
+        // Opening a pipe would wait for ever.
+        Ok(metadata) if !metadata.is_file() => return not_a_library("it is no file"),
+        _ => {}
+    }
     let mut head = Vec::new();
     let read = File::open(path)
         .and_then(|file| file.take(SQLITE_MAGIC.len() as u64).read_to_end(&mut head));
     match read {
         Ok(0) => Ok(true),
         Ok(_) if head == SQLITE_MAGIC => Ok(false),
-        Ok(_) => Err(Error::NotALibrary { path: path.to_owned(), found: "it is no SQLite file" }),
+        Ok(_) => not_a_library("it is no SQLite file"),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(source) => Err(Error::Io { action: "open", path: path.to_owned(), source }),
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it on")]
 fn store_error(action: &'static str, path: &Path, error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
     let path = path.to_owned();
     match error.sqlite_error_code() {
         Some(DatabaseBusy | DatabaseLocked) => Error::LibraryBusy { path },
-        _ => Error::Store { action, path, source: error.into() },
+        // As text: SQLite's own error repeats itself as its source.
+        _ => Error::Store { action, path, source: error.to_string().into() },
     }
 }
 

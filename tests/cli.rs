@@ -200,6 +200,108 @@ fn what_fails_is_reported_and_stops_nothing() {
     assert_eq!((&info[0]["recordings"], &info[0]["truncated"]), (&7.into(), &1.into()));
 }
 
+/// The workers once waited for ever for a writer that had given up.
+#[test]
+fn a_library_that_cannot_be_written_ends_the_run() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds/tone-0.wav", "-q"]).expect(0);
+    let library = rusqlite::Connection::open(bench.path("sonoteca.db")).unwrap();
+    library
+        .execute_batch(
+            "CREATE TRIGGER full BEFORE INSERT ON recordings
+             BEGIN SELECT RAISE(FAIL, 'database or disk is full'); END",
+        )
+        .unwrap();
+    for n in 0..30 {
+        bench.tone(&format!("sounds/more-{n}.wav"), 300.0 + f64::from(n));
+    }
+    let answer = bench.run(&["index", "sounds"]).expect(2);
+    assert!(answer.err.contains("disk is full"), "{}", answer.err);
+    assert!(answer.err.contains("hint:"), "{}", answer.err);
+}
+
+#[test]
+fn failures_are_told_whatever_becomes_of_the_output() {
+    use std::process::Stdio;
+    let bench = Bench::with_sounds();
+    fs::write(bench.path("sounds/empty.wav"), "").unwrap();
+    let mut child = bench
+        .command()
+        .args(["index", "sounds"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let answer = Answer::of(&child.wait_with_output().unwrap()).expect(2);
+    assert!(answer.err.contains("empty.wav"), "{}", answer.err);
+}
+
+/// A second run must not wait until a first one is done with everything.
+#[test]
+fn two_runs_share_a_library() {
+    let bench = Bench::with_sounds();
+    for (folder, pitch) in [("one", 300.0), ("two", 500.0)] {
+        fs::create_dir(bench.path(folder)).unwrap();
+        for n in 0..40 {
+            bench.tone(&format!("{folder}/{n}.wav"), pitch + 5.0 * f64::from(n));
+        }
+    }
+    let start =
+        |folder: &str| bench.command().args(["index", folder, "-q", "-j1"]).spawn().unwrap();
+    let mut runs = [start("one"), start("two")];
+    for run in &mut runs {
+        assert!(run.wait().unwrap().success());
+    }
+    let info = bench.run(&["info", "--format", "json"]).expect(0).json();
+    assert_eq!(info[0]["recordings"], 80);
+}
+
+#[test]
+fn what_is_gone_is_counted_and_a_typo_makes_no_library() {
+    let bench = Bench::with_sounds();
+    let typo = bench.run(&["index", "sonds"]).expect(2);
+    assert!(typo.err.contains("could not find sonds"), "{}", typo.err);
+    assert!(!bench.path("sonoteca.db").exists());
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    fs::remove_file(bench.path("sounds/tone-0.wav")).unwrap();
+    let answer = bench.run(&["index", "sounds"]).expect(0);
+    assert!(answer.out.contains("still in the library: 1 recording."), "{}", answer.out);
+}
+
+#[cfg(unix)]
+#[test]
+fn one_file_by_several_ways_counts_once() {
+    let bench = Bench::with_sounds();
+    fs::create_dir(bench.path("links")).unwrap();
+    let link = |to: &str, name: &str| {
+        std::os::unix::fs::symlink(bench.path(to), bench.path("links").join(name)).unwrap();
+    };
+    link("sounds/tone-0.wav", "tone.wav");
+    link("sounds", "folder");
+    let index = |paths: &[&str]| {
+        let arguments = [&["index", "--format", "json"], paths].concat();
+        bench.run(&arguments).expect(0).json()[0]["indexed"].as_u64().unwrap()
+    };
+    assert_eq!(index(&["links"]), 6);
+    assert_eq!(index(&["sounds", "links/tone.wav"]), 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_mean_something_to_sqlite_or_wait_for_ever() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds", "-q", "--library", ":memory:"]).expect(0);
+    assert!(bench.path(":memory:").is_file());
+    let made = Command::new("mkfifo").arg(bench.path("pipe.db")).status();
+    if !made.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: mkfifo is missing");
+        return;
+    }
+    let answer = bench.run(&["info", "--library", "pipe.db"]).expect(2);
+    assert!(answer.err.contains("it is no file"), "{}", answer.err);
+}
+
 #[test]
 fn nothing_to_find_is_status_1() {
     let bench = Bench::new();
@@ -222,12 +324,15 @@ fn errors_say_what_and_what_to_try() {
     bench.run(&["index", "sounds", "-q"]).expect(0);
     for (arguments, text) in [
         (&["search", "id:99"][..], "no recording id:99"),
-        (&["search", "nothing.wav"], "neither an audio file nor a recording"),
+        (&["search", "nothing.wav"], "no file, and no id:N"),
+        (&["search", "17"], "hint: recording 17 of the library is id:17"),
+        (&["search", "sounds"], "a folder; a query is one file"),
         (&["search", "sounds/notes.txt"], "no audio stream"),
         (&["search", "id:1", "--model", "vggish"], "no model called `vggish`"),
         (&["index", "sounds", "--model", "vggish"], "no model called `vggish`"),
         (&["info", "--library", "sounds/notes.txt"], "no SQLite file"),
-        (&["info", "--library", "sounds"], "sounds"),
+        (&["info", "--library", "sounds"], "it is no file"),
+        (&["index", "sounds", "--library", "no/where.db"], "hint: a library is a file in a folder"),
         (&["search", "id:1", "-k", "0"], "0 is not in 1.."),
         (&["search"], "required"),
         (&["frobnicate"], "frobnicate"),

@@ -210,15 +210,14 @@ fn open_stream(kind: FileKind, mut file: File) -> Decoded<(StreamFormat, Box<dyn
 }
 
 /// Appends the mean over channels of interleaved frames, `[frames * channels]`, to `mono`.
+#[expect(clippy::cast_possible_truncation, reason = "a mean lies between what it is the mean of")]
 fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
     match channels {
         1 => mono.extend_from_slice(interleaved),
-        2 => mono.extend(interleaved.chunks_exact(2).map(|frame| 0.5 * (frame[0] + frame[1]))),
-        _ => mono.extend(
-            interleaved
-                .chunks_exact(channels)
-                .map(|frame| frame.iter().sum::<f32>() / channels as f32),
-        ),
+        2 => mono.extend(interleaved.chunks_exact(2).map(|frame| 0.5 * frame[0] + 0.5 * frame[1])),
+        _ => mono.extend(interleaved.chunks_exact(channels).map(|frame| {
+            (frame.iter().map(|&x| f64::from(x)).sum::<f64>() / channels as f64) as f32
+        })),
     }
 }
 

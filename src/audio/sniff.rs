@@ -62,9 +62,9 @@ fn by_content(head: &[u8]) -> Option<FileKind> {
     }
 }
 
-/// Names of audio files whose first bytes do not tell: MPEG audio has no magic number, and a
+/// What the name alone says, for audio files whose first bytes do not tell: MPEG audio has no magic number, and a
 /// damaged file of any kind should be reported rather than passed over.
-fn by_extension(path: &Path) -> FileKind {
+pub fn by_extension(path: &Path) -> FileKind {
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str().unwrap_or_default() {
         "wav" | "wave" | "bwf" => FileKind::Wav,

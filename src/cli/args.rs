@@ -58,11 +58,11 @@ pub(crate) struct GlobalArgs {
         short,
         long,
         global = true,
-        action = ArgAction::SetTrue,
+        action = ArgAction::Count,
         conflicts_with = "quiet",
         help_heading = "Global options"
     )]
-    pub(crate) verbose: bool,
+    pub(crate) verbose: u8,
 }
 
 /// How results are printed.

@@ -13,6 +13,8 @@ use sonoteca::ingest::{Observer, Outcome};
 use super::printer::{counted, readable_duration, readable_path, reason, say};
 use super::settings::{Settings, Verbosity};
 
+/// Time before which the time left is anybody's guess.
+const GUESS_AFTER: Duration = Duration::from_secs(3);
 /// Time between plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -73,14 +75,18 @@ impl Progress {
         )
     }
 
+    /// The time left, once there is something to go by.
     fn time_left(&self) -> String {
         let (done, all) = (self.bytes_done.get(), self.bytes.get());
-        if done == 0 {
+        let elapsed = self.started.elapsed();
+        if done == 0 || elapsed < GUESS_AFTER {
             return String::new();
         }
-        let elapsed = self.started.elapsed().as_secs_f64();
-        let left = elapsed * all.saturating_sub(done) as f64 / done as f64;
-        format!(", {} left", readable_duration(left))
+        let left = elapsed.as_secs_f64() * all.saturating_sub(done) as f64 / done as f64;
+        if left < 1.0 {
+            return ", almost done".to_owned();
+        }
+        format!(", about {} left", readable_duration(left.ceil()))
     }
 
     fn show(&self) {
@@ -112,8 +118,15 @@ impl Observer for Progress {
             if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan} {percent:>3} %  {msg}") {
                 bar.set_style(style);
             }
-            bar.enable_steady_tick(Duration::from_millis(250));
+            bar.set_message(self.line());
             self.bar.replace(Some(bar));
+        }
+    }
+
+    fn heard(&self, audio_s: f64) {
+        self.audio_s.set(audio_s);
+        if self.verbosity > Verbosity::Quiet {
+            self.show();
         }
     }
 
@@ -122,7 +135,6 @@ impl Observer for Progress {
         self.bytes_done.set(self.bytes_done.get() + bytes);
         let detail = match outcome {
             Outcome::Indexed { duration_s, flaw, .. } => {
-                self.audio_s.set(self.audio_s.get() + duration_s);
                 let flaw = flaw.as_ref().map(|flaw| format!(", {flaw}")).unwrap_or_default();
                 format!("indexed, {}{flaw}", readable_duration(*duration_s))
             }

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use super::args::{Format, GlobalArgs};
 
+/// The library where nothing else is said.
+const DEFAULT_LIBRARY: &str = "sonoteca.db";
+
 /// How much is said besides results and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Verbosity {
@@ -27,17 +30,18 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn new(args: GlobalArgs) -> Self {
-        let verbosity = match (args.quiet, args.verbose) {
+        let verbosity = match (args.quiet, args.verbose > 0) {
             (true, _) => Verbosity::Quiet,
             (false, false) => Verbosity::Normal,
             (false, true) => Verbosity::Verbose,
         };
-        Self {
-            library: args.library,
-            format: args.format,
-            verbosity,
-            watched: std::io::stderr().is_terminal(),
-        }
+        // An empty variable is as good as none.
+        let library = if args.library.as_os_str().is_empty() {
+            PathBuf::from(DEFAULT_LIBRARY)
+        } else {
+            args.library
+        };
+        Self { library, format: args.format, verbosity, watched: std::io::stderr().is_terminal() }
     }
 
     /// Whether only results and errors are printed.

@@ -11,7 +11,7 @@ use std::time::UNIX_EPOCH;
 
 use walkdir::WalkDir;
 
-use crate::audio::sniff::{FileKind, kind_of};
+use crate::audio::sniff::{FileKind, by_extension, kind_of};
 use crate::error::{Error, Result};
 use crate::store::recordings::{FileStamp, KnownFile};
 
@@ -33,6 +33,8 @@ pub struct Plan {
     pub(super) unchanged: usize,
     /// Files that are no audio.
     pub(super) skipped: usize,
+    /// Recordings of the library that lie under the paths and were not found.
+    pub(super) missing: usize,
     /// Paths that could not be looked at.
     pub(super) failed: Vec<(PathBuf, Error)>,
 }
@@ -42,16 +44,25 @@ impl Plan {
     pub(super) fn make(paths: &[PathBuf], known: &HashMap<PathBuf, KnownFile>) -> Self {
         let mut plan = Self::default();
         let mut seen = HashSet::new();
+        let mut roots = Vec::new();
         for path in paths {
             // The same file must have the same name however it was reached.
             match path.canonicalize() {
-                Ok(root) => plan.walk(&root, known, &mut seen),
+                Ok(root) => {
+                    plan.walk(&root, known, &mut seen);
+                    roots.push(root);
+                }
                 Err(source) => {
                     let error = Error::Io { action: "find", path: path.clone(), source };
                     plan.failed.push((path.clone(), error));
                 }
             }
         }
+        plan.missing = known
+            .keys()
+            .filter(|path| !seen.contains(*path))
+            .filter(|path| roots.iter().any(|root| path.starts_with(root)) && !path.exists())
+            .count();
         plan
     }
 
@@ -61,12 +72,20 @@ impl Plan {
         known: &HashMap<PathBuf, KnownFile>,
         seen: &mut HashSet<PathBuf>,
     ) {
+        let mut linked = false;
         for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
             let (path, metadata) = match entry {
-                Ok(entry) if entry.file_type().is_dir() => continue,
                 Ok(entry) => {
+                    linked |= entry.path_is_symlink();
+                    if entry.file_type().is_dir() {
+                        continue;
+                    }
                     let metadata = entry.metadata();
-                    (entry.into_path(), metadata)
+                    let path = entry.into_path();
+                    // Asking for the real name costs a look at every folder above, so it is left
+                    // until there is a link at all.
+                    let real = if linked { path.canonicalize().ok() } else { None };
+                    (real.unwrap_or(path), metadata)
                 }
                 // A link to a folder above it, whose files are visited anyway.
                 Err(error) if error.loop_ancestor().is_some() => continue,
@@ -74,7 +93,7 @@ impl Plan {
                     let path = error.path().unwrap_or(root).to_owned();
                     // A link that leads nowhere is no recording that could be missing.
                     if !path.is_symlink() {
-                        self.fail(path, error.into());
+                        self.fail(path, io_error(error));
                     }
                     continue;
                 }
@@ -84,7 +103,7 @@ impl Plan {
             }
             match metadata {
                 Ok(metadata) => self.add(path, &metadata, known),
-                Err(error) => self.fail(path, error.into()),
+                Err(error) => self.fail(path, io_error(error)),
             }
         }
     }
@@ -107,6 +126,8 @@ impl Plan {
         match kind_of(&path) {
             Ok(FileKind::Other) => self.skipped += 1,
             Ok(_) => self.tasks.push(Task { path, stamp, known: known.cloned() }),
+            // What cannot be read and does not look like audio is most likely none.
+            Err(_) if by_extension(&path) == FileKind::Other => self.skipped += 1,
             Err(error) => self.failed.push((path, error)),
         }
     }
@@ -114,6 +135,11 @@ impl Plan {
     fn fail(&mut self, path: PathBuf, source: io::Error) {
         self.failed.push((path.clone(), Error::Io { action: "read", path, source }));
     }
+}
+
+/// The operating system's error, without walkdir's repetition of path and words.
+fn io_error(error: walkdir::Error) -> io::Error {
+    error.into_io_error().unwrap_or_else(|| io::Error::other("its folder could not be read"))
 }
 
 fn stamp(path: &Path, metadata: &Metadata) -> Result<FileStamp> {

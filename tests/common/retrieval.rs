@@ -31,6 +31,7 @@ struct Silent;
 
 impl Observer for Silent {
     fn planned(&self, _: usize, _: u64) {}
+    fn heard(&self, _: f64) {}
     fn finished(&self, _: &Path, _: u64, _: &Outcome) {}
 }
 

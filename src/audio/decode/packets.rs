@@ -57,9 +57,13 @@ impl PacketSource {
             decoder,
             codec,
             channels: layout.channels,
-            // Only ADPCM needs it, to cut the padding of its last block; elsewhere it is often
-            // wrong, and the bytes say the same.
-            frames_left: codec.header.and(layout.fact_frames).filter(|&n| n > 0).map(u64::from),
+            // Only ADPCM needs it, to cut the padding of its last block, and only if it ends there:
+            // some programs write nonsense.
+            frames_left: codec.header.and(layout.fact_frames).map(u64::from).filter(|frames| {
+                let blocks = layout.data_bytes.div_ceil(u64::from(codec.block_bytes));
+                let most = blocks * u64::from(codec.frames_per_block);
+                (most.saturating_sub(codec.frames_per_block.into()) + 1..=most).contains(frames)
+            }),
             truncated: layout.truncated,
             damaged: false,
             packet: Vec::new(),

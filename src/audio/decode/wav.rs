@@ -9,7 +9,7 @@
 //! Formats: Microsoft, "Multiple channel audio data and WAVE files" (2001), and the registry of
 //! wave format tags in RFC 2361.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known::{
@@ -105,6 +105,10 @@ impl WavLayout {
         let mut position = 12;
         while position + 8 <= file_bytes && (format.is_none() || data.is_none()) {
             let (name, length) = chunk_header(file, position)?;
+            // Whatever follows, it is no chunk: a recorder's zeros, or another program's trailer.
+            if !is_chunk_name(&name) {
+                break;
+            }
             let body = position + 8;
             let present = u64::from(length).min(file_bytes - body);
             match &name {
@@ -311,8 +315,8 @@ fn chunks_fill(file: &mut (impl Read + Seek), mut position: u64, file_bytes: u64
     Ok(position >= file_bytes)
 }
 
-/// Where the next chunk begins. Odd chunks are padded, but some writers forget to: the byte after
-/// decides, when only one reading gives a chunk name.
+/// Where the next chunk begins. Odd chunks are padded, but some writers forget to: then a chunk's
+/// name stands where the pad byte belongs.
 fn next_chunk(
     file: &mut (impl Read + Seek),
     body: u64,
@@ -323,10 +327,24 @@ fn next_chunk(
     if length.is_multiple_of(2) || end + 9 > file_bytes {
         return Ok(end + u64::from(length % 2));
     }
-    let mut names = [0; 5];
-    read_at(file, end, &mut names)?;
-    let unpadded = !is_chunk_name(&names[1..5]) && is_chunk_name(&names[..4]);
-    Ok(if unpadded { end } else { end + 1 })
+    let mut bytes = [0; 9];
+    read_at(file, end, &mut bytes)?;
+    let (unpadded, padded) = (&bytes[..4], &bytes[1..5]);
+    // A pad byte is zero, which no name begins with. Where both readings look like names, the one
+    // that is known to be one, or else the rule, decides.
+    let forgotten = is_chunk_name(unpadded)
+        && (!is_chunk_name(padded) || (is_known_chunk(unpadded) && !is_known_chunk(padded)));
+    Ok(if forgotten { end } else { end + 1 })
+}
+
+/// Chunks that programs write into WAV files.
+fn is_known_chunk(name: &[u8]) -> bool {
+    const KNOWN: [&[u8; 4]; 22] = [
+        b"fmt ", b"data", b"fact", b"LIST", b"bext", b"iXML", b"cue ", b"smpl", b"inst", b"id3 ",
+        b"ID3 ", b"JUNK", b"junk", b"PAD ", b"FLLR", b"PEAK", b"guan", b"wamd", b"acid", b"note",
+        b"labl", b"axml",
+    ];
+    KNOWN.iter().any(|known| name == *known)
 }
 
 fn is_chunk_name(name: &[u8]) -> bool {
@@ -342,7 +360,14 @@ fn chunk_header(file: &mut (impl Read + Seek), position: u64) -> Decoded<([u8; 4
 
 fn read_at(file: &mut (impl Read + Seek), position: u64, bytes: &mut [u8]) -> Decoded<()> {
     file.seek(SeekFrom::Start(position))?;
-    Ok(file.read_exact(bytes)?)
+    file.read_exact(bytes).map_err(|error| match error.kind() {
+        ErrorKind::UnexpectedEof => DecodeProblem::Malformed {
+            what: "WAV file",
+            expected: "a header and samples",
+            found: "the end of the file".to_owned(),
+        },
+        _ => DecodeProblem::Io(error),
+    })
 }
 
 fn read_bytes(file: &mut (impl Read + Seek), position: u64, count: u64) -> Decoded<Vec<u8>> {

@@ -1,14 +1,15 @@
 //! `sonoteca index`: adds recordings to the library and says what became of them.
 
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 
 use serde::Serialize;
-use sonoteca::Result;
 use sonoteca::ingest::{self, Report};
 use sonoteca::model::EmbeddingModel;
 use sonoteca::model::store::ModelStore;
 use sonoteca::store::Library;
+use sonoteca::{Error, Result};
 
 use crate::cli::Status;
 use crate::cli::args::IndexArgs;
@@ -19,6 +20,7 @@ use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
 
 pub(crate) fn run(args: &IndexArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    require_any(&args.paths)?;
     // The model first: without it no library should be made.
     let model = EmbeddingModel::load(&args.model, &ModelStore::of_user()?)?;
     let mut library = Library::open_or_create(&settings.library)?;
@@ -33,20 +35,44 @@ pub(crate) fn run(args: &IndexArgs, settings: &Settings, printer: &mut Printer) 
     progress.clear();
     let report = report?;
 
+    // Failures first: whatever becomes of standard output, they are told.
     for (path, flaw) in &report.flawed {
         printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
-    let summary = Summary::new(&report);
-    if !settings.is_quiet() || settings.is_for_programs() {
-        printer.record(&summary, &summary.text(settings))?;
-    }
-    printer.flush()?;
     report_failures(&report);
-    Ok(match &report {
+    let status = match &report {
         report if !report.failed.is_empty() => Status::Failed,
         report if report.indexed + report.unchanged == 0 => Status::NothingFound,
         _ => Status::Done,
-    })
+    };
+    let summary = Summary::new(&report);
+    let printed = if settings.is_quiet() && !settings.is_for_programs() {
+        Ok(())
+    } else {
+        printer.record(&summary, &summary.text(settings))
+    };
+    match printed.and_then(|()| printer.flush()) {
+        Err(error) if status == Status::Failed => {
+            printer.detail(&in_one_line(&error));
+            Ok(status)
+        }
+        result => result.map(|()| status),
+    }
+}
+
+/// Refuses to begin when none of the paths exists: most likely one was mistyped, and a library
+/// would be made for nothing.
+fn require_any(paths: &[PathBuf]) -> Result<()> {
+    let mut missing = None;
+    for path in paths {
+        match path.metadata() {
+            Ok(_) => return Ok(()),
+            Err(source) => {
+                missing.get_or_insert(Error::Io { action: "find", path: path.clone(), source });
+            }
+        }
+    }
+    missing.map_or(Ok(()), Err)
 }
 
 fn report_failures(report: &Report) {
@@ -72,6 +98,7 @@ struct Summary {
     indexed: usize,
     unchanged: usize,
     skipped: usize,
+    missing: usize,
     failed: Vec<Failure>,
     flawed: Vec<Flaw>,
     audio_s: f64,
@@ -99,6 +126,7 @@ impl Summary {
             indexed: report.indexed,
             unchanged: report.unchanged,
             skipped: report.skipped,
+            missing: report.missing,
             failed: report
                 .failed
                 .iter()
@@ -143,6 +171,10 @@ impl Summary {
         if self.skipped > 0 {
             sentences.push(format!("Not audio: {}.", counted(self.skipped as u64, "file")));
         }
+        if self.missing > 0 {
+            let count = counted(self.missing as u64, "recording");
+            sentences.push(format!("No longer on the disk, but still in the library: {count}."));
+        }
         sentences.join(" ") + "\n"
     }
 }
@@ -152,6 +184,7 @@ impl Row for Summary {
         "indexed",
         "unchanged",
         "skipped",
+        "missing",
         "failed",
         "flawed",
         "audio_s",
@@ -165,6 +198,7 @@ impl Row for Summary {
             self.indexed.to_string(),
             self.unchanged.to_string(),
             self.skipped.to_string(),
+            self.missing.to_string(),
             self.failed.len().to_string(),
             self.flawed.len().to_string(),
             self.audio_s.to_string(),

@@ -37,6 +37,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         Some(id) => (search::stored_query(&library, &model, id)?, Some(id)),
         None => (embed_file(Path::new(&args.query), &model, printer)?, None),
     };
+    warn_of_other_versions(&library, &model, printer)?;
     let searcher = Searcher::open(&library, model, level)?;
     let silent = searcher.without_direction() as u64;
     if silent > 0 {
@@ -52,6 +53,23 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     Ok(Status::Done)
 }
 
+/// Says when recordings were indexed with another version of the model only.
+fn warn_of_other_versions(library: &Library, model: &StoredModel, printer: &Printer) -> Result<()> {
+    let others = library.models()?.into_iter().filter(|other| {
+        other.id != model.id && other.identity.name == model.identity.name && other.recordings > 0
+    });
+    let recordings: u64 = others.map(|other| other.recordings).sum();
+    if recordings > 0 {
+        printer.warning(&format!(
+            "{} with vectors of another version of {} left out; to include them: sonoteca index \
+             FOLDER",
+            counted(recordings, "recording"),
+            model.identity.name
+        ));
+    }
+    Ok(())
+}
+
 /// The N of `id:N`. A file of that name can be given as `./id:N`.
 fn stored_id(query: &OsStr) -> Option<i64> {
     query.to_str()?.strip_prefix("id:")?.parse().ok()
@@ -60,7 +78,10 @@ fn stored_id(query: &OsStr) -> Option<i64> {
 /// The pooled vector of an audio file by `model`, whose installed version must be the library's.
 fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec<f32>> {
     if !path.is_file() {
-        return Err(Error::UnknownQuery { query: path.to_string_lossy().into_owned() });
+        return Err(Error::UnknownQuery {
+            query: path.to_string_lossy().into_owned(),
+            is_folder: path.is_dir(),
+        });
     }
     let card = registry::find(&model.identity.name)?;
     search::require_same_version(model, &identity_of(card))?;
@@ -142,7 +163,7 @@ impl Row for HitRow {
         "classes",
     ];
     const HEADINGS: &'static [&'static str] =
-        &["#", "Score", "Recording", "Seconds", "Id", "Sounds like"];
+        &["#", "Score", "Recording", "Seconds", "Id", "Recording sounds like"];
 
     fn cells(&self) -> Vec<String> {
         vec![
