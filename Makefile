@@ -7,6 +7,7 @@ SHELL := /bin/bash
 SONOTECA := target/release/sonoteca
 # The user's own folder for `make demo`; without it, samples are fetched.
 AUDIO ?=
+export AUDIO
 
 help: ## what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -25,13 +26,19 @@ tools:
 	exit $$missing
 
 build: libtorch ## target/release/sonoteca
+	@[ -e $(SONOTECA) ] || echo 'building sonoteca; the first time takes 5 to 10 minutes' >&2
 	cargo build --release --locked
 
 setup: build ## libtorch, the command, and the weights of YAMNet
 	$(SONOTECA) models pull yamnet
 
-demo: setup ## index real recordings and search them (AUDIO=FOLDER for your own)
-	@SONOTECA='$(abspath $(SONOTECA))' python3 scripts/demo.py $(if $(AUDIO),'$(AUDIO)')
+# A mistyped folder should show before minutes of building.
+.PHONY: folder
+folder: tools
+	@python3 scripts/demo.py --check
+
+demo: folder setup ## index real recordings and search them (AUDIO=FOLDER for your own)
+	@SONOTECA='$(abspath $(SONOTECA))' python3 scripts/demo.py
 
 test: setup ## unit, golden, property and end-to-end tests, with the real weights
 	cargo test --locked

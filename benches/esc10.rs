@@ -6,7 +6,7 @@
 //! library on all cores. Not measured: the time to load libtorch and the weights.
 //!
 //! AMD EPYC (Zen 5, AVX-512, 2 cores, otherwise idle), rustc 1.95, libtorch 2.13.0; seconds of
-//! audio per second, in the order of the lines: see ARCHITECTURE.md, "Figures".
+//! audio per second, in the order of the lines: see `ARCHITECTURE.md`, "Figures".
 
 #![allow(
     missing_docs,

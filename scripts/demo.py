@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Index real recordings and search them: what `make demo` does once everything is set up.
 
-    demo.py [FOLDER]    FOLDER: the user's own sounds instead of fetched ones
+The environment says what to use: AUDIO, a folder of the user's own sounds instead of fetched ones,
+and SONOTECA, the command.
 
-Without a folder, the sounds are Debian's package sonic-pi-samples (CC0: 165 FLAC files in named
+Without AUDIO, the sounds are Debian's package sonic-pi-samples (CC0: 165 FLAC files in named
 categories, 22 MB), downloaded and unpacked without root. Where there is no apt, they are a
 one-minute field recording (MIT) from the package that YAMNet's weights come from, cut in pieces.
 Everything lies under demo/ afterwards.
 """
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -28,30 +30,37 @@ PIECE_S = 4
 
 
 def main() -> None:
-    own = Path(sys.argv[1]).expanduser() if len(sys.argv) > 1 else None
+    own = Path(os.environ["AUDIO"]).expanduser() if os.environ.get("AUDIO") else None
     if own and not own.is_dir():
         sys.exit(f"error: {own} is no folder\nhint: make demo AUDIO=~/sounds")
+    if "--check" in sys.argv:
+        return
     DEMO.mkdir(exist_ok=True)
     sounds = own or samples()
+    queries = example_queries(sounds)
 
     heading(f"1. Listening to the recordings in {sounds}")
     library = DEMO / "own.db" if own else LIBRARY
+    if own:
+        # Last time it may have been another folder.
+        for file in DEMO.glob("own.db*"):
+            file.unlink()
     # A broken file of the user's own must not end the demo; sonoteca has said which.
     run("index", str(sounds), library=library, check=own is None)
     heading("2. What the library holds now")
     run("info", library=library)
 
     heading("3. Searching")
-    queries = example_queries(sounds) if own is None else first_recordings(sounds)
     for query in queries:
         say(f"Most like {query.relative_to(sounds)}:")
         run("search", str(query), "-k", "6", library=library)
 
     heading("4. Your turn")
-    say(f"  {SONOTECA} search {queries[0]} --by segment --library {library}")
-    say(f"  {SONOTECA} search id:1 --format json --library {library}")
-    say(f"  make demo AUDIO=~/sounds          the same with your own folder")
-    say(f"  {SONOTECA} --help")
+    command, query, db = (shlex.quote(str(part)) for part in (SONOTECA, queries[0], library))
+    say(f"  {command} search {query} --by segment --library {db}")
+    say(f"  {command} search id:1 --format json --library {db}")
+    say("  make demo AUDIO=~/sounds          the same with your own folder")
+    say(f"  {command} --help")
 
 
 def samples() -> Path:
@@ -119,20 +128,20 @@ def field_recording(scratch: Path) -> Path:
 
 
 def example_queries(sounds: Path) -> list[Path]:
-    """Sounds whose neighbours the names make easy to judge."""
-    queries = []
-    for name in ("tabla_tas1", "bd_tek", "loop_breakbeat"):
-        matches = sorted(sounds.rglob(f"{name}.flac"))
-        queries += matches[:1]
-    return queries or first_recordings(sounds)
-
-
-def first_recordings(sounds: Path) -> list[Path]:
+    """Sounds whose neighbours the names make easy to judge; elsewhere, some from all over."""
+    names = ("tabla_tas1.flac", "bd_tek.flac", "loop_breakbeat.flac", "street-07.wav")
+    queries = [path for name in names for path in sounds.glob(name)]
+    if queries:
+        return queries
     endings = {".wav", ".flac", ".ogg", ".mp3"}
-    found = sorted(path for path in sounds.rglob("*") if path.suffix.lower() in endings)
+    found = sorted(
+        path
+        for path in sounds.rglob("*")
+        if path.suffix.lower() in endings and not path.relative_to(sounds).as_posix().startswith(".")
+    )
     if not found:
         sys.exit(f"error: {sounds} holds no WAV, FLAC, Ogg or MP3 file\nhint: name another folder")
-    return found[:2]
+    return sorted({found[len(found) // 4], found[3 * len(found) // 4]})
 
 
 def run(*arguments: str, library: Path, check: bool = True) -> None:

@@ -166,7 +166,8 @@ def install(build: Build, folder: Path) -> None:
 
 
 def fetch(wheel: Wheel, scratch: Path) -> Path:
-    say(f"libtorch: fetching {wheel.requirement}")
+    size = " (0.5 GB)" if wheel.requirement.startswith("torch=") else ""
+    say(f"libtorch: fetching {wheel.requirement}{size}")
     target = scratch / wheel.requirement
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--dest", str(target)]

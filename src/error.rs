@@ -406,8 +406,8 @@ impl Error {
                  --library FILE"
             }
             Self::Store { action: "write to", .. } => {
-                "free some space if the disk is full, then run the same command again: what was \
-                 stored stays, and the rest follows"
+                "make sure that the disk has room and can be written to, then run the same command \
+                 again: what was stored stays, and the rest follows"
             }
             Self::AmbiguousModel { .. } => "choose one with --model NAME",
             Self::Panic { .. } => "this is our defect; please report it with the file if you can",

@@ -10,6 +10,7 @@
 
 mod container;
 mod declared;
+mod mpeg;
 mod packets;
 mod pcm;
 mod wav;

@@ -3,8 +3,13 @@
 //! In: an open library. Out: the same at the newest version. Refuses versions that are not known
 //! here. A published migration never changes; a test opens a library of every old version.
 
+use std::time::{Duration, Instant};
+
 use super::{Library, store_error};
 use crate::error::{Error, Result};
+
+/// How long another process may take to migrate the same library.
+const OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The migrations that this binary carries.
 mod embedded {
@@ -26,12 +31,22 @@ pub(super) fn run(library: &mut Library) -> Result<()> {
     if found > known {
         return Err(Error::LibraryTooNew { path: library.path.clone(), found, known });
     }
-    embedded::migrations::runner().run(&mut library.connection).map_err(|error| Error::Store {
+    let Err(error) = embedded::migrations::runner().run(&mut library.connection) else {
+        return Ok(());
+    };
+    // Another process may have begun the same: then one of the two fails, and soon both are done.
+    let deadline = Instant::now() + OTHERS_TIMEOUT;
+    while Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+        if version(library).is_ok_and(|found| found == known) {
+            return Ok(());
+        }
+    }
+    Err(Error::Store {
         action: "migrate",
         path: library.path.clone(),
-        source: error.into(),
-    })?;
-    Ok(())
+        source: error.to_string().into(),
+    })
 }
 
 /// The schema version of `library`; 0 before the first migration.

@@ -6,6 +6,7 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use super::Decoded;
+use super::mpeg::ends_inside_a_frame;
 
 /// What a file promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,7 @@ const OGG_LAST_PAGE: u8 = 0x04;
 /// An Ogg file is cut off when its last page is not marked as last, or is not all there.
 pub(super) fn of_ogg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
     let bytes = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(bytes.saturating_sub(OGG_PAGE_BYTES)))?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail)?;
+    let tail = read_at(file, bytes.saturating_sub(OGG_PAGE_BYTES), OGG_PAGE_BYTES)?;
     let Some(start) = tail.windows(4).rposition(|window| window == b"OggS") else {
         return Ok(Declared::CutOff);
     };
@@ -48,23 +47,30 @@ pub(super) fn of_ogg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
     Ok(if whole && page[5] & OGG_LAST_PAGE != 0 { Declared::Nothing } else { Declared::CutOff })
 }
 
-/// MPEG audio says how long it is only in an encoder's tag in its first frame.
+/// MPEG audio says how long it is only in an encoder's tag in its first frame; without one, its
+/// last frame shows whether it was cut off.
 pub(super) fn of_mpeg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
     /// The first frame's longest form, with room for padding before it.
     const FIRST_FRAME_BYTES: u64 = 4_096;
+    /// Room for several frames of the longest form.
+    const TAIL_BYTES: u64 = 16_384;
 
-    file.seek(SeekFrom::Start(0))?;
-    let mut head = Vec::new();
-    file.by_ref().take(10).read_to_end(&mut head)?;
-    file.seek(SeekFrom::Start(id3v2_bytes(&head)))?;
-    let mut frame = Vec::new();
-    file.by_ref().take(FIRST_FRAME_BYTES).read_to_end(&mut frame)?;
-    let tagged = frame.windows(4).any(|name| matches!(name, b"Xing" | b"Info" | b"VBRI"));
-    Ok(if tagged {
-        Declared::FrameCount { slack: super::container::MPEG_SLACK_FRAMES }
-    } else {
-        Declared::Nothing
-    })
+    let bytes = file.seek(SeekFrom::End(0))?;
+    let head = read_at(file, 0, 10)?;
+    let frame = read_at(file, id3v2_bytes(&head), FIRST_FRAME_BYTES)?;
+    if frame.windows(4).any(|name| matches!(name, b"Xing" | b"Info" | b"VBRI")) {
+        return Ok(Declared::FrameCount { slack: super::container::MPEG_SLACK_FRAMES });
+    }
+    let tail = read_at(file, bytes.saturating_sub(TAIL_BYTES), TAIL_BYTES)?;
+    Ok(if ends_inside_a_frame(&tail) { Declared::CutOff } else { Declared::Nothing })
+}
+
+/// Up to `count` bytes from `position` on.
+fn read_at(file: &mut (impl Read + Seek), position: u64, count: u64) -> Decoded<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(position))?;
+    file.by_ref().take(count).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The length of the ID3v2 tag that `head` begins, header included; 0 without one. Its size has

@@ -398,7 +398,9 @@ fn codecs_that_are_not_decoded_are_named() {
 
 #[test]
 fn compressed_files_that_were_cut_off_are_marked() {
-    for name in ["chirp.flac", "noise.ogg", "chirp.mp3", "chirp_adpcm_ms.wav", "chirp_mp3.wav"] {
+    for name in
+        ["chirp.flac", "noise.ogg", "chirp.mp3", "chirp.mp2", "chirp_adpcm_ms.wav", "chirp_mp3.wav"]
+    {
         let bytes = std::fs::read(fixture(name)).unwrap();
         let whole = decode_bytes(name, &bytes).unwrap();
         assert_eq!(whole.integrity, Integrity::Ok, "{name}");

@@ -89,12 +89,11 @@ impl Info {
         ];
         lines.extend(self.models.iter().map(|model| {
             format!(
-                "{}: {} of {} dimensions from {}, {} a segment",
+                "{}: {} of {} dimensions from {}",
                 model.name,
                 counted(model.segments, "segment"),
                 model.dimension,
                 counted(model.recordings, "recording"),
-                readable_bytes(self.file_bytes / self.segments().max(1)),
             )
         }));
         lines.join("\n") + "\n"
