@@ -10,9 +10,11 @@ one-minute field recording (MIT) from the package that YAMNet's weights come fro
 Everything lies under demo/ afterwards.
 """
 
+import contextlib
 import os
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -37,7 +39,6 @@ def main() -> None:
         return
     DEMO.mkdir(exist_ok=True)
     sounds = own or samples()
-    queries = example_queries(sounds)
 
     heading(f"1. Listening to the recordings in {sounds}")
     library = DEMO / "own.db" if own else LIBRARY
@@ -51,8 +52,9 @@ def main() -> None:
     run("info", library=library)
 
     heading("3. Searching")
+    queries = example_queries(library)
     for query in queries:
-        say(f"Most like {query.relative_to(sounds)}:")
+        say(f"Most like {query.name}:")
         run("search", str(query), "-k", "6", library=library)
 
     heading("4. Your turn")
@@ -127,21 +129,18 @@ def field_recording(scratch: Path) -> Path:
     return folder
 
 
-def example_queries(sounds: Path) -> list[Path]:
-    """Sounds whose neighbours the names make easy to judge; elsewhere, some from all over."""
+def example_queries(library: Path) -> list[Path]:
+    """Recordings whose neighbours the names make easy to judge; elsewhere, some from all over."""
+    with contextlib.closing(sqlite3.connect(library)) as connection:
+        # A name that is not UTF-8 can be no argument of ours here.
+        connection.text_factory = lambda name: name.decode(errors="replace")
+        rows = connection.execute("SELECT path FROM recordings ORDER BY path")
+        paths = [path for path in (Path(row[0]) for row in rows) if path.is_file()]
     names = ("tabla_tas1.flac", "bd_tek.flac", "loop_breakbeat.flac", "street-07.wav")
-    queries = [path for name in names for path in sounds.glob(name)]
-    if queries:
-        return queries
-    endings = {".wav", ".flac", ".ogg", ".mp3"}
-    found = sorted(
-        path
-        for path in sounds.rglob("*")
-        if path.suffix.lower() in endings and not path.relative_to(sounds).as_posix().startswith(".")
-    )
-    if not found:
-        sys.exit(f"error: {sounds} holds no WAV, FLAC, Ogg or MP3 file\nhint: name another folder")
-    return sorted({found[len(found) // 4], found[3 * len(found) // 4]})
+    queries = [path for name in names for path in paths if path.name == name]
+    if not paths:
+        sys.exit("error: none of the files could be used\nhint: make demo AUDIO=ANOTHER_FOLDER")
+    return queries or sorted({paths[len(paths) // 4], paths[3 * len(paths) // 4]})
 
 
 def run(*arguments: str, library: Path, check: bool = True) -> None:
