@@ -190,3 +190,96 @@ pub fn stored_query(library: &Library, model: &StoredModel, id: i64) -> Result<V
         .pooled_vector(id, model.id, model.identity.dimension)?
         .ok_or_else(|| Error::NotIndexed { id, model: model.identity.name.clone() })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::audio::decode::{Integrity, StreamFormat};
+    use crate::store::recordings::{FileStamp, NewRecording};
+    use crate::store::segments::NewSegment;
+    use crate::store::vector::encode;
+    use crate::units::SampleRate;
+
+    /// Stores a recording of two segments by the model `identity`.
+    fn add(library: &mut Library, identity: &ModelIdentity, path: &str, vector: &[f32]) -> i64 {
+        let card = registry::find("yamnet").unwrap();
+        let format = StreamFormat {
+            sample_rate: SampleRate::new(16_000).unwrap(),
+            channels: 1,
+            codec: "flac".to_owned(),
+        };
+        let writer = library.begin().unwrap();
+        let model = writer.model_id(identity, card, &["Speech".to_owned()]).unwrap();
+        let id = writer
+            .put_recording(&NewRecording {
+                path: Path::new(path),
+                stamp: FileStamp { size_bytes: 1, modified_ns: 1 },
+                content_hash: [1; 32],
+                format: &format,
+                duration_s: 2.0,
+                integrity: Integrity::Ok,
+            })
+            .unwrap();
+        let encoded = encode(vector).unwrap();
+        let segment = |start_s| NewSegment {
+            range: TimeRange { start_s, end_s: start_s + 1.0 },
+            vector: encoded.clone(),
+        };
+        writer.put_vectors(id, model, &[segment(0.0), segment(1.0)], &encoded).unwrap();
+        writer.commit().unwrap();
+        id
+    }
+
+    fn identity(name: &str, front_end_version: u32) -> ModelIdentity {
+        ModelIdentity {
+            name: name.to_owned(),
+            weights_sha256: [7; 32],
+            front_end_version,
+            dimension: 3,
+        }
+    }
+
+    #[test]
+    fn models_live_side_by_side_and_are_never_compared() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut library = Library::open_or_create(&folder.path().join("a.db")).unwrap();
+        assert!(matches!(choose_model(&library, None), Err(Error::NoVectors { .. })));
+        let (yamnet, other) = (identity("yamnet", 1), identity("other", 1));
+        let first = add(&mut library, &yamnet, "/a", &[1.0, 0.0, 0.0]);
+        assert_eq!(choose_model(&library, None).unwrap().identity, yamnet);
+        let second = add(&mut library, &other, "/b", &[1.0, 0.0, 0.0]);
+        let third = add(&mut library, &yamnet, "/c", &[1.0, 1.0, 0.0]);
+
+        // Several models: one must be named.
+        let ambiguous = choose_model(&library, None).unwrap_err();
+        assert!(ambiguous.to_string().contains("other, yamnet"), "{ambiguous}");
+        assert!(matches!(choose_model(&library, Some("x")), Err(Error::UnknownModel { .. })));
+        let model = choose_model(&library, Some("yamnet")).unwrap();
+        for level in [Level::Recording, Level::Segment] {
+            let searcher = Searcher::open(&library, model.clone(), level).unwrap();
+            let hits = searcher.search(&[1.0, 0.0, 0.0], None, 10).unwrap();
+            assert!(hits.iter().all(|hit| hit.recording.id != second));
+            let hits = searcher.search(&[1.0, 0.0, 0.0], Some(first), 10).unwrap();
+            assert!(hits.iter().all(|hit| hit.recording.id == third));
+            assert!((hits[0].score - 0.707_106_77).abs() < 1e-6);
+        }
+        assert!(matches!(stored_query(&library, &model, second), Err(Error::NotIndexed { .. })));
+    }
+
+    #[test]
+    fn another_version_is_refused_and_silence_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut library = Library::open_or_create(&folder.path().join("a.db")).unwrap();
+        add(&mut library, &identity("yamnet", 1), "/a", &[1.0, 0.0, 0.0]);
+        add(&mut library, &identity("yamnet", 1), "/silent", &[0.0; 3]);
+        let model = choose_model(&library, Some("yamnet")).unwrap();
+        let error = require_same_version(&model, &identity("yamnet", 2)).unwrap_err();
+        assert!(error.to_string().contains("front end 2"), "{error}");
+        let searcher = Searcher::open(&library, model, Level::Segment).unwrap();
+        assert_eq!(searcher.without_direction(), 2);
+        assert_eq!(searcher.search(&[1.0, 1.0, 1.0], None, 10).unwrap().len(), 2);
+        assert!(searcher.search(&[0.0; 3], None, 10).is_err());
+    }
+}

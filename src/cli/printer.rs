@@ -126,10 +126,8 @@ impl Printer {
     #[expect(clippy::unused_self, reason = "an error is printed by whoever prints the rest")]
     pub(crate) fn error(&self, error: &Error) {
         say(format_args!("{ERROR}error:{ERROR:#} {error}"));
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            say(format_args!("  because {error}"));
-            cause = error.source();
+        for cause in causes(error) {
+            say(format_args!("  because {cause}"));
         }
         if let Some(hint) = error.hint() {
             say(format_args!("{HINT}hint:{HINT:#} {hint}"));
@@ -142,31 +140,25 @@ pub(crate) fn say(line: std::fmt::Arguments<'_>) {
     let _ = writeln!(anstream::stderr().lock(), "{line}");
 }
 
-/// An error with its causes in one line.
-pub(crate) fn in_one_line(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line = format!("{line}: {error}");
-        cause = error.source();
-    }
-    line
+/// An error's causes, the nearest first.
+fn causes(error: &Error) -> impl Iterator<Item = String> {
+    let mut next = error.source();
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause.to_string())
+    })
 }
 
-/// Why a file failed, without naming the file again.
+/// An error with its causes in one line.
+pub(crate) fn in_one_line(error: &Error) -> String {
+    std::iter::once(error.to_string()).chain(causes(error)).collect::<Vec<_>>().join(": ")
+}
+
+/// Why a file failed, without naming the file again where the causes do not.
 pub(crate) fn reason(error: &Error) -> String {
-    match error.source() {
-        Some(cause) => {
-            let mut line = cause.to_string();
-            let mut next = cause.source();
-            while let Some(error) = next {
-                line = format!("{line}: {error}");
-                next = error.source();
-            }
-            line
-        }
-        None => error.to_string(),
-    }
+    let causes: Vec<String> = causes(error).collect();
+    if causes.is_empty() { error.to_string() } else { causes.join(": ") }
 }
 
 /// A path as people read it: relative to the current folder when it lies below.

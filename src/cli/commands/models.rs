@@ -72,16 +72,38 @@ fn verify(names: &[String], store: &ModelStore, printer: &mut Printer) -> Result
         return Ok(Status::NothingFound);
     }
     let mut status = Status::Done;
+    let mut rows = Vec::new();
     for card in cards {
-        match store.verify(card) {
-            Ok(()) => printer.note(&format!("{}: the right weights", card.name)),
-            Err(error) => {
-                printer.error(&error);
-                status = Status::Failed;
-            }
+        let verified = store.verify(card);
+        rows.push(Verification { name: card.name.clone(), right: verified.is_ok() });
+        if let Err(error) = verified {
+            printer.error(&error);
+            status = Status::Failed;
         }
     }
+    printer.rows(&rows)?;
     Ok(status)
+}
+
+/// Whether a model's weights are the right ones.
+#[derive(Debug, Serialize)]
+struct Verification {
+    name: String,
+    right: bool,
+}
+
+impl Row for Verification {
+    const COLUMNS: &'static [&'static str] = &["name", "right"];
+    const HEADINGS: &'static [&'static str] = &["Model", "Weights"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.name.clone(), self.right.to_string()]
+    }
+
+    fn readable(&self) -> Vec<String> {
+        let weights = if self.right { "the right ones" } else { "not usable" };
+        vec![self.name.clone(), weights.to_owned()]
+    }
 }
 
 /// A model as it is printed.
