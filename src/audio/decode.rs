@@ -8,6 +8,7 @@
 //! headers that people have; its data then goes to hound (integers, float32) or to a symphonia
 //! codec (everything else). Other containers are symphonia's throughout.
 
+mod aiff;
 mod container;
 mod declared;
 mod mpeg;
@@ -198,9 +199,15 @@ fn open_stream(kind: FileKind, mut file: File) -> Decoded<(StreamFormat, Box<dyn
                 wav::Coding::Integer { .. } | wav::Coding::Float32 => {
                     pcm::HoundSource::open(file, &layout)
                 }
-                wav::Coding::Packets(codec) => packets::PacketSource::open(file, &layout, codec),
+                wav::Coding::Packets(codec) => {
+                    packets::PacketSource::open(file, layout.packet_data(), codec)
+                }
                 wav::Coding::Mpeg => container::ContainerSource::open_mpeg_in_wav(file, &layout),
             }
+        }
+        FileKind::Aiff => {
+            let (data, codec) = aiff::read(&mut file)?;
+            packets::PacketSource::open(file, data, codec)
         }
         FileKind::Flac | FileKind::Ogg | FileKind::Mpeg => {
             container::ContainerSource::open(file, kind)

@@ -11,8 +11,10 @@ use crate::error::{Error, Result};
 /// What the first bytes of a file, or else its name, say it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
-    /// RIFF/WAVE.
+    /// RIFF/WAVE, and its forms for long files, RF64 and BW64.
     Wav,
+    /// AIFF and AIFF-C.
+    Aiff,
     /// Native FLAC.
     Flac,
     /// An Ogg stream, whatever codec it carries.
@@ -47,13 +49,12 @@ pub fn kind_of(path: &Path) -> Result<FileKind> {
 fn by_content(head: &[u8]) -> Option<FileKind> {
     let form = head.get(8..12).unwrap_or_default();
     match head.get(..4)? {
-        b"RIFF" if form == b"WAVE" => Some(FileKind::Wav),
-        b"RF64" | b"BW64" if form == b"WAVE" => Some(FileKind::NotReadYet("RF64")),
+        b"RIFF" | b"RF64" | b"BW64" if form == b"WAVE" => Some(FileKind::Wav),
         b"RIFX" => Some(FileKind::NotReadYet("big-endian RIFX")),
         b"riff" => Some(FileKind::NotReadYet("Wave64")),
         b"fLaC" => Some(FileKind::Flac),
         b"OggS" => Some(FileKind::Ogg),
-        b"FORM" if form == b"AIFF" || form == b"AIFC" => Some(FileKind::NotReadYet("AIFF")),
+        b"FORM" if form == b"AIFF" || form == b"AIFC" => Some(FileKind::Aiff),
         b"caff" => Some(FileKind::NotReadYet("CAF")),
         b"wvpk" => Some(FileKind::NotReadYet("WavPack")),
         b"MAC " => Some(FileKind::NotReadYet("Monkey's Audio")),
@@ -67,16 +68,15 @@ fn by_content(head: &[u8]) -> Option<FileKind> {
 pub fn by_extension(path: &Path) -> FileKind {
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     match extension.to_str().unwrap_or_default() {
-        "wav" | "wave" | "bwf" => FileKind::Wav,
+        "wav" | "wave" | "bwf" | "rf64" => FileKind::Wav,
         "flac" => FileKind::Flac,
         "ogg" | "oga" => FileKind::Ogg,
         "mp1" | "mp2" | "mp3" | "mpga" => FileKind::Mpeg,
         "opus" => FileKind::NotReadYet("Opus"),
-        "aif" | "aiff" | "aifc" => FileKind::NotReadYet("AIFF"),
+        "aif" | "aiff" | "aifc" => FileKind::Aiff,
         "caf" => FileKind::NotReadYet("CAF"),
         "m4a" | "m4b" => FileKind::NotReadYet("M4A"),
         "aac" => FileKind::NotReadYet("AAC"),
-        "rf64" => FileKind::NotReadYet("RF64"),
         "w64" => FileKind::NotReadYet("Wave64"),
         "wma" => FileKind::NotReadYet("WMA"),
         "wv" => FileKind::NotReadYet("WavPack"),
@@ -101,7 +101,8 @@ mod tests {
     fn content_goes_before_the_name() {
         assert_eq!(kind("a.txt", b"RIFF\0\0\0\0WAVEfmt "), FileKind::Wav);
         assert_eq!(kind("take.wav", b"OggS\0\x02"), FileKind::Ogg);
-        assert_eq!(kind("a.aif", b"FORM\0\0\0\0AIFF"), FileKind::NotReadYet("AIFF"));
+        assert_eq!(kind("a.aif", b"FORM\0\0\0\0AIFF"), FileKind::Aiff);
+        assert_eq!(kind("a.wav", b"RF64\xff\xff\xff\xffWAVEds64"), FileKind::Wav);
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(crate) enum Command {
 #[command(
     long_about = "Add recordings to the library
 
-Walks folders, decodes what is audio (WAV, FLAC, Ogg Vorbis, MP3), turns every 0.96 seconds of it \
+Walks folders, decodes what is audio (WAV, AIFF, FLAC, Ogg Vorbis, MP3), turns every 0.96 seconds of it \
                   into a vector, every 0.48 seconds, and stores the vectors. Files that are in \
                   the library already and have not changed are passed over, so an interrupted \
                   run is taken up by starting it again. Files that are not audio are skipped; \

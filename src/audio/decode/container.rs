@@ -7,9 +7,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_FLAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
-};
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{
     AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
 };
@@ -106,10 +104,11 @@ impl ContainerSource {
             .as_ref()
             .and_then(|parameters| parameters.audio())
             .ok_or(DecodeProblem::UnknownCodec { codec: "unnamed codec".to_owned() })?;
+        let decoder = make_decoder(parameters)?;
         let format = StreamFormat::new(
             parameters.sample_rate.unwrap_or(0),
             parameters.channels.as_ref().map_or(0, Channels::count),
-            codec_name(parameters.codec),
+            decoder.codec_info().short_name,
         )?;
         let said = match said {
             Declared::FrameCount { slack } => match track.num_frames {
@@ -118,7 +117,6 @@ impl ContainerSource {
             },
             other => other,
         };
-        let decoder = make_decoder(parameters)?;
         let source = Self {
             track: track.id,
             decoder,
@@ -272,14 +270,11 @@ fn not_recognised(error: SymphoniaError) -> DecodeProblem {
     }
 }
 
+/// Names of codecs that containers carry and nobody here decodes.
 fn codec_name(codec: AudioCodecId) -> &'static str {
     match codec {
-        CODEC_ID_FLAC => "flac",
-        CODEC_ID_VORBIS => "vorbis",
-        CODEC_ID_OPUS => "opus",
-        CODEC_ID_MP1 => "mp1",
-        CODEC_ID_MP2 => "mp2",
-        CODEC_ID_MP3 => "mp3",
-        _ => "unknown",
+        CODEC_ID_OPUS => "Opus",
+        CODEC_ID_AAC => "AAC",
+        _ => "an unknown codec",
     }
 }

@@ -1,23 +1,65 @@
-//! WAV samples that hound does not read (float64, A-law, µ-law, ADPCM), by symphonia's codecs.
+//! Samples of WAV that hound does not read (float64, A-law, µ-law, ADPCM), and of AIFF, by
+//! symphonia's codecs.
 //!
-//! In: the `data` chunk that [`super::wav`] found. Out: mono blocks. The blocks of the chunk are
-//! handed to the codec as packets; symphonia's own WAV reader, which refuses many headers, is not
+//! In: the samples that [`super::wav`] or [`super::aiff`] found. Out: mono blocks. The blocks are
+//! handed to the codec as packets; symphonia's own readers, which refuse many headers, are not
 //! asked.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom, Take};
 
 use symphonia::core::audio::{Channels, GenericAudioBufferRef};
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::{
+    AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
+};
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
-use super::wav::{PacketCodec, WavLayout, adpcm_frames};
 use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
 use crate::error::DecodeProblem;
 
 /// Frames handed to the codec at a time, at least; ADPCM blocks are handed over one by one.
 const PACKET_FRAMES: usize = 4_096;
+
+/// Where samples lie that a symphonia codec decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PacketData {
+    pub(super) channels: u16,
+    pub(super) sample_rate: u32,
+    /// Offset of the first sample in the file.
+    pub(super) start: u64,
+    /// Bytes of samples that are there.
+    pub(super) bytes: u64,
+    /// Whether the header promises more bytes than are there.
+    pub(super) truncated: bool,
+    /// Frames in all, which say where the last ADPCM block really ends.
+    pub(super) frames: Option<u32>,
+}
+
+/// A codec whose packets are blocks of bytes, one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PacketCodec {
+    pub(super) id: AudioCodecId,
+    pub(super) name: &'static str,
+    pub(super) block_bytes: u16,
+    pub(super) frames_per_block: u16,
+    /// Bytes and frames that a block's header holds; the rest is packed nibbles.
+    pub(super) header: Option<BlockHeader>,
+}
+
+/// What precedes the nibbles of an ADPCM block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BlockHeader {
+    pub(super) bytes: u16,
+    pub(super) frames: u16,
+}
+
+/// Frames that an ADPCM block of `bytes` bytes holds: its header's, and two per byte of nibbles
+/// shared among the channels.
+pub(super) fn adpcm_frames(bytes: u16, header: BlockHeader, channels: u16) -> Option<u32> {
+    let nibbles = 2 * u32::from(bytes.checked_sub(header.bytes)?);
+    Some(u32::from(header.frames) + nibbles / u32::from(channels.max(1)))
+}
 
 /// Mono blocks of samples that a symphonia codec decodes.
 pub(super) struct PacketSource {
@@ -36,35 +78,35 @@ pub(super) struct PacketSource {
 impl PacketSource {
     pub(super) fn open(
         mut file: File,
-        layout: &WavLayout,
+        data: PacketData,
         codec: PacketCodec,
     ) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
-        let format = StreamFormat::new(layout.sample_rate, layout.channels.into(), codec.name)?;
+        let format = StreamFormat::new(data.sample_rate, data.channels.into(), codec.name)?;
         let frames_per_packet = packet_blocks(codec) * usize::from(codec.frames_per_block);
         let mut parameters = AudioCodecParameters::new();
         parameters
             .for_codec(codec.id)
-            .with_sample_rate(layout.sample_rate)
-            .with_channels(Channels::Discrete(layout.channels))
+            .with_sample_rate(data.sample_rate)
+            .with_channels(Channels::Discrete(data.channels))
             .with_max_frames_per_packet(frames_per_packet as u64)
             .with_frames_per_block(codec.frames_per_block.into());
         let decoder = symphonia::default::get_codecs()
             .make_audio_decoder(&parameters, &AudioDecoderOptions::default())
             .map_err(DecodeProblem::decoder)?;
-        file.seek(SeekFrom::Start(layout.data_start))?;
+        file.seek(SeekFrom::Start(data.start))?;
         let source = Self {
-            data: BufReader::with_capacity(1 << 16, file).take(layout.data_bytes),
+            data: BufReader::with_capacity(1 << 16, file).take(data.bytes),
             decoder,
             codec,
-            channels: layout.channels,
+            channels: data.channels,
             // Only ADPCM needs it, to cut the padding of its last block, and only if it ends there:
             // some programs write nonsense.
-            frames_left: codec.header.and(layout.fact_frames).map(u64::from).filter(|frames| {
-                let blocks = layout.data_bytes.div_ceil(u64::from(codec.block_bytes));
+            frames_left: codec.header.and(data.frames).map(u64::from).filter(|frames| {
+                let blocks = data.bytes.div_ceil(u64::from(codec.block_bytes));
                 let most = blocks * u64::from(codec.frames_per_block);
                 (most.saturating_sub(codec.frames_per_block.into()) + 1..=most).contains(frames)
             }),
-            truncated: layout.truncated,
+            truncated: data.truncated,
             damaged: false,
             packet: Vec::new(),
             interleaved: Vec::new(),

@@ -328,7 +328,8 @@ fn headers_that_cannot_be_are_refused_with_a_reason() {
     assert!(decode_bytes("take.wav", b"RIFF").unwrap_err().contains("the end of the file"));
     assert!(decode_bytes("take.flac", b"not flac at all").unwrap_err().contains("no audio"));
     assert!(decode_bytes("take.mp3", &[0; 5_000]).unwrap_err().contains("no audio"));
-    assert!(decode_bytes("take.aif", b"FORM....AIFF").unwrap_err().contains("AIFF"));
+    assert!(decode_bytes("take.aif", b"FORM....AIFF").unwrap_err().contains("`COMM` chunk"));
+    assert!(decode_bytes("take.m4a", b"....ftypM4A ").unwrap_err().contains("M4A"));
 }
 
 // ---- Codecs, against the chirp's formula ----
@@ -341,6 +342,10 @@ fn encoded_files_equal_the_chirp_without_delay() {
     for (name, rate, channels, codec, scale, tolerance) in [
         ("chirp.flac", 22_050, 1, "flac", 1.0, 2e-5),
         ("chirp_stereo.flac", 44_100, 2, "flac", 0.5, 2e-5),
+        ("chirp.aif", 22_050, 1, "pcm_s16be", 1.0, 3e-5),
+        ("chirp_float.aifc", 22_050, 2, "pcm_f32be", 0.5, 1e-6),
+        ("chirp_little_endian.aifc", 22_050, 1, "pcm_s16le", 1.0, 3e-5),
+        ("chirp_rf64.wav", 22_050, 1, "pcm_s16le", 1.0, 3e-5),
         ("chirp.ogg", 22_050, 1, "vorbis", 1.0, 0.03),
         ("chirp_stereo.ogg", 44_100, 2, "vorbis", 0.5, 0.03),
         ("chirp.mp3", 22_050, 1, "mp3", 1.0, 0.03),
@@ -393,14 +398,21 @@ fn mpeg_audio_without_a_tag_has_its_encoder_s_delay() {
 fn codecs_that_are_not_decoded_are_named() {
     assert!(decode_file(&fixture("chirp_gsm.wav")).unwrap_err().contains("GSM"));
     let opus = decode_file(&fixture("chirp.opus")).unwrap_err();
-    assert!(opus.contains("opus"), "{opus}");
+    assert!(opus.contains("Opus"), "{opus}");
 }
 
 #[test]
 fn compressed_files_that_were_cut_off_are_marked() {
-    for name in
-        ["chirp.flac", "noise.ogg", "chirp.mp3", "chirp.mp2", "chirp_adpcm_ms.wav", "chirp_mp3.wav"]
-    {
+    for name in [
+        "chirp.aif",
+        "chirp_rf64.wav",
+        "chirp.flac",
+        "noise.ogg",
+        "chirp.mp3",
+        "chirp.mp2",
+        "chirp_adpcm_ms.wav",
+        "chirp_mp3.wav",
+    ] {
         let bytes = std::fs::read(fixture(name)).unwrap();
         let whole = decode_bytes(name, &bytes).unwrap();
         assert_eq!(whole.integrity, Integrity::Ok, "{name}");
@@ -438,7 +450,7 @@ proptest! {
     fn mutated_files_never_panic_in_our_code(
         file in prop::sample::select(vec![
             "chirp.flac", "chirp.ogg", "chirp.mp3", "chirp_alaw.wav", "chirp_adpcm_ms.wav",
-            "chirp_adpcm_ima_stereo.wav", "chirp_mp3.wav",
+            "chirp_adpcm_ima_stereo.wav", "chirp_mp3.wav", "chirp.aif",
         ]),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         at_head in any::<bool>(),

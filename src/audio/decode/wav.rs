@@ -6,7 +6,7 @@
 //! What programs write and this reads: `fmt ` chunks of 14 to any number of bytes, chunks in any
 //! order, odd-sized chunks with and without their pad byte, data lengths of recorders that were
 //! cut off (longer than the file) and of programs that wrote to a pipe (0, or near 2³¹ or 2³²).
-//! Formats: Microsoft, "Multiple channel audio data and WAVE files" (2001), and the registry of
+//! Long files are RF64 or BW64 (EBU Tech 3306, ITU-R BS.2088). Formats: Microsoft, "Multiple channel audio data and WAVE files" (2001), and the registry of
 //! wave format tags in RFC 2361.
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -18,6 +18,7 @@ use symphonia::core::codecs::audio::well_known::{
 };
 
 use super::Decoded;
+use super::packets::{BlockHeader, PacketCodec, PacketData, adpcm_frames};
 use crate::error::DecodeProblem;
 
 /// Bytes of a `fmt ` chunk that matter: WAVEFORMATEXTENSIBLE, and MS ADPCM's coefficients.
@@ -67,31 +68,14 @@ pub(super) enum Coding {
     Mpeg,
 }
 
-/// A codec whose packets are the blocks of the `data` chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct PacketCodec {
-    pub(super) id: AudioCodecId,
-    pub(super) name: &'static str,
-    pub(super) block_bytes: u16,
-    pub(super) frames_per_block: u16,
-    /// Bytes and frames that a block's header holds; the rest is packed nibbles.
-    pub(super) header: Option<BlockHeader>,
-}
-
-/// What precedes the nibbles of an ADPCM block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BlockHeader {
-    pub(super) bytes: u16,
-    pub(super) frames: u16,
-}
-
 impl WavLayout {
     /// Walks the chunks of `file` up to the samples.
     pub(super) fn read(file: &mut (impl Read + Seek)) -> Decoded<Self> {
         let file_bytes = file.seek(SeekFrom::End(0))?;
         let mut head = [0; 12];
         read_at(file, 0, &mut head)?;
-        if &head[..4] != b"RIFF" || &head[8..] != b"WAVE" {
+        let long = matches!(&head[..4], b"RF64" | b"BW64");
+        if !(long || &head[..4] == b"RIFF") || &head[8..] != b"WAVE" {
             return Err(DecodeProblem::Malformed {
                 what: "WAV header",
                 expected: "RIFF....WAVE",
@@ -102,6 +86,7 @@ impl WavLayout {
         let mut format: Option<Vec<u8>> = None;
         let mut data: Option<Data> = None;
         let mut fact_frames = None;
+        let mut long_data_bytes = None;
         let mut position = 12;
         while position + 8 <= file_bytes && (format.is_none() || data.is_none()) {
             let (name, length) = chunk_header(file, position)?;
@@ -117,7 +102,19 @@ impl WavLayout {
                     let bytes = read_bytes(file, body, 4)?;
                     fact_frames = Some(u32_at(&bytes, 0));
                 }
-                b"data" => data = Some(Data::measure(file, body, length, file_bytes)?),
+                // The length in 64 bits of the `data` chunk, which then says 2³² − 1.
+                b"ds64" if long && present >= 16 => {
+                    let bytes = read_bytes(file, body, 16)?;
+                    let high = u64::from(u32_at(&bytes, 12)) << 32;
+                    long_data_bytes = Some(high | u64::from(u32_at(&bytes, 8)));
+                }
+                b"data" => {
+                    let declared = match (length, long_data_bytes) {
+                        (u32::MAX, Some(bytes)) if bytes > 0 => Declared::Bytes(bytes),
+                        _ => Declared::Field(length),
+                    };
+                    data = Some(Data::measure(file, body, declared, file_bytes)?);
+                }
                 _ => {}
             }
             position = next_chunk(file, body, length, file_bytes)?;
@@ -167,6 +164,18 @@ impl WavLayout {
             truncated: data.truncated,
             fact_frames,
         })
+    }
+
+    /// The samples as packets.
+    pub(super) fn packet_data(&self) -> PacketData {
+        PacketData {
+            channels: self.channels,
+            sample_rate: self.sample_rate,
+            start: self.data_start,
+            bytes: self.data_bytes,
+            truncated: self.truncated,
+            frames: self.fact_frames,
+        }
     }
 
     /// Who decodes these samples.
@@ -264,13 +273,6 @@ impl WavLayout {
     }
 }
 
-/// Frames that an ADPCM block of `bytes` bytes holds: its header's, and two per byte of nibbles
-/// shared among the channels.
-pub(super) fn adpcm_frames(bytes: u16, header: BlockHeader, channels: u16) -> Option<u32> {
-    let nibbles = 2 * u32::from(bytes.checked_sub(header.bytes)?);
-    Some(u32::from(header.frames) + nibbles / u32::from(channels.max(1)))
-}
-
 /// The samples' place, by the header and by what the file really holds.
 struct Data {
     start: u64,
@@ -278,14 +280,31 @@ struct Data {
     truncated: bool,
 }
 
+/// What a header says of the samples' length.
+#[derive(Clone, Copy)]
+enum Declared {
+    /// The chunk's own field, which may hold a placeholder.
+    Field(u32),
+    /// RF64's 64 bits.
+    Bytes(u64),
+}
+
 impl Data {
     fn measure(
         file: &mut (impl Read + Seek),
         start: u64,
-        declared: u32,
+        declared: Declared,
         file_bytes: u64,
     ) -> Decoded<Self> {
         let present = file_bytes - start;
+        let declared = match declared {
+            Declared::Field(length) => length,
+            // Left as it was by a recorder that was cut off: no length either.
+            Declared::Bytes(u64::MAX) => u32::MAX,
+            Declared::Bytes(bytes) => {
+                return Ok(Self { start, bytes: bytes.min(present), truncated: bytes > present });
+            }
+        };
         if is_placeholder(declared) && present != u64::from(declared) {
             // A pipe: the writer never learnt the length. Zero is also what an empty recording
             // says; then chunks follow, or nothing.
