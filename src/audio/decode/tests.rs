@@ -217,7 +217,7 @@ fn zeros_where_chunks_should_be_end_the_walk() {
     // A recorder's preallocated file: walking it eight bytes at a time took minutes.
     let wav = Wav::new().format(1, 1, 16_000, 16).pad(1_000_000);
     let mut file = Counted { bytes: std::io::Cursor::new(wav.bytes), reads: 0 };
-    let error = super::wav::WavLayout::read(&mut file).unwrap_err();
+    let error = wav::WavLayout::read(&mut file).unwrap_err();
     assert!(error.to_string().contains("`data` chunk"), "{error}");
     assert!(file.reads < 20, "{} reads", file.reads);
 }
