@@ -25,8 +25,7 @@ use crate::store::recordings::{FileStamp, NewRecording};
 use crate::store::segments::NewSegment;
 use crate::store::vector::encode;
 
-pub use plan::Plan;
-use plan::Task;
+use plan::{Plan, Task};
 pub use shield::silence_panics;
 
 /// Class scores that are kept of each recording.
@@ -137,7 +136,7 @@ pub fn index(
         // To copy from: a model can be sent to another thread but not be shared between threads.
         let model = Mutex::new(model.share());
         scope.spawn(move || pool.install(|| extract_all(tasks, &model, &patches, &sender)));
-        store_all(library, model_id, receiver, &mut report, watch)
+        store_all(library, model_id, receiver, &mut report, &watch)
     })?;
     report.failed.sort_by(|a, b| a.0.cmp(&b.0));
     report.flawed.sort();
@@ -230,9 +229,9 @@ fn store_all(
     model_id: i64,
     receiver: Receiver<Message>,
     report: &mut Report,
-    mut watch: Watch<'_>,
+    watch: &Watch<'_>,
 ) -> Result<()> {
-    while let Some(batch) = next_batch(&receiver, &mut watch) {
+    while let Some(batch) = next_batch(&receiver, watch) {
         // The transaction begins when everything for it is there: other processes want the
         // library too.
         let writer = library.begin()?;
@@ -257,7 +256,7 @@ fn store_all(
 
 /// What the workers send within [`COMMIT_EVERY`] of the first message; `None` when they have hung
 /// up.
-fn next_batch(receiver: &Receiver<Message>, watch: &mut Watch<'_>) -> Option<Vec<Message>> {
+fn next_batch(receiver: &Receiver<Message>, watch: &Watch<'_>) -> Option<Vec<Message>> {
     let mut batch = Vec::new();
     let mut deadline = None;
     while batch.len() < COMMIT_RECORDINGS {
@@ -283,7 +282,7 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    fn look(&mut self) {
+    fn look(&self) {
         self.observer.heard(self.patches.load(Ordering::Relaxed) as f64 * self.hop_s);
     }
 }

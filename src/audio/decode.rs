@@ -9,6 +9,7 @@
 //! codec (everything else). Other containers are symphonia's throughout.
 
 mod aiff;
+mod bytes;
 mod container;
 mod declared;
 mod mpeg;

@@ -8,6 +8,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+/// The library where nothing else is said.
+pub(crate) const DEFAULT_LIBRARY: &str = "sonoteca.db";
+
 /// Find similar sounds in a pile of recordings.
 #[derive(Debug, Parser)]
 #[command(
@@ -37,7 +40,7 @@ pub(crate) struct GlobalArgs {
         global = true,
         value_name = "FILE",
         env = "SONOTECA_LIBRARY",
-        default_value = "sonoteca.db",
+        default_value = DEFAULT_LIBRARY,
         help_heading = "Global options"
     )]
     pub(crate) library: PathBuf,

@@ -5,10 +5,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use super::args::{Format, GlobalArgs};
-
-/// The library where nothing else is said.
-const DEFAULT_LIBRARY: &str = "sonoteca.db";
+use super::args::{DEFAULT_LIBRARY, Format, GlobalArgs};
 
 /// How much is said besides results and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

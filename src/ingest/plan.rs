@@ -26,7 +26,7 @@ pub(super) struct Task {
 
 /// What there is to do, and what was settled by looking.
 #[derive(Debug, Default)]
-pub struct Plan {
+pub(super) struct Plan {
     /// Files to read, in the order of their paths.
     pub(super) tasks: Vec<Task>,
     /// Files that are indexed and have not changed.

@@ -60,8 +60,8 @@ struct Separable {
     pointwise: Pointwise,
 }
 
-/// The first convolution, 3×3 with stride 2 on one channel, as a matrix product: libtorch's own
-/// takes ten times as long with a single input channel.
+/// The first convolution, 3×3 with stride 2 on one channel, as a matrix product: with one input
+/// channel, libtorch's own takes far longer than its arithmetic.
 #[derive(Debug)]
 struct First(Dense);
 
@@ -205,9 +205,9 @@ impl Pointwise {
     /// `[patches, height, width, inputs]` to `[patches, height, width, outputs]`.
     fn forward(&self, maps: &Tensor) -> Torch<Tensor> {
         let (patches, height, width, inputs) = maps.size4()?;
-        // Rows count as the batch. libtorch hands 1×1 convolutions on one thread to oneDNN only
-        // from a batch of 16 on; below, and as a plain matrix product, they go to MKL, which is a
-        // third slower on AMD's processors (866 against 662 patches a second here).
+        // Rows count as the batch: on one thread, libtorch's 1×1 convolutions are slow below a
+        // batch of 16. As a plain matrix product this was a quarter slower (662 against 866
+        // patches a second on Zen 5).
         maps.f_view([patches * height, 1, width, inputs])?
             .f_permute([0, 3, 1, 2])?
             .f_conv2d(&self.weight, Some(&self.bias), [1; 2], [0; 2], [1; 2], 1)?

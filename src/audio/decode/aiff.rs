@@ -15,8 +15,12 @@ use symphonia::core::codecs::audio::well_known::{
 };
 
 use super::Decoded;
+use super::bytes::{is_chunk_name, read_array, read_up_to};
 use super::packets::{PacketCodec, PacketData};
 use crate::error::DecodeProblem;
+
+/// What messages call such a file.
+const WHAT: &str = "AIFF file";
 
 /// What the `COMM` chunk says.
 struct Common {
@@ -34,24 +38,24 @@ pub(super) fn read(file: &mut (impl Read + Seek)) -> Decoded<(PacketData, Packet
     let mut samples = None;
     let mut position = 12;
     while position + 8 <= file_bytes && (common.is_none() || samples.is_none()) {
-        let header = read_bytes(file, position, 8)?;
+        let header: [u8; 8] = read_array(file, position, WHAT)?;
+        if !is_chunk_name(&header[..4]) {
+            break;
+        }
         let length = u64::from(u32_at(&header, 4));
         let body = position + 8;
         match &header[..4] {
-            b"COMM" => common = Some(Common::read(&read_bytes(file, body, length.min(22))?)?),
+            b"COMM" => common = Some(Common::read(&read_up_to(file, body, length.min(22))?)?),
             b"SSND" => {
-                let offset = u64::from(u32_at(&read_bytes(file, body, 8)?, 0));
+                let offset = u64::from(u32::from_be_bytes(read_array(file, body, WHAT)?));
                 samples = Some((body + 8).saturating_add(offset).min(file_bytes));
             }
             _ => {}
         }
         position = body + length + length % 2;
     }
-    let missing = |expected| DecodeProblem::Malformed {
-        what: "AIFF file",
-        expected,
-        found: "none".to_owned(),
-    };
+    let missing =
+        |expected| DecodeProblem::Malformed { what: WHAT, expected, found: "none".to_owned() };
     let common = common.ok_or_else(|| missing("a `COMM` chunk"))?;
     let start = samples.ok_or_else(|| missing("an `SSND` chunk"))?;
 
@@ -134,20 +138,6 @@ fn extended(bytes: &[u8]) -> u32 {
         0..=31 => u32::try_from(mantissa >> (63 - exponent)).unwrap_or(0),
         _ => 0,
     }
-}
-
-fn read_bytes(file: &mut (impl Read + Seek), position: u64, count: u64) -> Decoded<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(position))?;
-    file.take(count).read_to_end(&mut bytes)?;
-    if (bytes.len() as u64) < count {
-        return Err(DecodeProblem::Malformed {
-            what: "AIFF file",
-            expected: "a header and samples",
-            found: "the end of the file".to_owned(),
-        });
-    }
-    Ok(bytes)
 }
 
 /// Reads two bytes at `offset`, which the caller has checked to be there.

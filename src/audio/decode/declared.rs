@@ -6,6 +6,7 @@
 use std::io::{Read, Seek, SeekFrom};
 
 use super::Decoded;
+use super::bytes::read_up_to;
 use super::mpeg::ends_inside_a_frame;
 
 /// What a file promises.
@@ -32,7 +33,7 @@ const OGG_LAST_PAGE: u8 = 0x04;
 /// An Ogg file is cut off when its last page is not marked as last, or is not all there.
 pub(super) fn of_ogg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
     let bytes = file.seek(SeekFrom::End(0))?;
-    let tail = read_at(file, bytes.saturating_sub(OGG_PAGE_BYTES), OGG_PAGE_BYTES)?;
+    let tail = read_up_to(file, bytes.saturating_sub(OGG_PAGE_BYTES), OGG_PAGE_BYTES)?;
     let Some(start) = tail.windows(4).rposition(|window| window == b"OggS") else {
         return Ok(Declared::CutOff);
     };
@@ -56,21 +57,13 @@ pub(super) fn of_mpeg(file: &mut (impl Read + Seek)) -> Decoded<Declared> {
     const TAIL_BYTES: u64 = 16_384;
 
     let bytes = file.seek(SeekFrom::End(0))?;
-    let head = read_at(file, 0, 10)?;
-    let frame = read_at(file, id3v2_bytes(&head), FIRST_FRAME_BYTES)?;
+    let head = read_up_to(file, 0, 10)?;
+    let frame = read_up_to(file, id3v2_bytes(&head), FIRST_FRAME_BYTES)?;
     if frame.windows(4).any(|name| matches!(name, b"Xing" | b"Info" | b"VBRI")) {
         return Ok(Declared::FrameCount { slack: super::container::MPEG_SLACK_FRAMES });
     }
-    let tail = read_at(file, bytes.saturating_sub(TAIL_BYTES), TAIL_BYTES)?;
+    let tail = read_up_to(file, bytes.saturating_sub(TAIL_BYTES), TAIL_BYTES)?;
     Ok(if ends_inside_a_frame(&tail) { Declared::CutOff } else { Declared::Nothing })
-}
-
-/// Up to `count` bytes from `position` on.
-fn read_at(file: &mut (impl Read + Seek), position: u64, count: u64) -> Decoded<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.seek(SeekFrom::Start(position))?;
-    file.by_ref().take(count).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// The length of the ID3v2 tag that `head` begins, header included; 0 without one. Its size has

@@ -9,7 +9,7 @@
 //! Long files are RF64 or BW64 (EBU Tech 3306, ITU-R BS.2088). Formats: Microsoft, "Multiple channel audio data and WAVE files" (2001), and the registry of
 //! wave format tags in RFC 2361.
 
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known::{
@@ -18,8 +18,12 @@ use symphonia::core::codecs::audio::well_known::{
 };
 
 use super::Decoded;
+use super::bytes::{is_chunk_name, read_array, read_up_to};
 use super::packets::{BlockHeader, PacketCodec, PacketData, adpcm_frames};
 use crate::error::DecodeProblem;
+
+/// What messages call such a file.
+const WHAT: &str = "WAV file";
 
 /// Bytes of a `fmt ` chunk that matter: WAVEFORMATEXTENSIBLE, and MS ADPCM's coefficients.
 const FORMAT_BYTES: u64 = 64;
@@ -72,8 +76,7 @@ impl WavLayout {
     /// Walks the chunks of `file` up to the samples.
     pub(super) fn read(file: &mut (impl Read + Seek)) -> Decoded<Self> {
         let file_bytes = file.seek(SeekFrom::End(0))?;
-        let mut head = [0; 12];
-        read_at(file, 0, &mut head)?;
+        let head: [u8; 12] = read_array(file, 0, WHAT)?;
         let long = matches!(&head[..4], b"RF64" | b"BW64");
         if !(long || &head[..4] == b"RIFF") || &head[8..] != b"WAVE" {
             return Err(DecodeProblem::Malformed {
@@ -97,16 +100,13 @@ impl WavLayout {
             let body = position + 8;
             let present = u64::from(length).min(file_bytes - body);
             match &name {
-                b"fmt " => format = Some(read_bytes(file, body, present.min(FORMAT_BYTES))?),
+                b"fmt " => format = Some(read_up_to(file, body, present.min(FORMAT_BYTES))?),
                 b"fact" if present >= 4 => {
-                    let bytes = read_bytes(file, body, 4)?;
-                    fact_frames = Some(u32_at(&bytes, 0));
+                    fact_frames = Some(u32::from_le_bytes(read_array(file, body, WHAT)?));
                 }
                 // The length in 64 bits of the `data` chunk, which then says 2³² − 1.
                 b"ds64" if long && present >= 16 => {
-                    let bytes = read_bytes(file, body, 16)?;
-                    let high = u64::from(u32_at(&bytes, 12)) << 32;
-                    long_data_bytes = Some(high | u64::from(u32_at(&bytes, 8)));
+                    long_data_bytes = Some(u64::from_le_bytes(read_array(file, body + 8, WHAT)?));
                 }
                 b"data" => {
                     let declared = match (length, long_data_bytes) {
@@ -121,12 +121,12 @@ impl WavLayout {
         }
 
         let format = format.ok_or(DecodeProblem::Malformed {
-            what: "WAV file",
+            what: WHAT,
             expected: "a `fmt ` chunk",
             found: "none".to_owned(),
         })?;
         let data = data.ok_or(DecodeProblem::Malformed {
-            what: "WAV file",
+            what: WHAT,
             expected: "a `data` chunk",
             found: "none".to_owned(),
         })?;
@@ -346,8 +346,7 @@ fn next_chunk(
     if length.is_multiple_of(2) || end + 9 > file_bytes {
         return Ok(end + u64::from(length % 2));
     }
-    let mut bytes = [0; 9];
-    read_at(file, end, &mut bytes)?;
+    let bytes: [u8; 9] = read_array(file, end, WHAT)?;
     let (unpadded, padded) = (&bytes[..4], &bytes[1..5]);
     // A pad byte is zero, which no name begins with. Where both readings look like names, the one
     // that is known to be one, or else the rule, decides.
@@ -366,33 +365,10 @@ fn is_known_chunk(name: &[u8]) -> bool {
     KNOWN.iter().any(|known| name == *known)
 }
 
-fn is_chunk_name(name: &[u8]) -> bool {
-    name.iter().all(|byte| (0x20..0x7f).contains(byte))
-}
-
 fn chunk_header(file: &mut (impl Read + Seek), position: u64) -> Decoded<([u8; 4], u32)> {
-    let mut header = [0; 8];
-    read_at(file, position, &mut header)?;
+    let header: [u8; 8] = read_array(file, position, WHAT)?;
     let [a, b, c, d, ..] = header;
     Ok(([a, b, c, d], u32_at(&header, 4)))
-}
-
-fn read_at(file: &mut (impl Read + Seek), position: u64, bytes: &mut [u8]) -> Decoded<()> {
-    file.seek(SeekFrom::Start(position))?;
-    file.read_exact(bytes).map_err(|error| match error.kind() {
-        ErrorKind::UnexpectedEof => DecodeProblem::Malformed {
-            what: "WAV file",
-            expected: "a header and samples",
-            found: "the end of the file".to_owned(),
-        },
-        _ => DecodeProblem::Io(error),
-    })
-}
-
-fn read_bytes(file: &mut (impl Read + Seek), position: u64, count: u64) -> Decoded<Vec<u8>> {
-    let mut bytes = vec![0; usize::try_from(count).unwrap_or(0)];
-    read_at(file, position, &mut bytes)?;
-    Ok(bytes)
 }
 
 /// Reads two bytes at `offset`, which the caller has checked to be there.
