@@ -4,6 +4,7 @@
 //! recording does not set the memory it takes.
 
 pub mod decode;
+pub mod health;
 pub mod resample;
 pub mod segment;
 pub mod sniff;

@@ -57,6 +57,10 @@ pub(crate) fn run() -> Status {
     let result = match args.command {
         Command::Index(args) => commands::index::run(&args, &settings, &mut printer),
         Command::Search(args) => commands::search::run(&args, &settings, &mut printer),
+        Command::Sync(args) => commands::sync::run(&args, &settings, &mut printer),
+        Command::Remove(args) => commands::remove::run(&args, &settings, &mut printer),
+        Command::Failures(args) => commands::failures::run(&args, &settings, &mut printer),
+        Command::Compact => commands::compact::run(&settings, &mut printer),
         Command::Info => commands::info::run(&settings, &mut printer),
         Command::Models(args) => commands::models::run(&args.command, &mut printer),
     };

@@ -7,7 +7,10 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::audio::decode::MAX_CHANNELS;
+use crate::audio::segment::Segmentation;
 use crate::units::SampleRate;
 
 /// The result of anything that can fail.
@@ -204,6 +207,13 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A path that the library knows nothing of.
+    #[error("the library holds no recording at or below {}", path.display())]
+    NotInLibrary {
+        /// The path.
+        path: PathBuf,
+    },
+
     /// An id that no recording has.
     #[error("the library has no recording id:{id}")]
     UnknownRecording {
@@ -258,6 +268,74 @@ pub enum Error {
         query: String,
         /// Whether it is a folder.
         is_folder: bool,
+    },
+
+    /// A library whose segments have another length than the one asked for.
+    #[error(
+        "the segments in {} are {}; segments of different lengths are not compared",
+        path.display(),
+        describe_segments(*found)
+    )]
+    OtherSegments {
+        /// The library.
+        path: PathBuf,
+        /// Its segments; `None`: the model's own patches.
+        found: Option<Segmentation>,
+    },
+
+    /// Segments that cannot be made of a model's patches.
+    #[error(
+        "segments of {} s every {} s cannot be made: expected at least {least_s} s, and a hop of at \
+         least {least_hop_s} s that leaves no gap", wanted.segment_s, wanted.hop_s
+    )]
+    Segments {
+        /// What was asked for.
+        wanted: Segmentation,
+        /// Length of the model's patches.
+        least_s: f64,
+        /// Hop of the model's patches.
+        least_hop_s: f64,
+    },
+
+    /// Less memory than the work takes.
+    #[error("{allowed_mb} MB of memory are too little: expected at least {least_mb} MB")]
+    TooLittleMemory {
+        /// What was allowed.
+        allowed_mb: u64,
+        /// What one job takes.
+        least_mb: u64,
+    },
+
+    /// A process that decodes files ended in the middle of one.
+    #[error("the process that was decoding {} {how}", path.display())]
+    DecoderDied {
+        /// The file.
+        path: PathBuf,
+        /// How it ended.
+        how: String,
+    },
+
+    /// A file that takes too long to decode.
+    #[error("decoding {} took more than {limit_s} s", path.display())]
+    TimeLimit {
+        /// The file.
+        path: PathBuf,
+        /// The limit, in seconds.
+        limit_s: u64,
+    },
+
+    /// What another process of ours met.
+    #[error("{message}")]
+    Reported {
+        /// Its stage.
+        stage: String,
+        /// What it said.
+        message: String,
+        /// Why.
+        #[source]
+        cause: Option<ReportedCause>,
+        /// What to try.
+        hint: Option<String>,
     },
 
     /// A defect of ours, caught where it could cost only one file.
@@ -361,12 +439,81 @@ pub enum VectorProblem {
     Encoding,
 }
 
+/// An error as another process told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedError {
+    /// Its stage.
+    stage: String,
+    /// What it said.
+    message: String,
+    /// Why.
+    cause: Option<ReportedCause>,
+    /// What to try.
+    hint: Option<String>,
+}
+
+impl ReportedError {
+    /// `error` in words.
+    pub fn new(error: &Error) -> Self {
+        let has_cause = std::error::Error::source(error).is_some();
+        Self {
+            stage: error.stage().to_owned(),
+            message: error.to_string(),
+            cause: has_cause.then(|| ReportedCause(error.reason())),
+            hint: error.hint().map(Cow::into_owned),
+        }
+    }
+}
+
+impl From<ReportedError> for Error {
+    fn from(error: ReportedError) -> Self {
+        let ReportedError { stage, message, cause, hint } = error;
+        Self::Reported { stage, message, cause, hint }
+    }
+}
+
+/// Why another process met an error: its causes, the nearest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{0}")]
+pub struct ReportedCause(String);
+
+fn describe_segments(segments: Option<Segmentation>) -> String {
+    match segments {
+        Some(Segmentation { segment_s, hop_s }) => format!("{segment_s} s long, every {hop_s} s"),
+        None => "the model's own patches".to_owned(),
+    }
+}
+
 impl Error {
+    /// The stage that failed, in a word: what the ledger of failures says.
+    pub fn stage(&self) -> &str {
+        match self {
+            Self::Decode { .. } | Self::DecoderDied { .. } | Self::TimeLimit { .. } => "decode",
+            Self::Reported { stage, .. } => stage,
+            Self::Io { action, .. } => action,
+            Self::Network { .. } | Self::Vector { .. } => "embed",
+            Self::Panic { .. } => "panic",
+            _ => "other",
+        }
+    }
+
+    /// Why, in one line: its causes, or itself where it has none.
+    pub fn reason(&self) -> String {
+        let mut causes = Vec::new();
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        if causes.is_empty() { self.to_string() } else { causes.join(": ") }
+    }
+
     /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
     /// shown.
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
+            Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
             Self::ModelMissing { name, .. } => {
                 return Some(format!("sonoteca models pull {name}").into());
             }
@@ -410,6 +557,28 @@ impl Error {
                  again: what was stored stays, and the rest follows"
             }
             Self::AmbiguousModel { .. } => "choose one with --model NAME",
+            Self::OtherSegments { found: None, .. } => {
+                "leave --segment and --hop out, or make another library: --library FILE"
+            }
+            Self::OtherSegments { found: Some(found), .. } => {
+                return Some(
+                    format!(
+                        "leave --segment and --hop out to go on with {} s every {} s, or make \
+                         another library: --library FILE",
+                        found.segment_s, found.hop_s
+                    )
+                    .into(),
+                );
+            }
+            Self::TooLittleMemory { .. } => "give more with --max-memory, or fewer --jobs",
+            Self::DecoderDied { .. } => {
+                "the file may be damaged in a way that decoders do not stand, or memory was short; \
+                 to try again: sonoteca failures --retry"
+            }
+            Self::TimeLimit { .. } => {
+                "the file may be damaged, or its disk very slow; to try again with more time: \
+                 sonoteca failures --retry --time-limit SECONDS"
+            }
             Self::Panic { .. } => "this is our defect; please report it with the file if you can",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space on that disk, or choose another place"

@@ -1,33 +1,132 @@
 //! One recording from file to vectors: decode → resample → front end → network → pool.
 //!
-//! In: a path. Out: [`Extraction`]. Composes the stages and keeps only what they still need, so
-//! that a day-long file takes hardly more memory than its vectors. Knows no threads: each one has
-//! an [`Extractor`] of its own.
+//! In: a path. Out: patches by [`PatchReader`], or, with a network, [`Extraction`]. Composes the
+//! stages and keeps only what they still need, so that a day-long file takes hardly more memory
+//! than its vectors. Knows no threads.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::audio::decode::{Decoder, Integrity, StreamFormat};
+use crate::audio::health::{Health, Meter};
 use crate::audio::resample::{FilterCache, Resampler};
 use crate::audio::segment::{TimeRange, patch_range};
 use crate::error::{Error, Result};
 use crate::frontend::patch::PatchStream;
+use crate::frontend::spec::LogMelSpec;
 use crate::model::EmbeddingModel;
 use crate::model::pool::Mean;
 use crate::units::SampleRate;
 
 /// Patches that go through the network at once: a few are slower a patch, more no faster.
-const BATCH_PATCHES: usize = 16;
+pub const BATCH_PATCHES: usize = 16;
+
+/// Some patches of one recording, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Patches {
+    /// `[patches, frames, mels]`.
+    pub values: Vec<f32>,
+    /// What is wrong with the sound of each, `[patches]`.
+    pub health: Vec<Health>,
+}
+
+/// How a recording ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RecordingEnd {
+    /// Its length in seconds.
+    pub duration_s: f64,
+    /// How whole it is.
+    pub integrity: Integrity,
+}
+
+/// Turns one recording into patches.
+#[derive(Debug)]
+pub struct PatchReader {
+    decoder: Decoder,
+    resampler: Resampler,
+    stream: PatchStream,
+    front_end: LogMelSpec,
+    meter: Meter,
+    patches_read: usize,
+    mono: Vec<f32>,
+    samples: Vec<f32>,
+    is_over: bool,
+}
+
+impl PatchReader {
+    /// Opens the recording at `path` for the front end of a model.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Decode`] when it cannot be decoded.
+    pub fn open(path: &Path, front_end: LogMelSpec, filters: &FilterCache) -> Result<Self> {
+        let decoder = Decoder::open(path)?;
+        let input_rate = decoder.format().sample_rate;
+        let hertz = front_end.sample_rate;
+        let output_rate = SampleRate::new(hertz).ok_or_else(|| Error::Card {
+            name: format!("front end {}", front_end.version),
+            source: format!("a sample rate of {hertz} Hz").into(),
+        })?;
+        Ok(Self {
+            resampler: Resampler::new(filters.get(input_rate, output_rate)),
+            stream: PatchStream::new(front_end),
+            front_end,
+            meter: Meter::new(input_rate),
+            decoder,
+            patches_read: 0,
+            mono: Vec::new(),
+            samples: Vec::new(),
+            is_over: false,
+        })
+    }
+
+    /// What the recording's header says.
+    pub fn format(&self) -> &StreamFormat {
+        self.decoder.format()
+    }
+
+    /// Appends the next patches to `patches`, perhaps none yet; `false` when there will be no
+    /// more. Every sample is in a patch: the last one is padded with silence.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] when the stream cannot be read on.
+    pub fn read(&mut self, patches: &mut Patches) -> Result<bool> {
+        if self.is_over {
+            return Ok(false);
+        }
+        self.samples.clear();
+        let non_finite = self.decoder.non_finite();
+        if self.decoder.next_block(&mut self.mono)? {
+            self.meter.push(&self.mono, self.decoder.non_finite() > non_finite);
+            self.resampler.push(&self.mono, &mut self.samples);
+            self.stream.push(&self.samples, &mut patches.values);
+        } else {
+            self.is_over = true;
+            self.resampler.finish(&mut self.samples);
+            self.stream.push(&self.samples, &mut patches.values);
+            self.stream.finish(&mut patches.values);
+        }
+        let (window_s, hop_s) = (self.front_end.patch_window_s(), self.front_end.patch_hop_s());
+        while patches.health.len() * self.front_end.patch_values() < patches.values.len() {
+            let range = patch_range(self.patches_read, window_s, hop_s, self.decoder.duration_s());
+            patches.health.push(self.meter.health(range));
+            self.patches_read += 1;
+        }
+        Ok(!self.is_over)
+    }
+
+    /// How the recording ended, once [`read`](Self::read) has said that it is over.
+    pub fn end(&self) -> RecordingEnd {
+        RecordingEnd { duration_s: self.decoder.duration_s(), integrity: self.decoder.integrity() }
+    }
+}
 
 /// What a recording turned out to be, without its vectors.
 #[derive(Clone, Debug)]
 pub struct Extraction {
     /// What its header says.
     pub format: StreamFormat,
-    /// Its length in seconds.
-    pub duration_s: f64,
-    /// How whole it is.
-    pub integrity: Integrity,
+    /// Its length, and how whole it is.
+    pub end: RecordingEnd,
     /// The stretch of each patch, in order.
     pub ranges: Vec<TimeRange>,
     /// Mean over all patch embeddings, `[dimension]`.
@@ -41,14 +140,12 @@ pub struct Extraction {
 pub struct Extractor {
     model: EmbeddingModel,
     filters: Arc<FilterCache>,
-    patch_stream: PatchStream,
 }
 
 impl Extractor {
     /// An extractor for one thread; `filters` may be shared with others.
     pub fn new(model: EmbeddingModel, filters: Arc<FilterCache>) -> Self {
-        let patch_stream = PatchStream::new(model.front_end());
-        Self { model, filters, patch_stream }
+        Self { model, filters }
     }
 
     /// The model that it embeds with.
@@ -63,67 +160,47 @@ impl Extractor {
     /// [`Error::Io`] and [`Error::Decode`] when the file cannot be used, [`Error::Network`] when
     /// libtorch fails, and what `visit` fails with.
     pub fn extract(
-        &mut self,
+        &self,
         path: &Path,
         mut visit: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<Extraction> {
-        let dimension = self.model.identity().dimension;
-        let mut decoder = Decoder::open(path)?;
-        let mut resampler = self.resampler(&decoder)?;
+        let card = self.model.card();
+        let mut reader = PatchReader::open(path, self.model.front_end(), &self.filters)?;
+        let mut patches = Patches::default();
         let mut pool = Pool {
-            pooled: Mean::new(dimension),
-            scores: Mean::new(self.model.card().classes.count),
+            pooled: Mean::new(self.model.identity().dimension),
+            scores: Mean::new(card.classes.count),
             patches: 0,
         };
-        let (mut mono, mut samples, mut patches) = (Vec::new(), Vec::new(), Vec::new());
-        self.patch_stream.reset();
-        while decoder.next_block(&mut mono)? {
-            samples.clear();
-            resampler.push(&mono, &mut samples);
-            self.patch_stream.push(&samples, &mut patches);
+        while reader.read(&mut patches)? {
             self.embed(&mut patches, BATCH_PATCHES, &mut pool, &mut visit)?;
         }
-        samples.clear();
-        resampler.finish(&mut samples);
-        self.patch_stream.push(&samples, &mut patches);
-        self.patch_stream.finish(&mut patches);
         self.embed(&mut patches, 1, &mut pool, &mut visit)?;
-
-        let card = self.model.card();
-        let duration_s = decoder.duration_s();
-        let range = |index| patch_range(index, card.window_s, card.hop_s, duration_s);
+        let end = reader.end();
+        let range = |index| patch_range(index, card.window_s, card.hop_s, end.duration_s);
         Ok(Extraction {
-            format: decoder.format().clone(),
-            duration_s,
-            integrity: decoder.integrity(),
+            format: reader.format().clone(),
+            end,
             ranges: (0..pool.patches).map(range).collect(),
             pooled: pool.pooled.mean(),
             scores: pool.scores.mean(),
         })
     }
 
-    fn resampler(&self, decoder: &Decoder) -> Result<Resampler> {
-        let hertz = self.model.front_end().sample_rate;
-        let output = SampleRate::new(hertz).ok_or_else(|| Error::Card {
-            name: self.model.card().name.clone(),
-            source: format!("a sample rate of {hertz} Hz").into(),
-        })?;
-        Ok(Resampler::new(self.filters.get(decoder.format().sample_rate, output)))
-    }
-
     /// Embeds and removes whole batches from `patches` while there are at least `least` patches.
     fn embed(
         &self,
-        patches: &mut Vec<f32>,
+        patches: &mut Patches,
         least: usize,
         pool: &mut Pool,
         visit: &mut impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
         let patch_values = self.model.front_end().patch_values();
+        let values = &mut patches.values;
         let mut done = 0;
-        while patches.len() - done >= least * patch_values {
-            let batch = (patches.len() - done).min(BATCH_PATCHES * patch_values);
-            let output = self.model.embed(&patches[done..done + batch])?;
+        while values.len() - done >= least * patch_values {
+            let batch = (values.len() - done).min(BATCH_PATCHES * patch_values);
+            let output = self.model.embed(&values[done..done + batch])?;
             pool.pooled.add(&output.embeddings);
             pool.scores.add(&output.scores);
             pool.patches += batch / patch_values;
@@ -132,7 +209,8 @@ impl Extractor {
             }
             done += batch;
         }
-        patches.drain(..done);
+        values.drain(..done);
+        patches.health.drain(..done / patch_values);
         Ok(())
     }
 }

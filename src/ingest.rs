@@ -1,40 +1,56 @@
 //! Collections into a library: finds the recordings, extracts them in parallel, stores them.
 //!
 //! In: paths. Out: rows, and a [`Report`] of what was done and what failed. A file that fails
-//! costs only itself. Threads, order and acknowledgement live here: extraction runs on a pool of
-//! workers, one writer commits what they send, and a recording counts as done after its commit.
+//! costs only itself. Threads, order and acknowledgement live here:
+//!
+//! ```text
+//! plan ──▶ readers ──▶ queue of patches ──▶ embedders ──▶ assemblies ──▶ writer
+//!          one a job,  bounded; batches     one a job,    a recording's  commits, then
+//!          each with a across files         rayon         embeddings     says so
+//!          decoder                                        in order
+//! ```
 
+mod assembly;
+mod decoders;
+mod memory;
 mod plan;
+mod queue;
+mod reading;
 mod shield;
+mod working;
+mod writing;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
 use crate::audio::resample::FilterCache;
+use crate::audio::segment::Segmentation;
 use crate::error::{Error, Result};
-use crate::extract::{Extraction, Extractor};
-use crate::model::pool::top_scores;
+use crate::model::card::ModelCard;
 use crate::model::{EmbeddingModel, registry, set_threads_per_operation};
 use crate::store::Library;
-use crate::store::recordings::{FileStamp, NewRecording};
-use crate::store::segments::NewSegment;
-use crate::store::vector::encode;
+use crate::store::runs::NewRun;
+use crate::store::vector::Precision;
+use crate::store::worklist::FileState;
 
-use plan::{Plan, Task};
+use assembly::AssemblyPlan;
+pub use decoders::{Decoders, DecodingLimits};
+pub use memory::sensible_limit;
+pub use plan::{Plan, PlanOptions, Selection};
 pub use shield::silence_panics;
 
-/// Class scores that are kept of each recording.
-const CLASSES_PER_RECORDING: usize = 10;
+use queue::PatchQueue;
+use working::Work;
+use writing::{Belonging, Watch};
 
-/// Longest time that a finished recording waits for its commit, and most that share one. A commit
-/// syncs the disk, which costs milliseconds; losing half a second of work costs that.
-const COMMIT_EVERY: Duration = Duration::from_millis(500);
-const COMMIT_RECORDINGS: usize = 256;
+/// Failures and flaws that a report lists; the rest it counts.
+const MAX_LISTED: usize = 1_000;
+
+/// Finished recordings that wait for the writer.
+const FINISHED_WAITING: usize = 64;
 
 /// What became of one file.
 #[derive(Debug)]
@@ -57,7 +73,7 @@ pub enum Outcome {
 /// Somebody who wants to know how indexing goes on.
 pub trait Observer {
     /// The work is known: files and bytes to read.
-    fn planned(&self, files: usize, bytes: u64);
+    fn planned(&self, files: u64, bytes: u64);
     /// So many seconds of audio were embedded in all, those of unfinished files included.
     fn heard(&self, audio_s: f64);
     /// A file's outcome is final: stored and synced, or failed.
@@ -68,262 +84,252 @@ pub trait Observer {
 #[derive(Debug, Default)]
 pub struct Report {
     /// Recordings that were embedded and stored.
-    pub indexed: usize,
+    pub indexed: u64,
     /// Recordings that were in the library already.
-    pub unchanged: usize,
+    pub unchanged: u64,
     /// Files that are no audio.
-    pub skipped: usize,
+    pub skipped: u64,
     /// Recordings of the library that belong into the folders and are not there any more.
-    pub missing: usize,
-    /// Files that failed, and why.
+    pub missing: u64,
+    /// Files that failed before, as they are, and were not tried again.
+    pub failed_before: u64,
+    /// Files that failed.
+    pub failures: u64,
+    /// The first of them, by path, and why.
     pub failed: Vec<(PathBuf, Error)>,
-    /// Of those indexed, the ones that were less than whole, and how.
+    /// Of those indexed, the first that were less than whole, and how.
     pub flawed: Vec<(PathBuf, String)>,
     /// Seconds of audio that were embedded.
     pub duration_s: f64,
     /// Segments that were stored.
-    pub segments: usize,
+    pub segments: u64,
     /// Wall time in seconds.
     pub elapsed_s: f64,
+    /// Whether it was stopped before everything was done.
+    pub interrupted: bool,
 }
 
-/// Embeds what `paths` hold with `model` and stores it in `library`, with `jobs` workers.
-///
-/// # Errors
-/// Only what ends the whole run: [`Error::Store`] and its like. Everything else is in the report.
-pub fn index(
-    library: &mut Library,
-    model: &EmbeddingModel,
-    paths: &[PathBuf],
-    jobs: usize,
-    observer: &dyn Observer,
-) -> Result<Report> {
-    let started = Instant::now();
-    // Workers run networks side by side; one operation split among threads would only get in
-    // their way. Threads that use libtorch first from now on inherit it.
-    set_threads_per_operation(1);
-    let classes = registry::class_names(&model.card().name)?;
-    let writer = library.begin()?;
-    let model_id = writer.model_id(model.identity(), model.card(), &classes)?;
-    writer.commit()?;
+/// A wish to stop, which may come from anywhere.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
 
-    let plan = Plan::make(paths, &library.known_files(model_id)?);
-    let mut report = Report {
-        unchanged: plan.unchanged,
-        skipped: plan.skipped,
-        missing: plan.missing,
-        ..Report::default()
-    };
-    observer.planned(plan.tasks.len(), plan.tasks.iter().map(|task| task.stamp.size_bytes).sum());
-    for (path, error) in plan.failed {
-        let outcome = Outcome::Failed(error);
-        observer.finished(&path, 0, &outcome);
-        report.count(path, outcome);
+impl Cancel {
+    /// Asks to stop after what is in hand.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 
-    let pool =
-        rayon::ThreadPoolBuilder::new().num_threads(jobs).build().map_err(|error| Error::Io {
-            action: "start workers for",
-            path: library.path().to_owned(),
-            source: std::io::Error::other(error),
-        })?;
-    // Bounded, so that workers wait for the disk rather than fill the memory.
-    let (sender, receiver) = sync_channel(2 * jobs);
-    let patches = Arc::new(AtomicU64::new(0));
-    let watch = Watch { observer, patches: Arc::clone(&patches), hop_s: model.card().hop_s };
-    std::thread::scope(|scope| {
-        let tasks = &plan.tasks;
-        // To copy from: a model can be sent to another thread but not be shared between threads.
-        let model = Mutex::new(model.share());
-        scope.spawn(move || pool.install(|| extract_all(tasks, &model, &patches, &sender)));
-        store_all(library, model_id, receiver, &mut report, &watch)
-    })?;
-    report.failed.sort_by(|a, b| a.0.cmp(&b.0));
-    report.flawed.sort();
-    report.elapsed_s = started.elapsed().as_secs_f64();
-    Ok(report)
-}
-
-/// What a worker sends to the writer.
-struct Message {
-    path: PathBuf,
-    stamp: FileStamp,
-    work: Result<Work>,
-}
-
-enum Work {
-    Extracted {
-        content_hash: [u8; 32],
-        extraction: Extraction,
-        vectors: Vec<Vec<u8>>,
-        pooled: Vec<u8>,
-    },
-    Unchanged {
-        id: i64,
-    },
-}
-
-fn extract_all(
-    tasks: &[Task],
-    model: &Mutex<EmbeddingModel>,
-    patches: &AtomicU64,
-    sender: &SyncSender<Message>,
-) {
-    let filters = Arc::new(FilterCache::default());
-    let extractor = || {
-        let model = model.lock().unwrap_or_else(PoisonError::into_inner).share();
-        Extractor::new(model, Arc::clone(&filters))
-    };
-    let work = |extractor: &mut Extractor, task: &Task| Message {
-        path: task.path.clone(),
-        stamp: task.stamp,
-        work: shield::catch(&task.path, || extract(extractor, task, patches)),
-    };
-    // The writer hangs up only when it cannot go on; then nothing more is worth doing. One task at
-    // a time: files differ in length by orders of magnitude.
-    let _ = tasks
-        .par_iter()
-        .with_max_len(1)
-        .map_init(extractor, work)
-        .try_for_each(|message| sender.send(message).map_err(drop));
-}
-
-fn extract(extractor: &mut Extractor, task: &Task, patches: &AtomicU64) -> Result<Work> {
-    let content_hash = hash_file(&task.path)?;
-    if let Some(known) = &task.known
-        && known.indexed
-        && known.content_hash == content_hash
-    {
-        return Ok(Work::Unchanged { id: known.id });
+    /// Whether that was asked for.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
-    let refused = |what: &str, problem| Error::Vector {
-        what: format!("{what} of {}", task.path.display()),
-        problem,
-    };
-    let mut vectors = Vec::new();
-    let extraction = extractor.extract(&task.path, |embedding| {
-        let vector = encode(embedding).map_err(|problem| refused("an embedding", problem))?;
-        vectors.push(vector);
-        patches.fetch_add(1, Ordering::Relaxed);
-        Ok(())
-    })?;
-    let pooled =
-        encode(&extraction.pooled).map_err(|problem| refused("the pooled embedding", problem))?;
-    Ok(Work::Extracted { content_hash, extraction, vectors, pooled })
 }
 
-fn hash_file(path: &Path) -> Result<[u8; 32]> {
-    let mut hasher = blake3::Hasher::new();
-    std::fs::File::open(path)
-        .and_then(|file| hasher.update_reader(file).map(drop))
-        .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-    Ok(hasher.finalize().into())
+/// How to index.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IndexOptions {
+    /// Files decoded, and batches embedded, at once.
+    pub jobs: usize,
+    /// Bytes of memory that all of it may take; a sensible share, when `None`.
+    pub memory_bytes: Option<u64>,
+    /// How much of a value is stored.
+    pub vectors: Precision,
+    /// Class scores that are stored of each segment; of a recording, twice as many.
+    pub scores: usize,
+    /// Segments longer than the model's patches; the library's own, when `None`.
+    pub segments: Option<Segmentation>,
+    /// Time that decoding a file may take; by its size, when `None`.
+    pub time_limit: Option<Duration>,
 }
 
-/// Commits what the workers send, several recordings at a time, until they hang up.
-///
-/// Owns the receiving end: when it fails, that is dropped, and the workers stop waiting.
-#[expect(clippy::needless_pass_by_value, reason = "dropping it is what ends the workers")]
-fn store_all(
-    library: &mut Library,
-    model_id: i64,
-    receiver: Receiver<Message>,
-    report: &mut Report,
-    watch: &Watch<'_>,
-) -> Result<()> {
-    while let Some(batch) = next_batch(&receiver, watch) {
-        // The transaction begins when everything for it is there: other processes want the
-        // library too.
-        let writer = library.begin()?;
-        let mut done = Vec::with_capacity(batch.len());
-        for Message { path, stamp, work } in batch {
-            let outcome = match work {
-                Ok(work) => store(&writer, model_id, &path, stamp, work)?,
-                Err(error) => Outcome::Failed(error),
-            };
-            done.push((path, stamp, outcome));
+impl Default for IndexOptions {
+    fn default() -> Self {
+        Self {
+            jobs: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            memory_bytes: None,
+            vectors: Precision::default(),
+            scores: 5,
+            segments: None,
+            time_limit: None,
         }
-        writer.commit()?;
-        watch.look();
-        // Only now is it true.
-        for (path, stamp, outcome) in done {
-            watch.observer.finished(&path, stamp.size_bytes, &outcome);
+    }
+}
+
+/// Everything that indexing needs beside a library and paths.
+#[derive(Clone, Copy)]
+pub struct Indexer<'a> {
+    /// The network.
+    pub model: &'a EmbeddingModel,
+    /// Where files are decoded.
+    pub decoders: &'a Decoders,
+    /// How.
+    pub options: &'a IndexOptions,
+    /// Asked between batches.
+    pub cancel: &'a Cancel,
+    /// Told what happens.
+    pub observer: &'a dyn Observer,
+}
+
+impl std::fmt::Debug for Indexer<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Indexer")
+            .field("model", self.model)
+            .field("options", self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Indexer<'_> {
+    /// Embeds what `paths` hold and stores it in `library`.
+    ///
+    /// # Errors
+    /// Only what ends the whole run: [`Error::Store`] and its like. Everything else is in the
+    /// report.
+    pub fn index(&self, library: &mut Library, paths: &[PathBuf]) -> Result<Report> {
+        let selection = Selection::Paths(paths.to_vec());
+        let plan = self.plan(library, &selection, PlanOptions::default())?;
+        self.carry_out(library, plan)
+    }
+
+    /// Looks at what there is to do.
+    ///
+    /// # Errors
+    /// [`Error::Store`], and [`Error::OtherSegments`] or [`Error::Segments`] when what is there
+    /// and what is wanted do not go together.
+    pub fn plan(
+        &self,
+        library: &mut Library,
+        selection: &Selection,
+        options: PlanOptions,
+    ) -> Result<Plan> {
+        check_segments(self.model.card(), self.options.segments)?;
+        let model = self.model_id(library)?;
+        Plan::make(library, model, selection, options)
+    }
+
+    /// Does what `plan` says is to be embedded.
+    ///
+    /// # Errors
+    /// As [`index`](Self::index).
+    pub fn carry_out(&self, library: &mut Library, plan: Plan) -> Result<Report> {
+        let started = Instant::now();
+        // Workers run networks side by side; one operation split among threads would only get in
+        // their way. Threads that use libtorch first from now on inherit it.
+        set_threads_per_operation(1);
+        let limit = self.options.memory_bytes.unwrap_or_else(sensible_limit);
+        let share = memory::share(self.options.jobs, limit)?;
+        let model = self.model_id(library)?;
+        let mut report = self.begin_report(library, &plan)?;
+        let (worklist, failed) = plan.into_parts();
+        writing::store_failures(library, &failed)?;
+        for (path, error) in failed {
+            let outcome = Outcome::Failed(error);
+            self.observer.finished(&path, 0, &outcome);
             report.count(path, outcome);
         }
-    }
-    Ok(())
-}
+        let (belonging, assembly) = self.begin_run(library, model)?;
 
-/// What the workers send within [`COMMIT_EVERY`] of the first message; `None` when they have hung
-/// up.
-fn next_batch(receiver: &Receiver<Message>, watch: &Watch<'_>) -> Option<Vec<Message>> {
-    let mut batch = Vec::new();
-    let mut deadline = None;
-    while batch.len() < COMMIT_RECORDINGS {
-        let until = deadline.unwrap_or_else(|| Instant::now() + COMMIT_EVERY);
-        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(message) => {
-                deadline.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
-                batch.push(message);
+        let (sender, receiver) = sync_channel(FINISHED_WAITING);
+        let (patches, filters) = (AtomicU64::new(0), FilterCache::default());
+        let card = self.model.card();
+        let watch = Watch { observer: self.observer, patches: &patches, hop_s: card.hop_s };
+        let time = self.options.time_limit;
+        let work = Work {
+            model_name: &card.name,
+            decoders: self.decoders,
+            filters: &filters,
+            limits: DecodingLimits { memory_bytes: share.decoder_bytes, time },
+            jobs: share.jobs,
+            assembly,
+            queue: PatchQueue::new(share.patches),
+            cancel: self.cancel,
+            patches: &patches,
+        };
+        std::thread::scope(|scope| {
+            work.start(scope, self.model, worklist, sender)?;
+            writing::store_all(library, belonging, receiver, &mut report, &watch)
+        })?;
+        let writer = library.begin()?;
+        writer.finish_run(belonging.run)?;
+        writer.commit()?;
+        report.interrupted = self.cancel.is_cancelled();
+        report.failed.sort_by(|a, b| a.0.cmp(&b.0));
+        report.flawed.sort();
+        report.elapsed_s = started.elapsed().as_secs_f64();
+        Ok(report)
+    }
+
+    fn model_id(&self, library: &mut Library) -> Result<i64> {
+        let classes = registry::class_names(&self.model.card().name)?;
+        let writer = library.begin()?;
+        let id = writer.model_id(self.model.identity(), self.model.card(), &classes)?;
+        writer.segmentation(id, self.options.segments)?;
+        writer.commit()?;
+        Ok(id)
+    }
+
+    fn begin_report(&self, library: &Library, plan: &Plan) -> Result<Report> {
+        let (new, changed) = (plan.sum(FileState::New)?, plan.sum(FileState::Changed)?);
+        self.observer.planned(new.files + changed.files, new.bytes + changed.bytes);
+        let mut missing = 0;
+        for recording in plan.gone()? {
+            // It may have been moved or removed since the plan was made.
+            if recording.moved_to.is_none() && library.recording(recording.id)?.is_some() {
+                missing += 1;
             }
-            Err(RecvTimeoutError::Timeout) if batch.is_empty() => watch.look(),
-            Err(_) => break,
         }
+        Ok(Report {
+            unchanged: plan.sum(FileState::Unchanged)?.files,
+            skipped: plan.sum(FileState::Skipped)?.files,
+            failed_before: plan.sum(FileState::FailedBefore)?.files,
+            missing,
+            ..Report::default()
+        })
     }
-    (!batch.is_empty()).then_some(batch)
-}
 
-/// Tells an observer how far the workers are, between the outcomes.
-struct Watch<'a> {
-    observer: &'a dyn Observer,
-    /// Patches that were embedded, of files that are done and of those that are not.
-    patches: Arc<AtomicU64>,
-    hop_s: f64,
-}
-
-impl Watch<'_> {
-    fn look(&self) {
-        self.observer.heard(self.patches.load(Ordering::Relaxed) as f64 * self.hop_s);
+    fn begin_run(&self, library: &mut Library, model: i64) -> Result<(Belonging, AssemblyPlan)> {
+        let folder = library.cache_folder();
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            action: "make",
+            path: folder.clone(),
+            source,
+        })?;
+        let writer = library.begin()?;
+        let segments = writer.segmentation(model, self.options.segments)?;
+        let run = writer.begin_run(&NewRun { model, device: "cpu", precision: "f32" })?;
+        writer.commit()?;
+        let card = self.model.card();
+        let assembly = AssemblyPlan {
+            dimension: self.model.identity().dimension,
+            classes: card.classes.count,
+            patch: patches_of(card),
+            segments,
+            vectors: self.options.vectors,
+            scores: self.options.scores,
+            folder,
+        };
+        Ok((Belonging { model, run }, assembly))
     }
 }
 
-fn store(
-    writer: &crate::store::Writer<'_>,
-    model_id: i64,
-    path: &Path,
-    stamp: FileStamp,
-    work: Work,
-) -> Result<Outcome> {
-    let (content_hash, extraction, vectors, pooled) = match work {
-        Work::Unchanged { id } => {
-            writer.touch_recording(id, stamp)?;
-            return Ok(Outcome::Unchanged);
-        }
-        Work::Extracted { content_hash, extraction, vectors, pooled } => {
-            (content_hash, extraction, vectors, pooled)
-        }
-    };
-    let id = writer.put_recording(&NewRecording {
-        path,
-        stamp,
-        content_hash,
-        format: &extraction.format,
-        duration_s: extraction.duration_s,
-        integrity: extraction.integrity,
-    })?;
-    let segments: Vec<NewSegment> = extraction
-        .ranges
-        .iter()
-        .zip(vectors)
-        .map(|(&range, vector)| NewSegment { range, vector })
-        .collect();
-    writer.put_vectors(id, model_id, &segments, &pooled)?;
-    writer.put_classes(id, model_id, &top_scores(&extraction.scores, CLASSES_PER_RECORDING))?;
-    Ok(Outcome::Indexed {
-        duration_s: extraction.duration_s,
-        segments: segments.len(),
-        flaw: extraction.integrity.flaw(),
-    })
+fn patches_of(card: &ModelCard) -> Segmentation {
+    Segmentation { segment_s: card.window_s, hop_s: card.hop_s }
+}
+
+/// Refuses segments that cannot be made of the patches of `card`.
+fn check_segments(card: &ModelCard, wanted: Option<Segmentation>) -> Result<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    let patch = patches_of(card);
+    // Each segment that overlaps is summed by itself.
+    let least_hop_s = patch.hop_s.max(wanted.segment_s / 100.0);
+    let is_possible = wanted.segment_s >= patch.segment_s
+        && wanted.segment_s.is_finite()
+        && (least_hop_s..=wanted.segment_s).contains(&wanted.hop_s);
+    if is_possible {
+        return Ok(());
+    }
+    Err(Error::Segments { wanted, least_s: patch.segment_s, least_hop_s })
 }
 
 impl Report {
@@ -332,11 +338,18 @@ impl Report {
             Outcome::Indexed { duration_s, segments, flaw } => {
                 self.indexed += 1;
                 self.duration_s += duration_s;
-                self.segments += segments;
-                self.flawed.extend(flaw.map(|flaw| (path, flaw)));
+                self.segments += segments as u64;
+                if self.flawed.len() < MAX_LISTED {
+                    self.flawed.extend(flaw.map(|flaw| (path, flaw)));
+                }
             }
             Outcome::Unchanged => self.unchanged += 1,
-            Outcome::Failed(error) => self.failed.push((path, error)),
+            Outcome::Failed(error) => {
+                self.failures += 1;
+                if self.failed.len() < MAX_LISTED {
+                    self.failed.push((path, error));
+                }
+            }
         }
     }
 }

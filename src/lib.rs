@@ -35,4 +35,6 @@ pub mod search;
 pub mod store;
 pub mod units;
 
-pub use error::{DecodeProblem, Error, Result, Source, VectorProblem};
+pub use error::{
+    DecodeProblem, Error, ReportedCause, ReportedError, Result, Source, VectorProblem,
+};

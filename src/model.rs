@@ -130,8 +130,8 @@ impl EmbeddingModel {
     }
 }
 
-/// The front end of the architecture that `card` names.
-fn front_end_of(card: &ModelCard) -> LogMelSpec {
+/// The front end of the architecture that `card` names; its weights need not be installed.
+pub fn front_end_of(card: &ModelCard) -> LogMelSpec {
     match card.architecture {
         Architecture::Yamnet => yamnet::FRONT_END,
     }

@@ -34,7 +34,8 @@ pub struct Hit {
     pub recording: StoredRecording,
     /// The stretch of it: all of it when recordings are compared.
     pub range: TimeRange,
-    /// The recording's highest class scores, highest first.
+    /// The highest class scores of the stretch, highest first; the recording's, where the
+    /// stretch's were not stored.
     pub classes: Vec<ClassScore>,
 }
 
@@ -151,7 +152,7 @@ impl<'a> Searcher<'a> {
             let Some((recording, range)) = self.place(neighbour.id)? else {
                 continue;
             };
-            let classes = self.library.classes(recording.id, self.model.id)?;
+            let classes = self.classes(neighbour.id, recording.id)?;
             hits.push(Hit {
                 rank: hits.len() + 1,
                 score: neighbour.cosine,
@@ -161,6 +162,16 @@ impl<'a> Searcher<'a> {
             });
         }
         Ok(hits)
+    }
+
+    fn classes(&self, id: i64, recording: i64) -> Result<Vec<ClassScore>> {
+        if self.level == Level::Segment {
+            let classes = self.library.segment_classes(id)?;
+            if !classes.is_empty() {
+                return Ok(classes);
+            }
+        }
+        self.library.classes(recording, self.model.id)
     }
 
     fn place(&self, id: i64) -> Result<Option<(StoredRecording, TimeRange)>> {
@@ -197,9 +208,12 @@ mod tests {
 
     use super::*;
     use crate::audio::decode::{Integrity, StreamFormat};
+    use crate::audio::health::Health;
     use crate::store::recordings::{FileStamp, NewRecording};
+    use crate::store::runs::NewRun;
     use crate::store::segments::NewSegment;
-    use crate::store::vector::encode;
+    use crate::store::segments::VectorsOf;
+    use crate::store::vector::{Precision, encode};
     use crate::units::SampleRate;
 
     /// Stores a recording of two segments by the model `identity`.
@@ -222,12 +236,17 @@ mod tests {
                 integrity: Integrity::Ok,
             })
             .unwrap();
-        let encoded = encode(vector).unwrap();
+        let encoded = encode(vector, Precision::Half).unwrap();
         let segment = |start_s| NewSegment {
             range: TimeRange { start_s, end_s: start_s + 1.0 },
             vector: encoded.clone(),
+            classes: Vec::new(),
+            health: Health::SOUND,
         };
-        writer.put_vectors(id, model, &[segment(0.0), segment(1.0)], &encoded).unwrap();
+        let run = writer.begin_run(&NewRun { model, device: "cpu", precision: "f32" }).unwrap();
+        let of = VectorsOf { recording: id, model, run };
+        let segments = [Ok(segment(0.0)), Ok(segment(1.0))];
+        writer.put_vectors(of, segments, &encoded).unwrap();
         writer.commit().unwrap();
         id
     }

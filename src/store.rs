@@ -4,11 +4,17 @@
 //! that a newer version wrote. The only room that imports rusqlite. What it acknowledged is on
 //! the disk: the journal is write-ahead and every commit is synced.
 
+pub mod failures;
+pub mod lock;
 pub mod migrate;
 pub mod models;
+mod paths;
 pub mod recordings;
+pub mod runs;
+pub mod scores;
 pub mod segments;
 pub mod vector;
+pub mod worklist;
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -30,6 +36,9 @@ const APPLICATION_ID: i64 = 0x534e_5443;
 
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The present as SQL: RFC 3339, UTC.
+const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')";
 
 /// The first bytes of every SQLite file.
 const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -117,6 +126,33 @@ impl Library {
     pub fn file_bytes(&self) -> Result<u64> {
         let bytes = self.pragma("page_count")? * self.pragma("page_size")?;
         Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Gives the room of what was removed back to the disk. Needs as much again while it works.
+    ///
+    /// # Errors
+    /// [`Error::LibraryBusy`] when another process uses the library, [`Error::Store`].
+    pub fn compact(&mut self) -> Result<()> {
+        self.connection
+            .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
+            .map_err(|error| self.error("compact", error))
+    }
+
+    /// Folds the journal into the file, where nobody else is reading.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn checkpoint(&self) -> Result<()> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(|error| self.error("write to", error))
+    }
+
+    /// The folder of what can be made again, beside the library.
+    pub fn cache_folder(&self) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".cache");
+        PathBuf::from(name)
     }
 
     fn pragma(&self, name: &str) -> Result<i64> {

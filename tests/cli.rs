@@ -293,6 +293,10 @@ fn every_command_explains_itself_with_an_example() {
     for command in [
         &["index"][..],
         &["search"],
+        &["sync"],
+        &["remove"],
+        &["failures"],
+        &["compact"],
         &["info"],
         &["models", "list"],
         &["models", "info"],

@@ -175,6 +175,11 @@ impl Decoder {
         Ok(true)
     }
 
+    /// Samples so far that were no numbers, and are silence.
+    pub fn non_finite(&self) -> u64 {
+        self.non_finite
+    }
+
     /// How whole the recording was, once [`next_block`](Self::next_block) has said that it is
     /// over.
     pub fn integrity(&self) -> Integrity {

@@ -42,6 +42,15 @@ pub struct TimeRange {
     pub end_s: f64,
 }
 
+/// Segments that are longer than a model's patches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Segmentation {
+    /// Length of a segment, in seconds.
+    pub segment_s: f64,
+    /// From one segment's start to the next one's, in seconds; not more than a segment.
+    pub hop_s: f64,
+}
+
 /// The stretch that patch number `index` covers in a recording of `duration_s` seconds.
 pub fn patch_range(index: usize, window_s: f64, hop_s: f64, duration_s: f64) -> TimeRange {
     let start_s = (index as f64 * hop_s).min(duration_s);

@@ -21,6 +21,7 @@ pub(crate) const DEFAULT_LIBRARY: &str = "sonoteca.db";
   sonoteca index ~/recordings          listen to every recording in a folder
   sonoteca search bark.wav             find the recordings most like one
   sonoteca search id:17 --by segment   find moments like recording 17
+  sonoteca sync ~/recordings           take in what changed, moved or went since
 
 Exit status: 0 all is well, 1 nothing was found, 2 something failed."
 )]
@@ -86,9 +87,24 @@ pub(crate) enum Command {
     Index(IndexArgs),
     /// Find the recordings, or the moments in them, that sound most like one
     Search(SearchArgs),
+    /// Bring the library up to date with folders: new, changed, moved and gone recordings
+    Sync(SyncArgs),
+    /// Take recordings out of the library; their files stay as they are
+    Remove(RemoveArgs),
+    /// List the files that could not be indexed, and why, or try them again
+    Failures(FailuresArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,
+    /// Give the room of removed recordings back to the disk
+    #[command(
+        long_about = "Give the room of removed recordings back to the disk
+
+SQLite keeps the room of removed rows for new ones. This rewrites the library without it, which needs \
+                      as much free disk as the library takes while it works.",
+        after_help = "Example:\n  sonoteca compact --library ~/sounds.db"
+    )]
+    Compact,
     /// List, install and check the networks that turn sound into vectors
     Models(ModelsArgs),
 }
@@ -98,26 +114,170 @@ pub(crate) enum Command {
 #[command(
     long_about = "Add recordings to the library
 
-Walks folders, decodes what is audio (WAV, AIFF, FLAC, Ogg Vorbis, MP3), turns every 0.96 seconds of it \
-                  into a vector, every 0.48 seconds, and stores the vectors. Files that are in \
-                  the library already and have not changed are passed over, so an interrupted \
-                  run is taken up by starting it again. Files that are not audio are skipped; \
-                  audio that cannot be decoded is reported at the end and makes the exit status \
-                  2, with everything else stored.",
+Walks folders, decodes what is audio, turns every 0.96 seconds of it into a vector, every 0.48 seconds, \
+                  and stores the vectors. Files that are in the library already and have not \
+                  changed are passed over, so an interrupted run is taken up by starting it \
+                  again: what the progress counts is on the disk. Files that are not audio are \
+                  skipped; audio that cannot be decoded is reported at the end, kept in a ledger \
+                  (sonoteca failures), and makes the exit status 2, with everything else stored.",
     after_help = "Examples:
   sonoteca index ~/recordings
-  sonoteca index field/2026-05 field/2026-06 --library field.db"
+  sonoteca index field/2026-05 field/2026-06 --library field.db
+  find . -name '*.wav' -newer last | sonoteca index --files-from -
+  sonoteca index ~/music --segment 10 --hop 10     ten-second segments: a smaller library"
 )]
 pub(crate) struct IndexArgs {
     /// Folders, which are walked, and files
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "files_from", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Index the files and folders that FILE lists, one a line (- is standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) files_from: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) embedding: EmbeddingArgs,
+}
+
+/// How recordings become vectors: options of every command that embeds.
+#[derive(Debug, clap::Args)]
+pub(crate) struct EmbeddingArgs {
     /// The network to use
     #[arg(long, value_name = "NAME", default_value = "yamnet")]
     pub(crate) model: String,
-    /// Files worked on at once [default: one per processor core]
+    /// Files decoded, and batches embedded, at once [default: one per processor core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
+    /// Memory that all of it may take, such as 700MB or 4GB [default: half of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = byte_size)]
+    pub(crate) max_memory: Option<u64>,
+    /// How much of a vector's values is kept: f16 is what every search needs
+    #[arg(long, value_name = "PRECISION", default_value = "f16")]
+    pub(crate) vectors: Vectors,
+    /// Pool the network's windows into segments of this many seconds [default: the library's]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) segment: Option<f64>,
+    /// Seconds from one segment's start to the next one's [default: the segment's length]
+    #[arg(long, value_name = "SECONDS", requires = "segment", value_parser = seconds)]
+    pub(crate) hop: Option<f64>,
+    /// Class scores that are kept of each segment; of a recording, twice as many
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=500))]
+    pub(crate) scores: u16,
+    /// Give a file up when decoding it takes longer [default: 120, and 2 for every megabyte]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) time_limit: Option<f64>,
+}
+
+/// How much of a value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Vectors {
+    /// Half precision.
+    F16,
+    /// Single precision: all bits.
+    F32,
+}
+
+/// A number of seconds above zero.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        // A year: more than any recording, and less than what a clock can hold.
+        Ok(seconds) if seconds > 0.0 && seconds <= 31_536_000.0 => Ok(seconds),
+        _ => Err("expected a number of seconds above 0, such as 5 or 0.96".to_owned()),
+    }
+}
+
+/// A number of bytes, with or without a unit.
+fn byte_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = text[digits.len()..].trim().to_ascii_lowercase();
+    let factor = match unit.trim_end_matches('b') {
+        "" => 1.0,
+        "k" => 1e3,
+        "m" => 1e6,
+        "g" => 1e9,
+        "t" => 1e12,
+        "ki" => 1024.0,
+        "mi" => 1_048_576.0,
+        "gi" => 1_073_741_824.0,
+        _ => 0.0,
+    };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive; no memory is that large"
+    )]
+    match digits.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && factor > 0.0 => Ok((number * factor) as u64),
+        _ => Err("expected a size such as 700MB, 4GB or 512MiB".to_owned()),
+    }
+}
+
+/// `sonoteca sync`
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Bring the library up to date with folders
+
+Indexes what is new and what has changed, gives recordings that moved their new paths (their vectors, \
+                  and whatever else belongs to them, stay: the content is the same), and removes \
+                  recordings whose files are gone, after asking. Files count as unchanged when \
+                  their length and date are; --checksum compares their contents.",
+    after_help = "Examples:
+  sonoteca sync ~/recordings --dry-run     what would be done
+  sonoteca sync ~/recordings --prune       without asking about what is gone"
+)]
+pub(crate) struct SyncArgs {
+    /// Folders, which are walked, and files
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Remove recordings whose files are gone without asking
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// Compare contents, not lengths and dates; reads every file
+    #[arg(long)]
+    pub(crate) checksum: bool,
+    #[command(flatten)]
+    pub(crate) embedding: EmbeddingArgs,
+}
+
+/// `sonoteca remove`
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Take recordings out of the library; their files stay as they are
+
+A folder stands for everything below it, whether it still exists or not. Ids are never given again. \
+                  The library's file keeps its size until `sonoteca compact`.",
+    after_help = "Examples:
+  sonoteca remove id:17 id:18
+  sonoteca remove ~/recordings/2019 --dry-run"
+)]
+pub(crate) struct RemoveArgs {
+    /// Files, folders, and id:N for recording N of the library
+    #[arg(required = true, value_name = "PATH|id:N")]
+    pub(crate) targets: Vec<OsString>,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `sonoteca failures`
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "List the files that could not be indexed, and why, or try them again
+
+A file is listed until it is indexed after all, or removed. Indexing does not try it again while neither \
+                  the file nor sonoteca has changed.",
+    after_help = "Examples:
+  sonoteca failures
+  sonoteca failures --retry
+  sonoteca failures --format json | jq -r .path"
+)]
+pub(crate) struct FailuresArgs {
+    /// Try them again, now
+    #[arg(long)]
+    pub(crate) retry: bool,
+    #[command(flatten)]
+    pub(crate) embedding: EmbeddingArgs,
 }
 
 /// `sonoteca search`

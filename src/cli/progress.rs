@@ -26,9 +26,9 @@ pub(crate) struct Progress {
     started: Instant,
     last_line: Cell<Instant>,
     bar: RefCell<Option<ProgressBar>>,
-    files: Cell<usize>,
+    files: Cell<u64>,
     bytes: Cell<u64>,
-    files_done: Cell<usize>,
+    files_done: Cell<u64>,
     bytes_done: Cell<u64>,
     failed: Cell<usize>,
     audio_s: Cell<f64>,
@@ -70,7 +70,7 @@ impl Progress {
         format!(
             "{} of {}, {} of audio, {speed:.0} × real time{failed}",
             self.files_done.get(),
-            counted(self.files.get() as u64, "file"),
+            counted(self.files.get(), "file"),
             readable_duration(audio_s),
         )
     }
@@ -109,7 +109,7 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn planned(&self, files: usize, bytes: u64) {
+    fn planned(&self, files: u64, bytes: u64) {
         self.files.set(files);
         self.bytes.set(bytes);
         if self.watched && self.verbosity > Verbosity::Quiet && files > 0 {

@@ -1,77 +1,149 @@
-//! What there is to do: the files under some paths that are audio and not in the library yet.
+//! What there is to do: the files under some paths, beside what the library knows of them.
 //!
-//! In: paths, and what the library knows. Out: [`Plan`]. Files that are in the library with the
-//! same length and modification time are not even opened.
+//! In: paths, and a library. Out: [`Plan`]. Files that are in the library with the same length and
+//! modification time are not even opened, unless checksums are asked for.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use rayon::prelude::*;
 use walkdir::WalkDir;
 
+use super::reading::hash_file;
 use crate::audio::sniff::{FileKind, by_extension, kind_of};
 use crate::error::{Error, Result};
-use crate::store::recordings::{FileStamp, KnownFile};
+use crate::store::Library;
+use crate::store::recordings::FileStamp;
+use crate::store::worklist::{FileState, FoundFile, GoneRecording, Sum, Worklist};
 
-/// A file to read.
-#[derive(Debug)]
-pub(super) struct Task {
-    pub(super) path: PathBuf,
-    pub(super) stamp: FileStamp,
-    /// What the library has under this path.
-    pub(super) known: Option<KnownFile>,
+/// Failures that are kept to be told; the rest are counted.
+const MAX_FAILURES: usize = 1_000;
+
+/// What is planned for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Folders, which are walked, and files.
+    Paths(Vec<PathBuf>),
+    /// Files that failed before, and nothing else.
+    Failures,
+}
+
+/// How to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlanOptions {
+    /// Compare contents rather than lengths and dates.
+    pub checksum: bool,
+    /// Find out whether what is gone lies elsewhere now.
+    pub find_moved: bool,
+    /// Try files again that failed as they are.
+    pub retry_failed: bool,
 }
 
 /// What there is to do, and what was settled by looking.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
-    /// Files to read, in the order of their paths.
-    pub(super) tasks: Vec<Task>,
-    /// Files that are indexed and have not changed.
-    pub(super) unchanged: usize,
-    /// Files that are no audio.
-    pub(super) skipped: usize,
-    /// Recordings of the library that lie under the paths and were not found.
-    pub(super) missing: usize,
+#[derive(Debug)]
+pub struct Plan {
+    worklist: Worklist,
+    options: PlanOptions,
     /// Paths that could not be looked at.
-    pub(super) failed: Vec<(PathBuf, Error)>,
+    failed: Vec<(PathBuf, Error)>,
+    skipped: u64,
 }
 
 impl Plan {
-    /// Walks `paths`; links are followed, and each file counts once.
-    pub(super) fn make(paths: &[PathBuf], known: &HashMap<PathBuf, KnownFile>) -> Self {
-        let mut plan = Self::default();
-        let mut seen = HashSet::new();
+    /// Looks at what `selection` names; links are followed, and each file counts once.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn make(
+        library: &Library,
+        model: i64,
+        selection: &Selection,
+        options: PlanOptions,
+    ) -> Result<Self> {
+        let worklist = Worklist::new(library, model)?;
+        let mut plan = Self { worklist, options, failed: Vec::new(), skipped: 0 };
         let mut roots = Vec::new();
-        for path in paths {
-            // The same file must have the same name however it was reached.
-            match path.canonicalize() {
-                Ok(root) => {
-                    plan.walk(&root, known, &mut seen);
-                    roots.push(root);
+        match selection {
+            Selection::Paths(paths) => {
+                for path in paths {
+                    // The same file must have the same name however it was reached.
+                    match path.canonicalize() {
+                        Ok(root) => {
+                            plan.walk(&root)?;
+                            roots.push(root);
+                        }
+                        Err(source) => {
+                            let error = Error::Io { action: "find", path: path.clone(), source };
+                            plan.fail(path.clone(), error);
+                        }
+                    }
                 }
-                Err(source) => {
-                    let error = Error::Io { action: "find", path: path.clone(), source };
-                    plan.failed.push((path.clone(), error));
+            }
+            Selection::Failures => {
+                plan.options.retry_failed = true;
+                for path in plan.worklist.failed_paths()? {
+                    match path.metadata() {
+                        Ok(metadata) => plan.add(path, &metadata)?,
+                        Err(source) => {
+                            let error = Error::Io { action: "find", path: path.clone(), source };
+                            plan.fail(path, error);
+                        }
+                    }
                 }
             }
         }
-        plan.missing = known
-            .keys()
-            .filter(|path| !seen.contains(*path))
-            .filter(|path| roots.iter().any(|root| path.starts_with(root)) && !path.exists())
-            .count();
-        plan
+        for root in &roots {
+            plan.worklist.find_gone(root)?;
+        }
+        if options.find_moved {
+            plan.find_moved()?;
+        }
+        if options.checksum {
+            plan.compare_contents()?;
+        }
+        plan.worklist.finish()?;
+        Ok(plan)
     }
 
-    fn walk(
-        &mut self,
-        root: &Path,
-        known: &HashMap<PathBuf, KnownFile>,
-        seen: &mut HashSet<PathBuf>,
-    ) {
+    /// Files and bytes in `state`.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn sum(&self, state: FileState) -> Result<Sum> {
+        match state {
+            FileState::Skipped => Ok(Sum { files: self.skipped, bytes: 0 }),
+            state => self.worklist.sum(state),
+        }
+    }
+
+    /// The files in `state`, by path.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn files(&self, state: FileState) -> Result<Vec<FoundFile>> {
+        self.worklist.files(state)
+    }
+
+    /// The recordings below the paths whose files are not where they were.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn gone(&self) -> Result<Vec<GoneRecording>> {
+        self.worklist.gone()
+    }
+
+    /// Paths that could not be looked at, and why.
+    pub fn failed(&self) -> &[(PathBuf, Error)] {
+        &self.failed
+    }
+
+    pub(super) fn into_parts(self) -> (Worklist, Vec<(PathBuf, Error)>) {
+        (self.worklist, self.failed)
+    }
+
+    fn walk(&mut self, root: &Path) -> Result<()> {
         let mut linked = false;
         for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
             let (path, metadata) = match entry {
@@ -93,53 +165,116 @@ impl Plan {
                     let path = error.path().unwrap_or(root).to_owned();
                     // A link that leads nowhere is no recording that could be missing.
                     if !path.is_symlink() {
-                        self.fail(path, io_error(error));
+                        self.fail_to_read(path, io_error(error));
                     }
                     continue;
                 }
             };
-            if !seen.insert(path.clone()) {
-                continue;
-            }
             match metadata {
-                Ok(metadata) => self.add(path, &metadata, known),
-                Err(error) => self.fail(path, io_error(error)),
+                Ok(metadata) => self.add(path, &metadata)?,
+                Err(error) => self.fail_to_read(path, io_error(error)),
             }
         }
+        Ok(())
     }
 
-    fn add(&mut self, path: PathBuf, metadata: &Metadata, known: &HashMap<PathBuf, KnownFile>) {
+    fn add(&mut self, path: PathBuf, metadata: &Metadata) -> Result<()> {
+        if self.worklist.has(&path)? {
+            return Ok(());
+        }
         // Pipes, sockets and devices: opening one could wait for ever.
         if !metadata.is_file() {
             self.skipped += 1;
-            return;
+            return Ok(());
         }
         let stamp = match stamp(&path, metadata) {
             Ok(stamp) => stamp,
-            Err(error) => return self.failed.push((path, error)),
+            Err(error) => {
+                self.fail(path, error);
+                return Ok(());
+            }
         };
-        let known = known.get(&path);
-        if known.is_some_and(|known| known.indexed && known.stamp == stamp) {
-            self.unchanged += 1;
-            return;
-        }
-        match kind_of(&path) {
-            Ok(FileKind::Other) => self.skipped += 1,
-            Ok(_) => self.tasks.push(Task { path, stamp, known: known.cloned() }),
-            // What cannot be read and does not look like audio is most likely none.
-            Err(_) if by_extension(&path) == FileKind::Other => self.skipped += 1,
-            Err(error) => self.failed.push((path, error)),
-        }
+        let known = self.worklist.known(&path)?;
+        let state = match &known {
+            Some(known) if known.indexed && known.stamp == stamp => FileState::Unchanged,
+            _ if !self.options.retry_failed && self.worklist.failed_before(&path, stamp)? => {
+                FileState::FailedBefore
+            }
+            // What became of a recording is worth telling, whatever it is now.
+            Some(_) => FileState::Changed,
+            None => match kind_of(&path) {
+                Ok(FileKind::Other) => FileState::Skipped,
+                Ok(_) => FileState::New,
+                // What cannot be read and does not look like audio is most likely none.
+                Err(_) if by_extension(&path) == FileKind::Other => FileState::Skipped,
+                Err(error) => {
+                    self.fail(path, error);
+                    return Ok(());
+                }
+            },
+        };
+        self.skipped += u64::from(state == FileState::Skipped);
+        self.worklist.put(&FoundFile { path, stamp, state, known, content_hash: None })
     }
 
-    fn fail(&mut self, path: PathBuf, source: io::Error) {
-        self.failed.push((path.clone(), Error::Io { action: "read", path, source }));
+    /// Looks for the content of what is gone among the new files of the same length.
+    fn find_moved(&mut self) -> Result<()> {
+        for (file, hash) in hashed(self.worklist.perhaps_moved()?) {
+            match hash {
+                Ok(hash) => drop(self.worklist.note_moved(file, hash)?),
+                // It will fail again where it is decoded, and be told then.
+                Err(_) => {}
+            }
+        }
+        Ok(())
     }
+
+    /// Looks whether the content of the files that seem unchanged is what it was.
+    fn compare_contents(&mut self) -> Result<()> {
+        for (mut file, hash) in hashed(self.worklist.files(FileState::Unchanged)?) {
+            match hash {
+                Ok(hash) => {
+                    if file.known.as_ref().is_some_and(|known| known.content_hash != hash) {
+                        file.state = FileState::Changed;
+                        self.worklist.put(&file)?;
+                    }
+                }
+                Err(error) => self.fail(file.path, error),
+            }
+        }
+        Ok(())
+    }
+
+    fn fail_to_read(&mut self, path: PathBuf, source: io::Error) {
+        self.fail(path.clone(), Error::Io { action: "read", path, source });
+    }
+
+    fn fail(&mut self, path: PathBuf, error: Error) {
+        if self.failed.len() < MAX_FAILURES {
+            self.failed.push((path, error));
+        }
+    }
+}
+
+/// The files with their contents' hashes; several are read at once.
+fn hashed(files: Vec<FoundFile>) -> Vec<(FoundFile, Result<[u8; 32]>)> {
+    files
+        .into_par_iter()
+        .map(|file| {
+            let hash = hash_file(&file.path);
+            (file, hash)
+        })
+        .collect()
 }
 
 /// The operating system's error, without walkdir's repetition of path and words.
 fn io_error(error: walkdir::Error) -> io::Error {
     error.into_io_error().unwrap_or_else(|| io::Error::other("its folder could not be read"))
+}
+
+/// The stamp of the file at `path`, as far as it can be looked at.
+pub(super) fn stamp_of(path: &Path) -> Option<FileStamp> {
+    path.metadata().ok().and_then(|metadata| stamp(path, &metadata).ok())
 }
 
 fn stamp(path: &Path, metadata: &Metadata) -> Result<FileStamp> {

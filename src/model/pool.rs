@@ -36,9 +36,14 @@ impl Mean {
 
 /// The `count` largest of `scores` with their positions, largest first.
 pub fn top_scores(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
+    let by_rank = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
     let mut ranked: Vec<(usize, f32)> = scores.iter().copied().enumerate().collect();
-    ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    ranked.truncate(count);
+    // Hundreds of classes for every second of sound: those that do not count are not sorted.
+    if count < ranked.len() {
+        ranked.select_nth_unstable_by(count, by_rank);
+        ranked.truncate(count);
+    }
+    ranked.sort_by(by_rank);
     ranked
 }
 
@@ -58,5 +63,8 @@ mod tests {
     #[test]
     fn top_scores_are_ranked_and_ties_keep_their_order() {
         assert_eq!(top_scores(&[0.1, 0.5, 0.5, 0.9], 3), [(3, 0.9), (1, 0.5), (2, 0.5)]);
+        assert_eq!(top_scores(&[0.1, 0.5, 0.5, 0.9], 2), [(3, 0.9), (1, 0.5)]);
+        assert_eq!(top_scores(&[0.1, 0.2], 5), [(1, 0.2), (0, 0.1)]);
+        assert_eq!(top_scores(&[0.1, 0.2], 0), []);
     }
 }

@@ -5,7 +5,8 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::{Library, Writer};
-use crate::error::Result;
+use crate::audio::segment::Segmentation;
+use crate::error::{Error, Result};
 use crate::model::ModelIdentity;
 use crate::model::card::ModelCard;
 use crate::units::signed;
@@ -21,6 +22,8 @@ pub struct StoredModel {
     pub window_s: f64,
     /// Time from one patch to the next, in seconds.
     pub hop_s: f64,
+    /// Its segments, where they are longer than its patches.
+    pub segmentation: Option<Segmentation>,
     /// Recordings indexed with it.
     pub recordings: u64,
     /// Segments that it embedded.
@@ -77,6 +80,46 @@ impl Writer<'_> {
     }
 }
 
+impl Writer<'_> {
+    /// The segmentation of the model with row id `model`, which becomes `wanted` while nothing is
+    /// indexed with it.
+    ///
+    /// # Errors
+    /// [`Error::OtherSegments`] when something is, with another one; [`Error::Store`].
+    pub fn segmentation(
+        &self,
+        model: i64,
+        wanted: Option<Segmentation>,
+    ) -> Result<Option<Segmentation>> {
+        let settle = || -> rusqlite::Result<(Option<Segmentation>, bool)> {
+            let stored = self.transaction.query_row(
+                "SELECT segment_s, segment_hop_s, EXISTS (
+                     SELECT 1 FROM recording_vectors WHERE model_id = ?1)
+                 FROM models WHERE id = ?1",
+                [model],
+                |row| Ok((read_segmentation(row.get(0)?, row.get(1)?), row.get(2)?)),
+            )?;
+            if let ((_, false), Some(wanted)) = (&stored, wanted) {
+                self.transaction.execute(
+                    "UPDATE models SET segment_s = ?2, segment_hop_s = ?3 WHERE id = ?1",
+                    params![model, wanted.segment_s, wanted.hop_s],
+                )?;
+                return Ok((Some(wanted), true));
+            }
+            Ok(stored)
+        };
+        let (found, _) = settle().map_err(|error| self.error(error))?;
+        if wanted.is_some() && wanted != found {
+            return Err(Error::OtherSegments { path: self.path.clone(), found });
+        }
+        Ok(found)
+    }
+}
+
+fn read_segmentation(segment_s: Option<f64>, hop_s: Option<f64>) -> Option<Segmentation> {
+    Some(Segmentation { segment_s: segment_s?, hop_s: hop_s? })
+}
+
 impl Library {
     /// All models that the library holds vectors of, in the order in which they came.
     ///
@@ -86,7 +129,8 @@ impl Library {
         let list = || -> rusqlite::Result<Vec<StoredModel>> {
             let mut query = self.connection.prepare(
                 "SELECT id, name, weights_sha256, front_end_version, dimension, window_s, hop_s,
-                        count(recording_id), coalesce(sum(segment_count), 0)
+                        count(recording_id), coalesce(sum(segment_count), 0),
+                        segment_s, segment_hop_s
                  FROM models LEFT JOIN recording_vectors ON model_id = id
                  GROUP BY id ORDER BY id",
             )?;
@@ -103,6 +147,7 @@ impl Library {
                     },
                     window_s: row.get(5)?,
                     hop_s: row.get(6)?,
+                    segmentation: read_segmentation(row.get(9)?, row.get(10)?),
                     recordings: u64::try_from(counts.0).unwrap_or(0),
                     segments: u64::try_from(counts.1).unwrap_or(0),
                 })

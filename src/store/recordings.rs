@@ -1,14 +1,12 @@
 //! Tables `recordings` and `recording_classes`.
 //!
-//! In: what decoding learnt about a file. Out: rows by id or path. Paths are the file system's
-//! bytes, stored and returned as they are, UTF-8 or not.
+//! In: what decoding learnt about a file. Out: rows by id or path.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::paths::{Below, OwnedPath, PathBytes, TextBytes};
 use super::{Library, Writer};
 use crate::audio::decode::{Integrity, StreamFormat};
 use crate::error::Result;
@@ -94,40 +92,6 @@ pub struct Totals {
     pub damaged: u64,
 }
 
-/// A path as its bytes.
-struct PathBytes<'a>(&'a Path);
-
-impl ToSql for PathBytes<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        // TEXT, though it may not be UTF-8: SQLite stores and compares the bytes, and people can
-        // read the column.
-        Ok(ToSqlOutput::Borrowed(ValueRef::Text(self.0.as_os_str().as_encoded_bytes())))
-    }
-}
-
-struct OwnedPath(PathBuf);
-
-impl FromSql for OwnedPath {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let ValueRef::Text(bytes) = value else {
-            return Err(FromSqlError::InvalidType);
-        };
-        path_from_bytes(bytes).map(Self)
-    }
-}
-
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "fails on other systems")]
-fn path_from_bytes(bytes: &[u8]) -> FromSqlResult<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
-    Ok(PathBuf::from(std::ffi::OsStr::from_bytes(bytes)))
-}
-
-#[cfg(not(unix))]
-fn path_from_bytes(bytes: &[u8]) -> FromSqlResult<PathBuf> {
-    str::from_utf8(bytes).map(PathBuf::from).map_err(FromSqlError::other)
-}
-
 impl Writer<'_> {
     /// Adds a recording, or renews the row of its path. What was stored for an earlier content is
     /// removed. Returns the row id.
@@ -193,6 +157,58 @@ impl Writer<'_> {
             .map_err(|error| self.error(error))
     }
 
+    /// Gives a recording the path and stamp that its file has now. A row that is there already
+    /// goes: its file is this one.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn move_recording(&self, id: i64, path: &Path, stamp: FileStamp) -> Result<()> {
+        let rename = || -> rusqlite::Result<()> {
+            self.transaction
+                .prepare_cached("DELETE FROM recordings WHERE path = ?1 AND id <> ?2")?
+                .execute(params![PathBytes(path), id])?;
+            self.transaction
+                .prepare_cached(
+                    "UPDATE recordings SET path = ?2, size_bytes = ?3, modified_ns = ?4
+                     WHERE id = ?1",
+                )?
+                .execute(params![
+                    id,
+                    PathBytes(path),
+                    stamp.size_bytes.cast_signed(),
+                    stamp.modified_ns
+                ])
+                .map(drop)
+        };
+        rename().map_err(|error| self.error(error))
+    }
+
+    /// Removes a recording with all that belongs to it; whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn remove_recording(&self, id: i64) -> Result<bool> {
+        self.transaction
+            .prepare_cached("DELETE FROM recordings WHERE id = ?1")
+            .and_then(|mut remove| remove.execute([id]))
+            .map(|removed| removed > 0)
+            .map_err(|error| self.error(error))
+    }
+
+    /// Removes all recordings below `folder`; returns how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn remove_recordings_below(&self, folder: &Path) -> Result<usize> {
+        let below = Below::new(folder);
+        self.transaction
+            .execute(
+                "DELETE FROM recordings WHERE path >= ?1 AND path < ?2",
+                [TextBytes(&below.first), TextBytes(&below.behind)],
+            )
+            .map_err(|error| self.error(error))
+    }
+
     /// Stores a recording's highest class scores, as `(class, score)`, in place of earlier ones.
     ///
     /// # Errors
@@ -218,31 +234,34 @@ impl Writer<'_> {
 }
 
 impl Library {
-    /// All files of the library by path, and whether they are indexed with model `model`.
+    /// The recording at `path`.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
-    pub fn known_files(&self, model: i64) -> Result<HashMap<PathBuf, KnownFile>> {
-        let list = || -> rusqlite::Result<HashMap<PathBuf, KnownFile>> {
-            let mut query = self.connection.prepare(
-                "SELECT path, id, size_bytes, modified_ns, content_hash, EXISTS (
-                     SELECT 1 FROM recording_vectors WHERE recording_id = id AND model_id = ?1)
-                 FROM recordings",
-            )?;
-            let rows = query.query_map([model], |row| {
-                let OwnedPath(path) = row.get(0)?;
-                let size: i64 = row.get(2)?;
-                let known = KnownFile {
-                    id: row.get(1)?,
-                    stamp: FileStamp { size_bytes: size.cast_unsigned(), modified_ns: row.get(3)? },
-                    content_hash: row.get(4)?,
-                    indexed: row.get(5)?,
-                };
-                Ok((path, known))
-            })?;
-            rows.collect()
-        };
-        list().map_err(|error| self.error("read", error))
+    pub fn recording_at(&self, path: &Path) -> Result<Option<StoredRecording>> {
+        self.connection
+            .prepare_cached(
+                "SELECT id, path, duration_s, sample_rate, channels, codec, status
+                 FROM recordings WHERE path = ?1",
+            )
+            .and_then(|mut query| query.query_row([PathBytes(path)], read_recording).optional())
+            .map_err(|error| self.error("read", error))
+    }
+
+    /// How many recordings lie below `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn count_below(&self, folder: &Path) -> Result<u64> {
+        let below = Below::new(folder);
+        self.connection
+            .query_row(
+                "SELECT count(*) FROM recordings WHERE path >= ?1 AND path < ?2",
+                [TextBytes(&below.first), TextBytes(&below.behind)],
+                |row| row.get(0),
+            )
+            .map(i64::cast_unsigned)
+            .map_err(|error| self.error("read", error))
     }
 
     /// The recording with this id.

@@ -5,8 +5,10 @@
 
 use rusqlite::{OptionalExtension, params};
 
+use super::recordings::ClassScore;
 use super::vector::decode;
-use super::{Library, Writer};
+use super::{Library, Writer, scores};
+use crate::audio::health::Health;
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
 use crate::units::signed;
@@ -18,6 +20,30 @@ pub struct NewSegment {
     pub range: TimeRange,
     /// Its vector, encoded.
     pub vector: Vec<u8>,
+    /// Its highest class scores, encoded.
+    pub classes: Vec<u8>,
+    /// Whether it is fit to be searched.
+    pub health: Health,
+}
+
+/// What a recording's vectors belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VectorsOf {
+    /// The recording's row id.
+    pub recording: i64,
+    /// The model's.
+    pub model: i64,
+    /// The run's.
+    pub run: i64,
+}
+
+/// Segments that are left out of searches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// All of them.
+    pub segments: u64,
+    /// Those of each kind, in the order of [`Health::KINDS`].
+    pub by_kind: [u64; Health::KINDS.len()],
 }
 
 /// Where a segment lies.
@@ -31,39 +57,61 @@ pub struct SegmentPlace {
 
 impl Writer<'_> {
     /// Stores a recording's segments and its pooled vector (encoded) by one model, in place of
-    /// earlier ones.
+    /// earlier ones. Returns how many segments there were.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Store`], and what `segments` fail with.
     pub fn put_vectors(
         &self,
-        recording: i64,
-        model: i64,
-        segments: &[NewSegment],
+        of: VectorsOf,
+        segments: impl IntoIterator<Item = Result<NewSegment>>,
         pooled: &[u8],
-    ) -> Result<()> {
-        let put = || -> rusqlite::Result<()> {
-            for table in ["segments", "recording_vectors"] {
-                let sql = format!("DELETE FROM {table} WHERE recording_id = ?1 AND model_id = ?2");
-                self.transaction.prepare_cached(&sql)?.execute([recording, model])?;
-            }
-            let mut insert = self.transaction.prepare_cached(
-                "INSERT INTO segments (recording_id, model_id, start_s, end_s, vector)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?;
-            for NewSegment { range, vector } in segments {
-                insert.execute(params![recording, model, range.start_s, range.end_s, vector])?;
-            }
-            let pooled = (segments.len() != 1).then_some(pooled);
+    ) -> Result<usize> {
+        let failed = |error| self.error(error);
+        for table in ["segments", "recording_vectors"] {
+            let sql = format!("DELETE FROM {table} WHERE recording_id = ?1 AND model_id = ?2");
             self.transaction
-                .prepare_cached(
-                    "INSERT INTO recording_vectors (recording_id, model_id, segment_count, vector)
-                     VALUES (?1, ?2, ?3, ?4)",
-                )?
-                .execute(params![recording, model, signed(segments.len()), pooled])?;
-            Ok(())
-        };
-        put().map_err(|error| self.error(error))
+                .prepare_cached(&sql)
+                .and_then(|mut remove| remove.execute([of.recording, of.model]))
+                .map_err(failed)?;
+        }
+        let mut insert = self
+            .transaction
+            .prepare_cached(
+                "INSERT INTO segments
+                     (recording_id, model_id, start_s, end_s, vector, health, classes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )
+            .map_err(failed)?;
+        let mut count = 0;
+        for segment in segments {
+            let NewSegment { range, vector, classes, health } = segment?;
+            let classes = (!classes.is_empty()).then_some(classes);
+            insert
+                .execute(params![
+                    of.recording,
+                    of.model,
+                    range.start_s,
+                    range.end_s,
+                    vector,
+                    health.bits(),
+                    classes
+                ])
+                .map_err(failed)?;
+            count += 1;
+        }
+        let pooled = (count != 1).then_some(pooled);
+        self.transaction
+            .prepare_cached(
+                "INSERT INTO recording_vectors
+                     (recording_id, model_id, segment_count, vector, run_id)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+            )
+            .and_then(|mut insert| {
+                insert.execute(params![of.recording, of.model, signed(count), pooled, of.run])
+            })
+            .map_err(failed)?;
+        Ok(count)
     }
 }
 
@@ -75,7 +123,8 @@ const POOLED: &str = "SELECT pooled.recording_id, coalesce(pooled.vector, segmen
      WHERE pooled.model_id = ?1";
 
 impl Library {
-    /// Calls `visit` with the id and vector of every segment that `model` embedded.
+    /// Calls `visit` with the id and vector of every segment that `model` embedded and that is
+    /// fit to be searched.
     ///
     /// # Errors
     /// [`Error::Store`], [`Error::Vector`] when stored bytes are damaged, and what `visit` fails
@@ -86,7 +135,7 @@ impl Library {
         dimension: usize,
         visit: impl FnMut(i64, &[f32]) -> Result<()>,
     ) -> Result<()> {
-        let sql = "SELECT id, vector FROM segments WHERE model_id = ?1 ORDER BY id";
+        let sql = "SELECT id, vector FROM segments WHERE model_id = ?1 AND health = 0 ORDER BY id";
         self.for_each_vector(sql, "segment", model, dimension, visit)
     }
 
@@ -172,6 +221,58 @@ impl Library {
                     .optional()
             })
             .map_err(|error| self.error("read", error))
+    }
+
+    /// How many segments of `model` are left out of searches, by why, rarest kinds included. A
+    /// segment may count twice.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn left_out(&self, model: i64) -> Result<LeftOut> {
+        let count = || -> rusqlite::Result<LeftOut> {
+            let mut query = self.connection.prepare(
+                "SELECT health, count(*) FROM segments
+                 WHERE model_id = ?1 AND health <> 0 GROUP BY health",
+            )?;
+            let mut left_out = LeftOut::default();
+            let mut rows = query.query([model])?;
+            while let Some(row) = rows.next()? {
+                let (bits, count): (u8, i64) = (row.get(0)?, row.get(1)?);
+                left_out.segments += count.cast_unsigned();
+                for (index, (kind, _)) in Health::KINDS.into_iter().enumerate() {
+                    if Health::from_bits(bits).has(kind) {
+                        left_out.by_kind[index] += count.cast_unsigned();
+                    }
+                }
+            }
+            Ok(left_out)
+        };
+        count().map_err(|error| self.error("read", error))
+    }
+
+    /// The highest class scores of a segment by the model that embedded it, highest first.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn segment_classes(&self, id: i64) -> Result<Vec<ClassScore>> {
+        let list = || -> rusqlite::Result<Vec<ClassScore>> {
+            let stored: Option<(i64, Option<Vec<u8>>)> = self
+                .connection
+                .prepare_cached("SELECT model_id, classes FROM segments WHERE id = ?1")?
+                .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            let Some((model, Some(bytes))) = stored else { return Ok(Vec::new()) };
+            let mut name = self.connection.prepare_cached(
+                "SELECT name FROM classes WHERE model_id = ?1 AND class_index = ?2",
+            )?;
+            scores::decode(&bytes)
+                .map(|(class, score)| {
+                    let name = name.query_row([model, class], |row| row.get(0))?;
+                    Ok(ClassScore { name, score })
+                })
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
     }
 
     /// The ids of a recording's segments by one model.

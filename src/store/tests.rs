@@ -1,9 +1,11 @@
 use std::collections::HashMap;
 
-use super::recordings::{FileStamp, NewRecording};
-use super::segments::NewSegment;
+use super::recordings::{FileStamp, KnownFile, NewRecording};
+use super::runs::NewRun;
+use super::segments::{NewSegment, VectorsOf};
 use super::*;
 use crate::audio::decode::{Integrity, StreamFormat};
+use crate::audio::health::Health;
 use crate::audio::segment::TimeRange;
 use crate::model::{identity_of, registry};
 use crate::units::SampleRate;
@@ -31,10 +33,12 @@ fn add(library: &mut Library, path: &Path, content: u8, segments: usize, value: 
         channels: 2,
         codec: "flac".to_owned(),
     };
-    let vector = vector::encode(&vec![value; 1_024]).unwrap();
+    let vector = vector::encode(&vec![value; 1_024], vector::Precision::Half).unwrap();
     let segment = |index| NewSegment {
         range: TimeRange { start_s: f64::from(index), end_s: f64::from(index) + 1.0 },
         vector: vector.clone(),
+        classes: scores::encode(&[(1, 0.5)]),
+        health: Health::SOUND,
     };
     let segments: Vec<NewSegment> = (0..10).take(segments).map(segment).collect();
     let writer = library.begin().unwrap();
@@ -48,10 +52,16 @@ fn add(library: &mut Library, path: &Path, content: u8, segments: usize, value: 
             integrity: Integrity::Truncated,
         })
         .unwrap();
-    writer.put_vectors(id, model, &segments, &vector).unwrap();
+    let run = writer.begin_run(&NewRun { model, device: "cpu", precision: "f32" }).unwrap();
+    let of = VectorsOf { recording: id, model, run };
+    writer.put_vectors(of, segments.into_iter().map(Ok), &vector).unwrap();
     writer.put_classes(id, model, &[(3, 0.25), (0, 0.75)]).unwrap();
     writer.commit().unwrap();
     id
+}
+
+fn known(library: &Library, model: i64, path: &Path) -> KnownFile {
+    worklist::Worklist::new(library, model).unwrap().known(path).unwrap().unwrap()
 }
 
 fn count(library: &Library, table: &str) -> i64 {
@@ -170,9 +180,9 @@ fn paths_are_bytes() {
     let id = add(&mut library, path, 1, 1, 0.5);
     assert_eq!(library.recording(id).unwrap().unwrap().path, path);
     let model = library.models().unwrap()[0].id;
-    let known = library.known_files(model).unwrap();
-    assert!(known[path].indexed);
-    assert_eq!(known[path].stamp, STAMP);
+    let known = known(&library, model, path);
+    assert!(known.indexed);
+    assert_eq!(known.stamp, STAMP);
     assert_eq!(add(&mut library, path, 1, 1, 0.5), id);
 }
 
@@ -183,10 +193,11 @@ fn nothing_of_a_dropped_transaction_remains() {
     let mut library = Library::open_or_create(&path).unwrap();
     let id = add(&mut library, Path::new("/a.wav"), 1, 4, 0.5);
     let writer = library.begin().unwrap();
-    writer.put_vectors(id, 1, &[], &[]).unwrap_err();
+    let of = VectorsOf { recording: id, model: 1, run: 1 };
+    writer.put_vectors(of, [], &[]).unwrap_err();
     writer.touch_recording(id, FileStamp { size_bytes: 7, modified_ns: 7 }).unwrap();
     drop(writer);
-    assert_eq!(library.known_files(1).unwrap()[Path::new("/a.wav")].stamp, STAMP);
+    assert_eq!(known(&library, 1, Path::new("/a.wav")).stamp, STAMP);
     assert_eq!(count(&library, "segments"), 4);
 }
 

@@ -7,9 +7,8 @@
 #![allow(unreachable_pub, clippy::unwrap_used, reason = "shared by test programs and benches")]
 
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 
-use sonoteca::ingest::{self, Observer, Outcome, Report};
+use sonoteca::ingest::{Cancel, Decoders, IndexOptions, Indexer, Observer, Outcome, Report};
 use sonoteca::model::EmbeddingModel;
 use sonoteca::search::{Hit, Level, Searcher, choose_model, stored_query};
 use sonoteca::store::Library;
@@ -30,7 +29,7 @@ pub struct Quality {
 struct Silent;
 
 impl Observer for Silent {
-    fn planned(&self, _: usize, _: u64) {}
+    fn planned(&self, _: u64, _: u64) {}
     fn heard(&self, _: f64) {}
     fn finished(&self, _: &Path, _: u64, _: &Outcome) {}
 }
@@ -38,9 +37,11 @@ impl Observer for Silent {
 /// Indexes `dataset` (a folder a class) into a library at `path`.
 pub fn index(dataset: &Path, path: &Path, model: &EmbeddingModel) -> (Library, Report) {
     let mut library = Library::open_or_create(path).unwrap();
-    let jobs = available_parallelism().map_or(1, std::num::NonZero::get);
-    let paths = [PathBuf::from(dataset)];
-    let report = ingest::index(&mut library, model, &paths, jobs, &Silent).unwrap();
+    let (decoders, options) = (Decoders::Threads, IndexOptions::default());
+    let (cancel, observer) = (Cancel::default(), &Silent);
+    let indexer =
+        Indexer { model, decoders: &decoders, options: &options, cancel: &cancel, observer };
+    let report = indexer.index(&mut library, &[PathBuf::from(dataset)]).unwrap();
     assert!(report.failed.is_empty(), "{:?}", report.failed);
     (library, report)
 }

@@ -1,10 +1,16 @@
 //! `sonoteca info`: what the library holds.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use sonoteca::Result;
+use sonoteca::audio::health::Health;
+use sonoteca::audio::segment::Segmentation;
 use sonoteca::model::card::Sha256;
 use sonoteca::store::Library;
 use sonoteca::store::migrate::newest_version;
+use sonoteca::store::models::StoredModel;
 
 use crate::cli::Status;
 use crate::cli::printer::{Printer, Row, counted, grouped, readable_bytes, readable_duration};
@@ -21,18 +27,12 @@ pub(crate) fn run(settings: &Settings, printer: &mut Printer) -> Result<Status> 
         truncated: totals.truncated,
         damaged: totals.damaged,
         audio_s: totals.duration_s,
+        failures: library.failure_count()?,
         models: library
             .models()?
             .into_iter()
-            .map(|model| ModelInfo {
-                name: model.identity.name,
-                weights_sha256: Sha256(model.identity.weights_sha256).to_string(),
-                front_end_version: model.identity.front_end_version,
-                dimension: model.identity.dimension,
-                recordings: model.recordings,
-                segments: model.segments,
-            })
-            .collect(),
+            .map(|model| ModelInfo::new(&library, model))
+            .collect::<Result<_>>()?,
     };
     printer.record(&info, &info.text())?;
     Ok(Status::Done)
@@ -47,6 +47,7 @@ struct Info {
     truncated: u64,
     damaged: u64,
     audio_s: f64,
+    failures: u64,
     models: Vec<ModelInfo>,
 }
 
@@ -58,6 +59,65 @@ struct ModelInfo {
     dimension: usize,
     recordings: u64,
     segments: u64,
+    segment_s: f64,
+    hop_s: f64,
+    /// Segments that searches of segments leave out, and why; one may count under several.
+    left_out: u64,
+    left_out_for: BTreeMap<&'static str, u64>,
+    precisions: BTreeMap<String, u64>,
+}
+
+impl ModelInfo {
+    fn new(library: &Library, model: StoredModel) -> Result<Self> {
+        let left_out = library.left_out(model.id)?;
+        let kinds = Health::KINDS.into_iter().map(|(_, name)| name).zip(left_out.by_kind);
+        let precisions = library.precisions(model.id)?.into_iter();
+        let patches = Segmentation { segment_s: model.window_s, hop_s: model.hop_s };
+        let segmentation = model.segmentation.unwrap_or(patches);
+        Ok(Self {
+            name: model.identity.name,
+            weights_sha256: Sha256(model.identity.weights_sha256).to_string(),
+            front_end_version: model.identity.front_end_version,
+            dimension: model.identity.dimension,
+            recordings: model.recordings,
+            segments: model.segments,
+            segment_s: segmentation.segment_s,
+            hop_s: segmentation.hop_s,
+            left_out: left_out.segments,
+            left_out_for: kinds.filter(|(_, count)| *count > 0).collect(),
+            precisions: precisions.map(|found| (found.precision, found.recordings)).collect(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{}: {} of {} s every {} s, {} dimensions, from {}",
+            self.name,
+            counted(self.segments, "segment"),
+            self.segment_s,
+            self.hop_s,
+            self.dimension,
+            counted(self.recordings, "recording"),
+        );
+        if self.precisions.keys().any(|precision| precision != "f32") {
+            let each = self.precisions.iter();
+            let each: Vec<_> =
+                each.map(|(name, count)| format!("{} in {name}", grouped(*count))).collect();
+            let _ = write!(text, "; embedded {}", each.join(", "));
+        }
+        if self.left_out > 0 {
+            let each = self.left_out_for.iter();
+            let each: Vec<_> =
+                each.map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
+            let _ = write!(
+                text,
+                "\n  left out of searches by segment: {} ({})",
+                grouped(self.left_out),
+                each.join(", ")
+            );
+        }
+        text
+    }
 }
 
 impl Info {
@@ -87,15 +147,11 @@ impl Info {
                 readable_duration(self.audio_s)
             ),
         ];
-        lines.extend(self.models.iter().map(|model| {
-            format!(
-                "{}: {} of {} dimensions from {}",
-                model.name,
-                counted(model.segments, "segment"),
-                model.dimension,
-                counted(model.recordings, "recording"),
-            )
-        }));
+        lines.extend(self.models.iter().map(ModelInfo::text));
+        if self.failures > 0 {
+            let count = counted(self.failures, "file");
+            lines.push(format!("{count} could not be indexed: sonoteca failures"));
+        }
         lines.join("\n") + "\n"
     }
 }
@@ -111,6 +167,8 @@ impl Row for Info {
         "audio_s",
         "models",
         "segments",
+        "left_out",
+        "failures",
     ];
     const HEADINGS: &'static [&'static str] = Self::COLUMNS;
 
@@ -126,6 +184,8 @@ impl Row for Info {
             self.audio_s.to_string(),
             names.join("; "),
             self.segments().to_string(),
+            self.models.iter().map(|model| model.left_out).sum::<u64>().to_string(),
+            self.failures.to_string(),
         ]
     }
 

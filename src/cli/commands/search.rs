@@ -86,9 +86,9 @@ fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec
     let card = registry::find(&model.identity.name)?;
     search::require_same_version(model, &identity_of(card))?;
     let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?)?;
-    let mut extractor = Extractor::new(network, Arc::new(FilterCache::default()));
+    let extractor = Extractor::new(network, Arc::new(FilterCache::default()));
     let extraction = extractor.extract(path, |_| Ok(()))?;
-    if let Some(flaw) = extraction.integrity.flaw() {
+    if let Some(flaw) = extraction.end.integrity.flaw() {
         printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
     Ok(extraction.pooled)
@@ -163,7 +163,7 @@ impl Row for HitRow {
         "classes",
     ];
     const HEADINGS: &'static [&'static str] =
-        &["#", "Score", "Recording", "Seconds", "Id", "Recording sounds like"];
+        &["#", "Score", "Recording", "Seconds", "Id", "Sounds like"];
 
     fn cells(&self) -> Vec<String> {
         vec![

@@ -1,0 +1,46 @@
+//! `sonoteca compact`: the room of what was removed, back to the disk.
+
+use serde::Serialize;
+use sonoteca::Result;
+use sonoteca::store::Library;
+
+use super::embedding::{cancel_on_interrupt, take_lock};
+use crate::cli::Status;
+use crate::cli::printer::{Printer, Row, readable_bytes};
+use crate::cli::settings::Settings;
+
+pub(crate) fn run(settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    let mut library = Library::open(&settings.library)?;
+    let _lock = take_lock(&library, "compact", &cancel_on_interrupt(), printer)?;
+    let bytes_before = library.file_bytes()?;
+    library.compact()?;
+    let sizes = Sizes { bytes_before, bytes_after: library.file_bytes()? };
+    printer.record(&sizes, &sizes.text())?;
+    Ok(Status::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct Sizes {
+    bytes_before: u64,
+    bytes_after: u64,
+}
+
+impl Sizes {
+    fn text(&self) -> String {
+        let (before, after) = (readable_bytes(self.bytes_before), readable_bytes(self.bytes_after));
+        format!("{after}, was {before}.\n")
+    }
+}
+
+impl Row for Sizes {
+    const COLUMNS: &'static [&'static str] = &["bytes_before", "bytes_after"];
+    const HEADINGS: &'static [&'static str] = Self::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.bytes_before.to_string(), self.bytes_after.to_string()]
+    }
+
+    fn readable(&self) -> Vec<String> {
+        self.cells()
+    }
+}

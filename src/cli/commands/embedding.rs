@@ -1,0 +1,196 @@
+//! What the commands that embed have in common: decoders, the model, the library, the lock, and
+//! Ctrl-C.
+//!
+//! In: [`EmbeddingArgs`]. Out: [`Session`], which plans and indexes.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+
+use sonoteca::audio::segment::Segmentation;
+use sonoteca::ingest::{
+    Cancel, Decoders, IndexOptions, Indexer, Plan, PlanOptions, Report, Selection,
+};
+use sonoteca::model::EmbeddingModel;
+use sonoteca::model::store::ModelStore;
+use sonoteca::store::Library;
+use sonoteca::store::lock::WriterLock;
+use sonoteca::store::vector::Precision;
+use sonoteca::{Error, Result};
+
+use crate::cli::Status;
+use crate::cli::args::{EmbeddingArgs, Vectors};
+use crate::cli::printer::{Printer, say};
+use crate::cli::progress::Progress;
+use crate::cli::settings::Settings;
+
+/// How often a library that another process holds is tried again.
+const TRY_LOCK_EVERY: Duration = Duration::from_millis(200);
+
+/// A command that embeds, before anything is loaded.
+pub(super) struct Embedding<'a> {
+    command: &'static str,
+    args: &'a EmbeddingArgs,
+    settings: &'a Settings,
+    decoders: Decoders,
+}
+
+/// A command that embeds, with everything that it needs.
+pub(super) struct Session<'a> {
+    pub(super) library: Library,
+    model: EmbeddingModel,
+    decoders: Decoders,
+    options: IndexOptions,
+    cancel: Cancel,
+    progress: Progress,
+    settings: &'a Settings,
+    _lock: WriterLock,
+}
+
+impl<'a> Embedding<'a> {
+    /// Begins `command`; the first thing that it does, because processes cannot be forked once
+    /// there are threads.
+    pub(super) fn start(
+        command: &'static str,
+        args: &'a EmbeddingArgs,
+        settings: &'a Settings,
+    ) -> Self {
+        Self { command, args, settings, decoders: Decoders::start() }
+    }
+
+    /// Loads the model and opens the library, once no other process is indexing into it.
+    pub(super) fn open(self, printer: &Printer) -> Result<Session<'a>> {
+        // The model first: without it no library should be made.
+        let model = EmbeddingModel::load(&self.args.model, &ModelStore::of_user()?)?;
+        let library = Library::open_or_create(&self.settings.library)?;
+        let cancel = cancel_on_interrupt();
+        let lock = take_lock(&library, self.command, &cancel, printer)?;
+        printer.detail(&format!(
+            "{} into {} with {}, files decoded {}",
+            self.command,
+            self.settings.library.display(),
+            self.args.model,
+            if self.decoders.are_isolated() { "in processes of their own" } else { "on threads" },
+        ));
+        Ok(Session {
+            library,
+            model,
+            decoders: self.decoders,
+            options: options_of(self.args),
+            cancel,
+            progress: Progress::new(self.settings),
+            settings: self.settings,
+            _lock: lock,
+        })
+    }
+}
+
+impl Session<'_> {
+    /// Looks at what there is to do.
+    pub(super) fn plan(&mut self, selection: &Selection, options: PlanOptions) -> Result<Plan> {
+        let indexer =
+            indexer(&self.model, &self.decoders, &self.options, &self.cancel, &self.progress);
+        indexer.plan(&mut self.library, selection, options)
+    }
+
+    /// Does what `plan` says.
+    pub(super) fn carry_out(&mut self, plan: Plan) -> Result<Report> {
+        let indexer =
+            indexer(&self.model, &self.decoders, &self.options, &self.cancel, &self.progress);
+        let report = indexer.carry_out(&mut self.library, plan);
+        self.progress.clear();
+        if report.as_ref().is_ok_and(|report| report.indexed > 0) {
+            self.library.checkpoint()?;
+        }
+        report
+    }
+
+    /// Plans, and does what is planned.
+    pub(super) fn index(&mut self, selection: &Selection, options: PlanOptions) -> Result<Report> {
+        let plan = self.plan(selection, options)?;
+        self.carry_out(plan)
+    }
+
+    /// Whether somebody can be asked.
+    pub(super) fn can_ask(&self) -> bool {
+        use std::io::IsTerminal;
+        self.settings.watched && std::io::stdin().is_terminal()
+    }
+}
+
+fn indexer<'a>(
+    model: &'a EmbeddingModel,
+    decoders: &'a Decoders,
+    options: &'a IndexOptions,
+    cancel: &'a Cancel,
+    progress: &'a Progress,
+) -> Indexer<'a> {
+    Indexer { model, decoders, options, cancel, observer: progress }
+}
+
+fn options_of(args: &EmbeddingArgs) -> IndexOptions {
+    let default = IndexOptions::default();
+    IndexOptions {
+        jobs: args.jobs.map_or(default.jobs, usize::from),
+        memory_bytes: args.max_memory,
+        vectors: match args.vectors {
+            Vectors::F16 => Precision::Half,
+            Vectors::F32 => Precision::Single,
+        },
+        scores: usize::from(args.scores),
+        segments: args
+            .segment
+            .map(|segment_s| Segmentation { segment_s, hop_s: args.hop.unwrap_or(segment_s) }),
+        time_limit: args.time_limit.map(Duration::from_secs_f64),
+    }
+}
+
+/// Waits for the lock of `library`, and says who has it.
+pub(super) fn take_lock(
+    library: &Library,
+    command: &str,
+    cancel: &Cancel,
+    printer: &Printer,
+) -> Result<WriterLock> {
+    let mut told = false;
+    loop {
+        let holder = match WriterLock::try_take(&library.cache_folder(), command)? {
+            Ok(lock) => return Ok(lock),
+            Err(holder) => holder,
+        };
+        if cancel.is_cancelled() {
+            return Err(Error::LibraryBusy { path: library.path().to_owned() });
+        }
+        if !told {
+            let holder = holder.map_or("another process".to_owned(), |holder| holder.to_string());
+            printer.note(&format!(
+                "waiting for {holder}, which is at work on {}",
+                library.path().display()
+            ));
+            told = true;
+        }
+        sleep(TRY_LOCK_EVERY);
+    }
+}
+
+/// The first Ctrl-C asks to stop after what is in hand, a second one ends the process: what was
+/// acknowledged is on the disk either way.
+pub(super) fn cancel_on_interrupt() -> Cancel {
+    static INTERRUPTS: AtomicU32 = AtomicU32::new(0);
+    let cancel = Cancel::default();
+    let asked = cancel.clone();
+    // Without a handler Ctrl-C ends the process at once, which loses nothing either.
+    let _ = ctrlc::set_handler(move || {
+        if INTERRUPTS.fetch_add(1, Ordering::Relaxed) > 0 {
+            stop_at_once();
+        }
+        asked.cancel();
+        say(format_args!("\nstopping after what is in hand; Ctrl-C again stops at once"));
+    });
+    cancel
+}
+
+#[expect(clippy::exit, reason = "asked for, twice")]
+fn stop_at_once() {
+    std::process::exit(i32::from(Status::Failed.code()))
+}

@@ -1,0 +1,126 @@
+//! `sonoteca remove`: recordings out of the library.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sonoteca::store::{Library, Writer};
+use sonoteca::{Error, Result};
+
+use super::embedding::{cancel_on_interrupt, take_lock};
+use crate::cli::Status;
+use crate::cli::args::RemoveArgs;
+use crate::cli::printer::{Printer, Row, counted};
+use crate::cli::settings::Settings;
+
+/// What is to be removed.
+enum Target {
+    Recording(i64),
+    File(PathBuf, i64),
+    /// Everything below it, failures too.
+    Folder(PathBuf),
+}
+
+pub(crate) fn run(args: &RemoveArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    let mut library = Library::open(&settings.library)?;
+    let _lock = take_lock(&library, "remove", &cancel_on_interrupt(), printer)?;
+    let mut status = Status::Done;
+    let mut targets = Vec::new();
+    for target in &args.targets {
+        match find(&library, target) {
+            Ok(target) => targets.push(target),
+            Err(error @ (Error::UnknownRecording { .. } | Error::NotInLibrary { .. })) => {
+                printer.error(&error);
+                status = Status::Failed;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let writer = library.begin()?;
+    let mut removed = 0;
+    for target in &targets {
+        removed += remove(&writer, target)?;
+    }
+    let removal = Removal { removed, dry_run: args.dry_run };
+    if args.dry_run {
+        drop(writer);
+    } else {
+        writer.commit()?;
+    }
+    printer.record(&removal, &removal.text())?;
+    Ok(status)
+}
+
+fn find(library: &Library, target: &OsStr) -> Result<Target> {
+    let id = target.to_str().and_then(|text| text.strip_prefix("id:")?.parse().ok());
+    if let Some(id) = id {
+        return match library.recording(id)? {
+            Some(_) => Ok(Target::Recording(id)),
+            None => Err(Error::UnknownRecording { id }),
+        };
+    }
+    let path = stored_path(Path::new(target));
+    if let Some(recording) = library.recording_at(&path)? {
+        return Ok(Target::File(path, recording.id));
+    }
+    match library.count_below(&path)? {
+        0 if !library.has_failure(&path)? => Err(Error::NotInLibrary { path }),
+        _ => Ok(Target::Folder(path)),
+    }
+}
+
+/// `path` as the library has it: absolute and without links, as far as it exists.
+fn stored_path(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for ancestor in absolute.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), absolute.strip_prefix(ancestor)) {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    absolute
+}
+
+fn remove(writer: &Writer<'_>, target: &Target) -> Result<u64> {
+    match target {
+        Target::Recording(id) => writer.remove_recording(*id).map(u64::from),
+        Target::File(path, id) => {
+            writer.remove_failure(path)?;
+            writer.remove_recording(*id).map(u64::from)
+        }
+        Target::Folder(path) => {
+            writer.remove_failure(path)?;
+            writer.remove_failures_below(path)?;
+            writer.remove_recordings_below(path).map(|removed| removed as u64)
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Removal {
+    removed: u64,
+    dry_run: bool,
+}
+
+impl Removal {
+    fn text(&self) -> String {
+        let count = counted(self.removed, "recording");
+        if self.dry_run {
+            format!("Would be removed: {count}.\n")
+        } else {
+            format!("Removed: {count}. To shrink the library's file: sonoteca compact\n")
+        }
+    }
+}
+
+impl Row for Removal {
+    const COLUMNS: &'static [&'static str] = &["removed", "dry_run"];
+    const HEADINGS: &'static [&'static str] = Self::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        vec![self.removed.to_string(), self.dry_run.to_string()]
+    }
+
+    fn readable(&self) -> Vec<String> {
+        self.cells()
+    }
+}

@@ -1,0 +1,124 @@
+use std::path::PathBuf;
+
+use super::*;
+use crate::audio::decode::Integrity;
+use crate::store::recordings::FileStamp;
+use crate::store::vector::decode;
+use crate::store::worklist::FileState;
+use crate::units::SampleRate;
+
+fn assembly(segments: Option<Segmentation>) -> Assembly {
+    let file = FoundFile {
+        path: PathBuf::from("/a.wav"),
+        stamp: FileStamp { size_bytes: 1, modified_ns: 1 },
+        state: FileState::New,
+        known: None,
+        content_hash: None,
+    };
+    let format = StreamFormat {
+        sample_rate: SampleRate::new(16_000).unwrap(),
+        channels: 1,
+        codec: "flac".to_owned(),
+    };
+    let plan = AssemblyPlan {
+        dimension: 2,
+        classes: 3,
+        patch: Segmentation { segment_s: 0.96, hop_s: 0.48 },
+        segments,
+        vectors: Precision::Single,
+        scores: 2,
+        folder: std::env::temp_dir(),
+    };
+    Assembly::new(file, [0; 32], format, &plan)
+}
+
+/// Embeds `patches` patches in `order`: patch n is `[n, 1]`.
+fn assemble(
+    assembly: &Assembly,
+    order: impl Iterator<Item = usize>,
+    patches: usize,
+    duration_s: f64,
+) -> Vec<(TimeRange, Vec<f32>)> {
+    let end = RecordingEnd { duration_s, integrity: Integrity::Ok };
+    assert!(assembly.end(patches, end).unwrap().is_none());
+    let mut finished = None;
+    for index in order {
+        assert!(finished.is_none(), "only the last patch completes it");
+        let scores = [0.1, 0.2, 0.3];
+        let embedding = [index as f32, 1.0];
+        finished = assembly.take(index, &embedding, &scores, Health::SILENT).unwrap();
+    }
+    let finished = finished.expect("all patches are there");
+    assert_eq!(finished.scores.iter().map(|score| score.0).collect::<Vec<_>>(), [2, 1, 0]);
+    finished
+        .segments
+        .map(|segment| {
+            let segment = segment.unwrap();
+            assert_eq!((segment.classes.len(), segment.health), (8, Health::SILENT));
+            let mut values = Vec::new();
+            decode(&segment.vector, 2, &mut values).unwrap();
+            (segment.range, values)
+        })
+        .collect()
+}
+
+#[test]
+fn order_does_not_matter() {
+    // Two seconds are four patches.
+    let forward = assemble(&assembly(None), 0..4, 4, 2.0);
+    let backward = assemble(&assembly(None), (0..4).rev(), 4, 2.0);
+    assert_eq!(forward, backward);
+    assert_eq!(forward.len(), 4);
+    assert_eq!(forward[3].1, [3.0, 1.0]);
+    assert!((forward[3].0.start_s - 1.44).abs() < 1e-12 && forward[3].0.end_s == 2.0);
+}
+
+#[test]
+fn long_recordings_wait_on_the_disk() {
+    let assembly = assembly(None);
+    let segments = assemble(&assembly, 0..200_000, 200_000, 96_000.5);
+    assert_eq!(segments.len(), 200_000);
+    assert_eq!(segments[199_999].1, [199_999.0, 1.0]);
+}
+
+#[test]
+fn longer_segments_are_means_of_the_patches_in_their_middle() {
+    // Eleven seconds are 22 patches; their middles are at 0.48, 0.96, … 10.56 s.
+    let five = Segmentation { segment_s: 5.0, hop_s: 5.0 };
+    let segments = assemble(&assembly(Some(five)), (0..22).rev(), 22, 11.0);
+    let ranges: Vec<_> = segments.iter().map(|(range, _)| (range.start_s, range.end_s)).collect();
+    assert_eq!(ranges, [(0.0, 5.0), (5.0, 10.0), (10.0, 11.0)]);
+    // Middles below 5 s: patches 0 to 9, mean 4.5; below 10 s: 10 to 19; then 20 and 21.
+    let means: Vec<f32> = segments.iter().map(|(_, values)| values[0]).collect();
+    assert_eq!(means, [4.5, 14.5, 20.5]);
+}
+
+#[test]
+fn overlapping_segments_share_patches_and_none_begins_past_the_end() {
+    let overlapping = Segmentation { segment_s: 2.0, hop_s: 1.0 };
+    let segments = assemble(&assembly(Some(overlapping)), 0..8, 8, 4.2);
+    let ranges: Vec<_> = segments.iter().map(|(range, _)| (range.start_s, range.end_s)).collect();
+    assert_eq!(ranges, [(0.0, 2.0), (1.0, 3.0), (2.0, 4.0), (3.0, 4.2)]);
+    // Patches 0 to 3 have their middles before 2 s, 2 to 5 between 1 and 3 s.
+    assert_eq!((segments[0].1[0], segments[1].1[0]), (1.5, 3.5));
+
+    // One padded patch of a short recording: its middle lies past the end.
+    let short = Segmentation { segment_s: 0.96, hop_s: 0.48 };
+    let segments = assemble(&assembly(Some(short)), 0..1, 1, 0.3);
+    assert_eq!(segments.len(), 1);
+    assert_eq!(segments[0].0, TimeRange { start_s: 0.0, end_s: 0.3 });
+}
+
+#[test]
+fn a_failure_is_settled_once() {
+    let assembly = assembly(None);
+    assert!(assembly.fail());
+    assert!(!assembly.fail());
+    assert!(assembly.take(0, &[0.0, 1.0], &[0.0; 3], Health::SOUND).unwrap().is_none());
+}
+
+#[test]
+fn an_embedding_that_is_no_number_is_refused() {
+    let error = assembly(None).take(0, &[f32::NAN, 1.0], &[0.0; 3], Health::SOUND).unwrap_err();
+    assert!(error.to_string().contains("/a.wav"), "{error}");
+}

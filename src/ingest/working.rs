@@ -1,0 +1,233 @@
+//! The threads between the plan and the writer.
+//!
+//! In: files to read. Out: recordings that are done, and failures, to the writer. A thread lists
+//! the files, one a job has them decoded, and a rayon pool of one a job embeds; each waits for the
+//! next one's room. When one end hangs up, all stop.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::Scope;
+
+use super::Cancel;
+use super::assembly::{Assembly, AssemblyPlan, Finished};
+use super::decoders::{Decoder, Decoders, DecodingLimits};
+use super::queue::{PatchQueue, Piece};
+use super::reading::{Event, Request};
+use super::shield;
+use super::writing::Message;
+use crate::audio::resample::FilterCache;
+use crate::error::{Error, Result};
+use crate::extract::BATCH_PATCHES;
+use crate::model::EmbeddingModel;
+use crate::store::worklist::{FoundFile, Worklist};
+
+/// Files that are listed ahead: tiny ones are read by the thousand in a second.
+const FILES_AHEAD: usize = 256;
+
+/// What the threads share.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    pub(super) model_name: &'a str,
+    pub(super) decoders: &'a Decoders,
+    pub(super) filters: &'a FilterCache,
+    pub(super) limits: DecodingLimits,
+    pub(super) jobs: usize,
+    pub(super) assembly: AssemblyPlan,
+    pub(super) queue: PatchQueue,
+    pub(super) cancel: &'a Cancel,
+    /// Patches that were embedded.
+    pub(super) patches: &'a AtomicU64,
+}
+
+impl Work<'_> {
+    /// Starts all threads in `scope`; they end by themselves when everything is done, and drop
+    /// their copies of `sender` then.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when threads cannot be started.
+    pub(super) fn start<'scope, 'env>(
+        &'env self,
+        scope: &'scope Scope<'scope, 'env>,
+        model: &EmbeddingModel,
+        worklist: Worklist,
+        sender: SyncSender<Message>,
+    ) -> Result<()> {
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(self.jobs).build().map_err(|error| {
+                Error::Io {
+                    action: "start workers for",
+                    path: self.assembly.folder.clone(),
+                    source: std::io::Error::other(error),
+                }
+            })?;
+        let (files, listed) = sync_channel(FILES_AHEAD);
+        let for_lister = sender.clone();
+        scope.spawn(move || self.list(&worklist, &files, &for_lister));
+        let for_readers = sender.clone();
+        scope.spawn(move || {
+            let listed = Mutex::new(listed);
+            std::thread::scope(|readers| {
+                for _ in 0..self.jobs {
+                    readers.spawn(|| self.read_all(&listed, &for_readers));
+                }
+            });
+            self.queue.finish();
+        });
+        // A model can be sent to another thread but not be shared between threads.
+        let models = Mutex::new((0..self.jobs).map(|_| model.share()).collect::<Vec<_>>());
+        scope.spawn(move || {
+            pool.broadcast(|_| {
+                let model = models.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                if let Some(model) = model {
+                    self.embed_all(&model, &sender);
+                }
+            });
+        });
+        Ok(())
+    }
+
+    fn list(
+        &self,
+        worklist: &Worklist,
+        files: &SyncSender<FoundFile>,
+        sender: &SyncSender<Message>,
+    ) {
+        let listed =
+            worklist.for_each_task(|file| !self.cancel.is_cancelled() && files.send(file).is_ok());
+        if let Err(error) = listed {
+            self.send(sender, Message::Broken(error));
+        }
+    }
+
+    /// Has files decoded, until there are no more.
+    fn read_all(&self, listed: &Mutex<Receiver<FoundFile>>, sender: &SyncSender<Message>) {
+        let mut decoder = self.decoders.decoder(self.filters, self.limits, self.cancel);
+        loop {
+            let next = listed.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(file) = next else { return };
+            if self.cancel.is_cancelled() || !self.read(&mut decoder, &file, sender) {
+                return;
+            }
+        }
+    }
+
+    /// Has one file decoded; `false` when nobody wants more.
+    fn read(
+        &self,
+        decoder: &mut Decoder<'_>,
+        file: &FoundFile,
+        sender: &SyncSender<Message>,
+    ) -> bool {
+        let request = Request {
+            path: file.path.clone(),
+            model: self.model_name.to_owned(),
+            known_hash: file
+                .known
+                .as_ref()
+                .filter(|known| known.indexed)
+                .map(|known| known.content_hash),
+        };
+        let mut recording: Option<Arc<Assembly>> = None;
+        let mut patches_read = 0;
+        let mut sink = |event| match (event, &recording) {
+            (Event::Same, _) => Ok(self.send(sender, Message::Same(file.clone()))),
+            (Event::Opened { content_hash, format }, _) => {
+                let assembly = Assembly::new(file.clone(), content_hash, format, &self.assembly);
+                recording = Some(Arc::new(assembly));
+                Ok(!self.cancel.is_cancelled())
+            }
+            (Event::Patches(patches), Some(recording)) => {
+                let first = patches_read;
+                patches_read += patches.health.len();
+                let piece = Piece { recording: Arc::clone(recording), first, patches };
+                Ok(!self.cancel.is_cancelled() && self.queue.push(piece))
+            }
+            (Event::Ended(end), Some(recording)) => {
+                Ok(self.hand_on(sender, recording.end(patches_read, end)?))
+            }
+            // Nothing comes before it was opened.
+            (Event::Patches(_) | Event::Ended(_), None) => Ok(false),
+        };
+        match decoder.read(&request, file.stamp.size_bytes, &mut sink) {
+            Ok(()) => true,
+            Err(error) if recording.as_ref().is_none_or(|recording| recording.fail()) => {
+                self.send(sender, Message::Failed(file.clone(), error))
+            }
+            Err(_) => true,
+        }
+    }
+
+    /// Embeds batches, until there are no more.
+    fn embed_all(&self, model: &EmbeddingModel, sender: &SyncSender<Message>) {
+        while let Some(pieces) = self.queue.take(BATCH_PATCHES) {
+            if self.cancel.is_cancelled() {
+                self.queue.abandon();
+                return;
+            }
+            if !self.embed(model, &pieces, sender) {
+                return;
+            }
+        }
+    }
+
+    /// Embeds one batch; `false` when nobody wants more.
+    fn embed(
+        &self,
+        model: &EmbeddingModel,
+        pieces: &[Piece],
+        sender: &SyncSender<Message>,
+    ) -> bool {
+        let joined: Vec<f32>;
+        let values = if let [piece] = pieces {
+            &piece.patches.values
+        } else {
+            joined = pieces.iter().flat_map(|piece| &piece.patches.values).copied().collect();
+            &joined
+        };
+        let path = pieces.first().map_or(Path::new(""), |piece| &piece.recording.file.path);
+        let output = match shield::catch(path, || model.embed(values)) {
+            Ok(output) => output,
+            // The network is the same for every file: the next one would fare no better.
+            Err(error) => return self.send(sender, Message::Broken(error)),
+        };
+        let mut embedded = output
+            .embeddings
+            .chunks_exact(self.assembly.dimension)
+            .zip(output.scores.chunks_exact(self.assembly.classes));
+        for piece in pieces {
+            let patches = piece.patches.health.iter().zip(&mut embedded);
+            for (index, (&health, (embedding, scores))) in patches.enumerate() {
+                let taken = piece.recording.take(piece.first + index, embedding, scores, health);
+                let wanted = match taken {
+                    Ok(finished) => self.hand_on(sender, finished),
+                    Err(error) if piece.recording.fail() => {
+                        let file = piece.recording.file.clone();
+                        self.send(sender, Message::Failed(file, error))
+                    }
+                    Err(_) => true,
+                };
+                if !wanted {
+                    return false;
+                }
+            }
+            self.patches.fetch_add(piece.patches.health.len() as u64, Ordering::Relaxed);
+        }
+        true
+    }
+
+    fn hand_on(&self, sender: &SyncSender<Message>, finished: Option<Finished>) -> bool {
+        finished.is_none_or(|finished| self.send(sender, Message::Done(Box::new(finished))))
+    }
+
+    /// Sends to the writer; `false`, and the end of everything, when it has hung up. It does so
+    /// only when it cannot go on.
+    fn send(&self, sender: &SyncSender<Message>, message: Message) -> bool {
+        let sent = sender.send(message).is_ok();
+        if !sent {
+            self.queue.abandon();
+        }
+        sent
+    }
+}

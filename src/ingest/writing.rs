@@ -1,0 +1,179 @@
+//! What the workers send, into the library.
+//!
+//! In: recordings that are done, and failures. Out: commits, several recordings each, and the
+//! word that they are done. The only place that writes while indexing.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::assembly::Finished;
+use super::plan::stamp_of;
+use super::{Observer, Outcome, Report};
+use crate::error::{Error, Result};
+use crate::store::failures::NewFailure;
+use crate::store::recordings::{FileStamp, NewRecording};
+use crate::store::segments::VectorsOf;
+use crate::store::worklist::FoundFile;
+use crate::store::{Library, Writer};
+
+/// Longest time that a finished recording waits for its commit, and most that share one. A commit
+/// syncs the disk, which costs milliseconds; losing half a second of work costs that.
+const COMMIT_EVERY: Duration = Duration::from_millis(500);
+const COMMIT_RECORDINGS: usize = 1_024;
+
+/// What a worker sends to the writer.
+#[derive(Debug)]
+pub(super) enum Message {
+    Done(Box<Finished>),
+    /// The stamp had changed, the content had not.
+    Same(FoundFile),
+    Failed(FoundFile, Error),
+    /// Nothing can go on.
+    Broken(Error),
+}
+
+/// What recordings are stored with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Belonging {
+    pub(super) model: i64,
+    pub(super) run: i64,
+}
+
+/// Tells an observer how far the workers are, between the outcomes.
+pub(super) struct Watch<'a> {
+    pub(super) observer: &'a dyn Observer,
+    /// Patches that were embedded, of files that are done and of those that are not.
+    pub(super) patches: &'a AtomicU64,
+    pub(super) hop_s: f64,
+}
+
+impl Watch<'_> {
+    pub(super) fn look(&self) {
+        self.observer.heard(self.patches.load(Ordering::Relaxed) as f64 * self.hop_s);
+    }
+}
+
+/// Commits what the workers send until they hang up.
+///
+/// Owns the receiving end: when it fails, that is dropped, and the workers stop.
+#[expect(clippy::needless_pass_by_value, reason = "dropping it is what ends the workers")]
+pub(super) fn store_all(
+    library: &mut Library,
+    belonging: Belonging,
+    receiver: Receiver<Message>,
+    report: &mut Report,
+    watch: &Watch<'_>,
+) -> Result<()> {
+    while let Some(batch) = next_batch(&receiver, watch) {
+        // The transaction begins when everything for it is there: other processes want the
+        // library too.
+        let writer = library.begin()?;
+        let mut done = Vec::with_capacity(batch.len());
+        for message in batch {
+            done.push(store(&writer, belonging, message)?);
+        }
+        writer.commit()?;
+        watch.look();
+        // Only now is it true.
+        for (path, stamp, outcome) in done {
+            watch.observer.finished(&path, stamp.size_bytes, &outcome);
+            report.count(path, outcome);
+        }
+    }
+    Ok(())
+}
+
+/// Notes the failures of paths that could not even be looked at.
+pub(super) fn store_failures(library: &mut Library, failed: &[(PathBuf, Error)]) -> Result<()> {
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let writer = library.begin()?;
+    for (path, error) in failed {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+        put_failure(&writer, &path, stamp_of(&path), error)?;
+    }
+    writer.commit()
+}
+
+/// What the workers send within [`COMMIT_EVERY`] of the first message; `None` when they have hung
+/// up.
+fn next_batch(receiver: &Receiver<Message>, watch: &Watch<'_>) -> Option<Vec<Message>> {
+    let mut batch = Vec::new();
+    let mut deadline = None;
+    while batch.len() < COMMIT_RECORDINGS {
+        let until = deadline.unwrap_or_else(|| Instant::now() + COMMIT_EVERY);
+        match receiver.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(message) => {
+                deadline.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+                batch.push(message);
+            }
+            Err(RecvTimeoutError::Timeout) if batch.is_empty() => watch.look(),
+            Err(_) => break,
+        }
+    }
+    (!batch.is_empty()).then_some(batch)
+}
+
+fn store(
+    writer: &Writer<'_>,
+    belonging: Belonging,
+    message: Message,
+) -> Result<(PathBuf, FileStamp, Outcome)> {
+    match message {
+        Message::Done(finished) => store_recording(writer, belonging, *finished),
+        Message::Same(file) => {
+            if let Some(known) = &file.known {
+                writer.touch_recording(known.id, file.stamp)?;
+                writer.remove_failure(&file.path)?;
+            }
+            Ok((file.path, file.stamp, Outcome::Unchanged))
+        }
+        Message::Failed(file, error) => {
+            put_failure(writer, &file.path, Some(file.stamp), &error)?;
+            Ok((file.path, file.stamp, Outcome::Failed(error)))
+        }
+        Message::Broken(error) => Err(error),
+    }
+}
+
+fn put_failure(
+    writer: &Writer<'_>,
+    path: &Path,
+    stamp: Option<FileStamp>,
+    error: &Error,
+) -> Result<()> {
+    writer.put_failure(&NewFailure {
+        path,
+        stamp,
+        stage: error.stage(),
+        reason: &error.reason(),
+        hint: error.hint().as_deref(),
+    })
+}
+
+fn store_recording(
+    writer: &Writer<'_>,
+    belonging: Belonging,
+    finished: Finished,
+) -> Result<(PathBuf, FileStamp, Outcome)> {
+    let Finished { file, content_hash, format, end, pooled, scores, segments } = finished;
+    let id = writer.put_recording(&NewRecording {
+        path: &file.path,
+        stamp: file.stamp,
+        content_hash,
+        format: &format,
+        duration_s: end.duration_s,
+        integrity: end.integrity,
+    })?;
+    let Belonging { model, run } = belonging;
+    let segments =
+        writer.put_vectors(VectorsOf { recording: id, model, run }, segments, &pooled)?;
+    writer.put_classes(id, model, &scores)?;
+    writer.remove_failure(&file.path)?;
+    let outcome =
+        Outcome::Indexed { duration_s: end.duration_s, segments, flaw: end.integrity.flaw() };
+    Ok((file.path, file.stamp, outcome))
+}

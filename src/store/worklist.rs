@@ -1,0 +1,405 @@
+//! What was found on the disk, beside what the library knows of it.
+//!
+//! In: files, as a walk meets them. Out: those that need work, those that are gone, those that
+//! moved. Lives in a temporary database of its own, which SQLite spills to the disk, so that a
+//! collection's size does not set the memory that planning takes.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::paths::{Below, OwnedPath, PathBytes, TextBytes};
+use super::recordings::{FileStamp, KnownFile};
+use super::{Library, store_error};
+use crate::error::{Error, Result};
+
+/// What a file is to the library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileState {
+    /// Indexed, and as it was.
+    Unchanged,
+    /// No audio.
+    Skipped,
+    /// It failed as it is, and is not tried again.
+    FailedBefore,
+    /// Not indexed yet.
+    New,
+    /// In the library, but with another content or without this model's vectors.
+    Changed,
+    /// New, with the content of a recording that is gone from its place.
+    Moved,
+}
+
+impl FileState {
+    const ALL: [Self; 6] =
+        [Self::Unchanged, Self::Skipped, Self::FailedBefore, Self::New, Self::Changed, Self::Moved];
+
+    fn code(self) -> i64 {
+        self as i64
+    }
+}
+
+/// A file that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundFile {
+    /// Its absolute path.
+    pub path: PathBuf,
+    /// What it is like.
+    pub stamp: FileStamp,
+    /// What it is to the library.
+    pub state: FileState,
+    /// What the library has under its path.
+    pub known: Option<KnownFile>,
+    /// Its content's hash, where that was looked at.
+    pub content_hash: Option<[u8; 32]>,
+}
+
+/// A recording whose file is not where it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GoneRecording {
+    /// Its row id.
+    pub id: i64,
+    /// Where it was.
+    pub path: PathBuf,
+    /// Where its content was found.
+    pub moved_to: Option<(PathBuf, FileStamp)>,
+}
+
+/// Files and bytes of one state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sum {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A temporary database of files.
+#[derive(Debug)]
+pub struct Worklist {
+    connection: Connection,
+    library: PathBuf,
+    model: i64,
+}
+
+impl Worklist {
+    /// An empty one, that looks files up in `library` and whether they are indexed with `model`.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn new(library: &Library, model: i64) -> Result<Self> {
+        let open = || -> rusqlite::Result<Connection> {
+            // An empty name is a temporary database on the disk.
+            let connection = Connection::open("")?;
+            let path = std::path::absolute(&library.path).unwrap_or_else(|_| library.path.clone());
+            connection.execute("ATTACH ?1 AS library", [PathBytes(&path)])?;
+            connection.execute_batch(
+                "PRAGMA main.journal_mode = OFF;
+                 PRAGMA main.synchronous = OFF;
+                 CREATE TABLE main.found (
+                     path TEXT PRIMARY KEY, size_bytes INTEGER, modified_ns INTEGER, state INTEGER,
+                     known_id INTEGER, known_size INTEGER, known_modified INTEGER, known_hash BLOB,
+                     known_indexed INTEGER, content_hash BLOB
+                 ) WITHOUT ROWID;
+                 CREATE TABLE main.gone (
+                     id INTEGER PRIMARY KEY, path TEXT, size_bytes INTEGER, content_hash BLOB,
+                     moved_to TEXT
+                 );
+                 BEGIN",
+            )?;
+            Ok(connection)
+        };
+        let connection = open().map_err(|error| store_error("plan for", &library.path, error))?;
+        Ok(Self { connection, library: library.path.clone(), model })
+    }
+
+    /// What the library has under `path`.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn known(&self, path: &Path) -> Result<Option<KnownFile>> {
+        self.connection
+            .prepare_cached(
+                "SELECT id, size_bytes, modified_ns, content_hash, EXISTS (
+                     SELECT 1 FROM library.recording_vectors
+                     WHERE recording_id = id AND model_id = ?2)
+                 FROM library.recordings WHERE path = ?1",
+            )
+            .and_then(|mut query| {
+                query
+                    .query_row(params![PathBytes(path), self.model], |row| read_known(row, 0))
+                    .optional()
+            })
+            .map_err(|error| self.error(error))
+    }
+
+    /// Whether this version of sonoteca tried the file at `path` as it is, and failed.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn failed_before(&self, path: &Path, stamp: FileStamp) -> Result<bool> {
+        self.connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM library.failures WHERE path = ?1 AND size_bytes = ?2
+                     AND modified_ns = ?3 AND sonoteca_version = ?4)",
+            )
+            .and_then(|mut query| {
+                query.query_row(
+                    params![
+                        PathBytes(path),
+                        stamp.size_bytes.cast_signed(),
+                        stamp.modified_ns,
+                        env!("CARGO_PKG_VERSION")
+                    ],
+                    |row| row.get(0),
+                )
+            })
+            .map_err(|error| self.error(error))
+    }
+
+    /// Calls `visit` with the path of every file that failed and was not indexed since.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn failed_paths(&self) -> Result<Vec<PathBuf>> {
+        let list = || -> rusqlite::Result<Vec<PathBuf>> {
+            self.connection
+                .prepare("SELECT path FROM library.failures ORDER BY path")?
+                .query_map([], |row| row.get(0).map(|OwnedPath(path)| path))?
+                .collect()
+        };
+        list().map_err(|error| self.error(error))
+    }
+
+    /// Whether `path` was met before.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn has(&self, path: &Path) -> Result<bool> {
+        self.connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM found WHERE path = ?1)")
+            .and_then(|mut query| query.query_row([PathBytes(path)], |row| row.get(0)))
+            .map_err(|error| self.error(error))
+    }
+
+    /// Takes a file that was met, in place of what was said of its path before.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn put(&self, file: &FoundFile) -> Result<()> {
+        let known = file.known.as_ref();
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO found VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )
+            .and_then(|mut insert| {
+                insert.execute(params![
+                    PathBytes(&file.path),
+                    file.stamp.size_bytes.cast_signed(),
+                    file.stamp.modified_ns,
+                    file.state.code(),
+                    known.map(|known| known.id),
+                    known.map(|known| known.stamp.size_bytes.cast_signed()),
+                    known.map(|known| known.stamp.modified_ns),
+                    known.map(|known| known.content_hash),
+                    known.map(|known| known.indexed),
+                    file.content_hash,
+                ])
+            })
+            .map(drop)
+            .map_err(|error| self.error(error))
+    }
+
+    /// Finds the recordings below `root`, or at it, that were not met and are not there.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn find_gone(&self, root: &Path) -> Result<()> {
+        let failed = |error| self.error(error);
+        let below = Below::new(root);
+        let mut query = self
+            .connection
+            .prepare(
+                "SELECT id, path, size_bytes, content_hash FROM library.recordings AS known
+                 WHERE (path >= ?1 AND path < ?2 OR path = ?3)
+                   AND NOT EXISTS (SELECT 1 FROM found WHERE found.path = known.path)",
+            )
+            .map_err(failed)?;
+        let mut rows = query
+            .query(params![TextBytes(&below.first), TextBytes(&below.behind), PathBytes(root)])
+            .map_err(failed)?;
+        let mut insert = self
+            .connection
+            .prepare("INSERT OR IGNORE INTO gone VALUES (?1, ?2, ?3, ?4, NULL)")
+            .map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let OwnedPath(path) = row.get(1).map_err(failed)?;
+            // A file that may not be looked at is not gone.
+            if matches!(path.try_exists(), Ok(false)) {
+                let (id, size, hash): (i64, i64, Vec<u8>) =
+                    (|| Ok((row.get(0)?, row.get(2)?, row.get(3)?)))().map_err(failed)?;
+                insert.execute(params![id, PathBytes(&path), size, hash]).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// New files that are as long as a recording that is gone: perhaps it moved there.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn perhaps_moved(&self) -> Result<Vec<FoundFile>> {
+        self.list(
+            "WHERE state = ?1 AND size_bytes IN (SELECT size_bytes FROM gone)
+             ORDER BY path",
+            FileState::New,
+        )
+    }
+
+    /// Takes `file`, whose content has `content_hash`, for the gone recording of that content, if
+    /// there is one left; whether there was.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn note_moved(&self, mut file: FoundFile, content_hash: [u8; 32]) -> Result<bool> {
+        let updated = self
+            .connection
+            .execute(
+                "UPDATE gone SET moved_to = ?1 WHERE id = (
+                     SELECT min(id) FROM gone WHERE content_hash = ?2 AND moved_to IS NULL)",
+                params![PathBytes(&file.path), content_hash],
+            )
+            .map_err(|error| self.error(error))?;
+        if updated > 0 {
+            file.state = FileState::Moved;
+        }
+        file.content_hash = Some(content_hash);
+        self.put(&file)?;
+        Ok(updated > 0)
+    }
+
+    /// Ends the planning: the library is not looked at any more.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn finish(&self) -> Result<()> {
+        // Cached statements would keep the library open. While it is, its journal cannot shrink.
+        self.connection.flush_prepared_statement_cache();
+        self.connection.execute_batch("COMMIT; DETACH library").map_err(|error| self.error(error))
+    }
+
+    /// Files and bytes in `state`.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn sum(&self, state: FileState) -> Result<Sum> {
+        self.connection
+            .query_row(
+                "SELECT count(*), coalesce(sum(size_bytes), 0) FROM found WHERE state = ?1",
+                [state.code()],
+                |row| {
+                    let (files, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+                    Ok(Sum { files: files.cast_unsigned(), bytes: bytes.cast_unsigned() })
+                },
+            )
+            .map_err(|error| self.error(error))
+    }
+
+    /// Calls `visit` with every file that is new or changed, by path, until it says `false`.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn for_each_task(&self, mut visit: impl FnMut(FoundFile) -> bool) -> Result<()> {
+        let failed = |error| self.error(error);
+        let mut query = self
+            .connection
+            .prepare("SELECT * FROM found WHERE state IN (?1, ?2) ORDER BY path")
+            .map_err(failed)?;
+        let mut rows =
+            query.query([FileState::New.code(), FileState::Changed.code()]).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            if !visit(read_found(row).map_err(failed)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Files in `state`, by path.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn files(&self, state: FileState) -> Result<Vec<FoundFile>> {
+        self.list("WHERE state = ?1 ORDER BY path", state)
+    }
+
+    fn list(&self, rest: &str, state: FileState) -> Result<Vec<FoundFile>> {
+        let list = || -> rusqlite::Result<Vec<FoundFile>> {
+            self.connection
+                .prepare(&format!("SELECT * FROM found {rest}"))?
+                .query_map([state.code()], read_found)?
+                .collect()
+        };
+        list().map_err(|error| self.error(error))
+    }
+
+    /// Recordings that are gone from their place, by path.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn gone(&self) -> Result<Vec<GoneRecording>> {
+        let list = || -> rusqlite::Result<Vec<GoneRecording>> {
+            self.connection
+                .prepare(
+                    "SELECT gone.id, gone.path, moved_to, found.size_bytes, modified_ns
+                     FROM gone LEFT JOIN found ON found.path = moved_to ORDER BY gone.path",
+                )?
+                .query_map([], |row| {
+                    let OwnedPath(path) = row.get(1)?;
+                    let moved_to = match row.get::<_, Option<OwnedPath>>(2)? {
+                        Some(OwnedPath(to)) => Some((to, read_stamp(row, 3)?)),
+                        None => None,
+                    };
+                    Ok(GoneRecording { id: row.get(0)?, path, moved_to })
+                })?
+                .collect()
+        };
+        list().map_err(|error| self.error(error))
+    }
+
+    fn error(&self, error: rusqlite::Error) -> Error {
+        store_error("plan for", &self.library, error)
+    }
+}
+
+fn read_stamp(row: &Row<'_>, first: usize) -> rusqlite::Result<FileStamp> {
+    let size: i64 = row.get(first)?;
+    Ok(FileStamp { size_bytes: size.cast_unsigned(), modified_ns: row.get(first + 1)? })
+}
+
+/// A known file from its id, stamp, hash and whether it is indexed, from column `first` on.
+fn read_known(row: &Row<'_>, first: usize) -> rusqlite::Result<KnownFile> {
+    Ok(KnownFile {
+        id: row.get(first)?,
+        stamp: read_stamp(row, first + 1)?,
+        content_hash: row.get(first + 3)?,
+        indexed: row.get(first + 4)?,
+    })
+}
+
+fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundFile> {
+    let OwnedPath(path) = row.get(0)?;
+    let code: i64 = row.get(3)?;
+    let known: Option<i64> = row.get(4)?;
+    Ok(FoundFile {
+        path,
+        stamp: read_stamp(row, 1)?,
+        // Written above, and nowhere else.
+        state: FileState::ALL
+            .into_iter()
+            .find(|state| state.code() == code)
+            .unwrap_or(FileState::New),
+        known: known.map(|_| read_known(row, 4)).transpose()?,
+        content_hash: row.get(9)?,
+    })
+}
