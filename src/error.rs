@@ -141,6 +141,13 @@ pub enum Error {
         found: Vec<usize>,
     },
 
+    /// A device that libtorch cannot use.
+    #[error("libtorch finds no `{device}` device here")]
+    DeviceMissing {
+        /// The device asked for.
+        device: String,
+    },
+
     /// libtorch failed.
     #[error("the network of `{model}` failed")]
     Network {
@@ -385,6 +392,10 @@ impl Error {
             | Self::TensorUnexpected { .. }
             | Self::TensorShape { .. } => "install the weights anew: sonoteca models pull NAME",
             Self::UnknownModel { .. } => "sonoteca models list",
+            Self::DeviceMissing { .. } => {
+                "leave the choice to sonoteca with --device auto; a graphics processor needs its \
+                 driver and a libtorch that was built for it"
+            }
             Self::LibraryMissing { .. } => {
                 "make one with `sonoteca index FOLDER`, or name another with --library FILE"
             }

@@ -62,13 +62,8 @@ impl Weights {
         serialize(views, None).map_err(damaged)
     }
 
-    /// The model's name, for messages.
-    pub(super) fn model(&self) -> &str {
-        &self.model
-    }
-
     /// Takes the tensor `name`, which must have `shape`.
-    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<NamedTensor> {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<NamedTensor> {
         let Some(tensor) = self.tensors.remove(name) else {
             return Err(Error::TensorMissing {
                 model: self.model.clone(),
@@ -84,6 +79,13 @@ impl Weights {
             });
         }
         Ok(tensor)
+    }
+
+    /// Takes the values of the tensor `name`, which must have `shape`.
+    pub(super) fn take_values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.take(name, shape)?;
+        let values = tensor.bytes.as_chunks::<4>().0;
+        Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
     }
 
     /// Refuses tensors that nobody took.

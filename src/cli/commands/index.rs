@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use serde::Serialize;
 use sonoteca::ingest::{self, Report};
 use sonoteca::model::EmbeddingModel;
+use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 use sonoteca::store::Library;
 use sonoteca::{Error, Result};
@@ -22,7 +23,7 @@ use crate::cli::settings::Settings;
 pub(crate) fn run(args: &IndexArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
     require_any(&args.paths)?;
     // The model first: without it no library should be made.
-    let model = EmbeddingModel::load(&args.model, &ModelStore::of_user()?)?;
+    let model = EmbeddingModel::load(&args.model, &ModelStore::of_user()?, Compute::default())?;
     let mut library = Library::open_or_create(&settings.library)?;
     let jobs = args
         .jobs
