@@ -9,6 +9,7 @@ mod checkpoint;
 pub mod compute;
 mod kernel;
 pub mod pool;
+mod probe;
 pub mod pull;
 pub mod registry;
 pub mod store;
@@ -23,6 +24,7 @@ use crate::frontend::spec::LogMelSpec;
 use card::{Architecture, ModelCard};
 use compute::Compute;
 use store::ModelStore;
+use weights::Weights;
 
 /// Which vectors may be compared: those whose identity is the same in every part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +94,8 @@ impl EmbeddingModel {
     /// [`Error::UnknownModel`](crate::Error::UnknownModel) without such a card,
     /// [`Error::ModelMissing`](crate::Error::ModelMissing) when the weights were not pulled,
     /// [`Error::Checksum`](crate::Error::Checksum) when they are not the card's,
-    /// [`Error::DeviceMissing`](crate::Error::DeviceMissing) when there is no such device.
+    /// [`Error::DeviceMissing`](crate::Error::DeviceMissing) when there is no such device,
+    /// [`Error::Probe`](crate::Error::Probe) when it does not embed a known sound as it should.
     pub fn load(name: &str, store: &ModelStore, compute: Compute) -> Result<Self> {
         Self::load_on(name, store, compute, Engine::Own)
     }
@@ -109,7 +112,27 @@ impl EmbeddingModel {
     ) -> Result<Self> {
         let card = registry::find(name)?;
         let compute = compute.resolve()?;
-        let weights = store.read_weights(card)?;
+        Self::build(card, store.read_weights(card)?, compute, engine)
+    }
+
+    /// Builds the network and asks it the probe; `compute` is resolved.
+    fn build(
+        card: &'static ModelCard,
+        weights: Weights,
+        compute: Compute,
+        engine: Engine,
+    ) -> Result<Self> {
+        let model = Self::unchecked(card, weights, compute, engine)?;
+        probe::check(&model, registry::probe(card))?;
+        Ok(model)
+    }
+
+    fn unchecked(
+        card: &'static ModelCard,
+        weights: Weights,
+        compute: Compute,
+        engine: Engine,
+    ) -> Result<Self> {
         let network = match card.architecture {
             Architecture::Yamnet => yamnet::build(weights, card.classes.count, compute, engine)?,
         };

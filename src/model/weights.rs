@@ -21,7 +21,7 @@ pub(super) struct NamedTensor {
 }
 
 /// The tensors of a model that no architecture has taken yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Weights {
     model: String,
     tensors: BTreeMap<String, NamedTensor>,
@@ -30,6 +30,15 @@ pub(super) struct Weights {
 impl Weights {
     pub(super) fn new(model: &str, tensors: BTreeMap<String, NamedTensor>) -> Self {
         Self { model: model.to_owned(), tensors }
+    }
+
+    /// Changes every value of the tensor `name`.
+    #[cfg(test)]
+    pub(super) fn change(&mut self, name: &str, change: &dyn Fn(f32) -> f32) {
+        let tensor = self.tensors.get_mut(name).expect("a tensor of that name");
+        for bytes in tensor.bytes.as_chunks_mut::<4>().0 {
+            *bytes = change(f32::from_le_bytes(*bytes)).to_le_bytes();
+        }
     }
 
     /// Reads a safetensors file that `path` held.
