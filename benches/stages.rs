@@ -90,7 +90,7 @@ fn store_decode(bencher: Bencher<'_, '_>, kind: &str) {
         .take(1_024)
         .map(|x| if kind == "sparse" { (x - 0.25).max(0.0) } else { x })
         .collect();
-    let bytes = vector::encode(&values).unwrap();
+    let bytes = vector::encode(&values, vector::Precision::Half).unwrap();
     bencher.bench_local(|| {
         let mut decoded = Vec::with_capacity(1_024);
         vector::decode(black_box(&bytes), 1_024, &mut decoded).map(|()| decoded)

@@ -144,6 +144,13 @@ pub enum Error {
         found: Vec<usize>,
     },
 
+    /// A device that libtorch cannot use.
+    #[error("libtorch finds no `{device}` device here")]
+    DeviceMissing {
+        /// The device asked for.
+        device: String,
+    },
+
     /// libtorch failed.
     #[error("the network of `{model}` failed")]
     Network {
@@ -151,6 +158,20 @@ pub enum Error {
         model: String,
         /// libtorch's word.
         source: Source,
+    },
+
+    /// A model that answers a known sound with another embedding than it should.
+    #[error(
+        "this build or these weights of `{model}` do not compute what they should: agreement \
+         {agreement:.6} with the stored embedding, expected at least {least}"
+    )]
+    Probe {
+        /// The model.
+        model: String,
+        /// Cosine with what was expected, less where the lengths differ.
+        agreement: f64,
+        /// The least that float noise explains.
+        least: f64,
     },
 
     /// A vector that cannot be stored or compared.
@@ -531,7 +552,20 @@ impl Error {
             | Self::TensorMissing { .. }
             | Self::TensorUnexpected { .. }
             | Self::TensorShape { .. } => "install the weights anew: sonoteca models pull NAME",
+            Self::Probe { model, .. } => {
+                return Some(
+                    format!(
+                        "check the weights with `sonoteca models verify {model}`; if they are \
+                         right, install libtorch anew, or compute on --device cpu"
+                    )
+                    .into(),
+                );
+            }
             Self::UnknownModel { .. } => "sonoteca models list",
+            Self::DeviceMissing { .. } => {
+                "leave the choice to sonoteca with --device auto; a graphics processor needs its \
+                 driver and a libtorch that was built for it"
+            }
             Self::LibraryMissing { .. } => {
                 "make one with `sonoteca index FOLDER`, or name another with --library FILE"
             }

@@ -297,7 +297,9 @@ impl Indexer<'_> {
         })?;
         let writer = library.begin()?;
         let segments = writer.segmentation(model, self.options.segments)?;
-        let run = writer.begin_run(&NewRun { model, device: "cpu", precision: "f32" })?;
+        let compute = self.model.compute();
+        let (device, precision) = (compute.device.to_string(), compute.precision.to_string());
+        let run = writer.begin_run(&NewRun { model, device: &device, precision: &precision })?;
         writer.commit()?;
         let card = self.model.card();
         let assembly = AssemblyPlan {

@@ -6,7 +6,10 @@
 
 pub mod card;
 mod checkpoint;
+pub mod compute;
+mod kernel;
 pub mod pool;
+mod probe;
 pub mod pull;
 pub mod registry;
 pub mod store;
@@ -19,7 +22,9 @@ use std::fmt;
 use crate::error::Result;
 use crate::frontend::spec::LogMelSpec;
 use card::{Architecture, ModelCard};
+use compute::Compute;
 use store::ModelStore;
+use weights::Weights;
 
 /// Which vectors may be compared: those whose identity is the same in every part.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +57,15 @@ trait Network: Send {
     fn share(&self) -> Box<dyn Network>;
 }
 
+/// What computes a network on the processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// Kernels of our own; libtorch on other devices.
+    Own,
+    /// libtorch everywhere: the oracle of the kernels' tests and benchmarks.
+    Torch,
+}
+
 /// A model, ready to embed: its card, front end and network.
 ///
 /// It can be sent to another thread but not shared between threads; give each one its own by
@@ -60,6 +74,7 @@ pub struct EmbeddingModel {
     card: &'static ModelCard,
     identity: ModelIdentity,
     front_end: LogMelSpec,
+    compute: Compute,
     network: Box<dyn Network>,
 }
 
@@ -73,19 +88,61 @@ impl fmt::Debug for EmbeddingModel {
 }
 
 impl EmbeddingModel {
-    /// Loads the weights of `name` from the per-user store and builds its network.
+    /// Loads the weights of `name` from the per-user store and builds its network for `compute`.
     ///
     /// # Errors
     /// [`Error::UnknownModel`](crate::Error::UnknownModel) without such a card,
     /// [`Error::ModelMissing`](crate::Error::ModelMissing) when the weights were not pulled,
-    /// [`Error::Checksum`](crate::Error::Checksum) when they are not the card's.
-    pub fn load(name: &str, store: &ModelStore) -> Result<Self> {
+    /// [`Error::Checksum`](crate::Error::Checksum) when they are not the card's,
+    /// [`Error::DeviceMissing`](crate::Error::DeviceMissing) when there is no such device,
+    /// [`Error::Probe`](crate::Error::Probe) when it does not embed a known sound as it should.
+    pub fn load(name: &str, store: &ModelStore, compute: Compute) -> Result<Self> {
+        Self::load_on(name, store, compute, Engine::Own)
+    }
+
+    /// [`load`](Self::load) with a choice of what computes it.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_on(
+        name: &str,
+        store: &ModelStore,
+        compute: Compute,
+        engine: Engine,
+    ) -> Result<Self> {
         let card = registry::find(name)?;
-        let weights = store.read_weights(card)?;
-        let network: Box<dyn Network> = match card.architecture {
-            Architecture::Yamnet => Box::new(yamnet::Yamnet::new(weights, card.classes.count)?),
+        let compute = compute.resolve()?;
+        Self::build(card, store.read_weights(card)?, compute, engine)
+    }
+
+    /// Builds the network and asks it the probe; `compute` is resolved.
+    fn build(
+        card: &'static ModelCard,
+        weights: Weights,
+        compute: Compute,
+        engine: Engine,
+    ) -> Result<Self> {
+        let model = Self::unchecked(card, weights, compute, engine)?;
+        probe::check(&model, registry::probe(card))?;
+        Ok(model)
+    }
+
+    fn unchecked(
+        card: &'static ModelCard,
+        weights: Weights,
+        compute: Compute,
+        engine: Engine,
+    ) -> Result<Self> {
+        let network = match card.architecture {
+            Architecture::Yamnet => yamnet::build(weights, card.classes.count, compute, engine)?,
         };
-        Ok(Self { card, identity: identity_of(card), front_end: front_end_of(card), network })
+        Ok(Self {
+            card,
+            identity: identity_of(card),
+            front_end: front_end_of(card),
+            compute,
+            network,
+        })
     }
 
     /// The same model for another thread; the weights are shared.
@@ -95,6 +152,7 @@ impl EmbeddingModel {
             card: self.card,
             identity: self.identity.clone(),
             front_end: self.front_end,
+            compute: self.compute,
             network: self.network.share(),
         }
     }
@@ -112,6 +170,11 @@ impl EmbeddingModel {
     /// The front end that makes its patches.
     pub fn front_end(&self) -> LogMelSpec {
         self.front_end
+    }
+
+    /// Where and how it runs, with [`Device::Auto`](compute::Device::Auto) resolved.
+    pub fn compute(&self) -> Compute {
+        self.compute
     }
 
     /// Embeds a batch of patches, `[patches, frames, mels]`.

@@ -21,11 +21,13 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only one room may import.
-const ROOMS: [(&str, &str); 8] = [
+const ROOMS: [(&str, &str); 10] = [
     ("symphonia", "audio/decode"),
     ("hound", "audio/decode"),
     ("realfft", "frontend"),
     ("tch", "model"),
+    ("multiversion", "model/kernel"),
+    ("bytemuck", "model/kernel"),
     ("rusqlite", "store"),
     ("refinery", "store"),
     ("hnsw_rs", "index/hnsw"),

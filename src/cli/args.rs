@@ -149,6 +149,12 @@ pub(crate) struct EmbeddingArgs {
     /// Memory that all of it may take, such as 700MB or 4GB [default: half of what is free]
     #[arg(long, value_name = "SIZE", value_parser = byte_size)]
     pub(crate) max_memory: Option<u64>,
+    /// What runs the network
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    pub(crate) device: DeviceName,
+    /// How exactly the network computes; the vectors of both may be searched together
+    #[arg(long, value_name = "PRECISION", default_value = "f32")]
+    pub(crate) precision: PrecisionName,
     /// How much of a vector's values is kept: f16 is what every search needs
     #[arg(long, value_name = "PRECISION", default_value = "f16")]
     pub(crate) vectors: Vectors,
@@ -164,6 +170,28 @@ pub(crate) struct EmbeddingArgs {
     /// Give a file up when decoding it takes longer [default: 120, and 2 for every megabyte]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) time_limit: Option<f64>,
+}
+
+/// What runs the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceName {
+    /// The graphics processor if libtorch can use one, else the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// An NVIDIA graphics processor.
+    Cuda,
+    /// An Apple graphics processor.
+    Mps,
+}
+
+/// How exactly the network computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PrecisionName {
+    /// Float32.
+    F32,
+    /// Bfloat16 products, float32 sums: faster where the processor has instructions for it.
+    Bf16,
 }
 
 /// How much of a value is kept.

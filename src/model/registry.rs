@@ -13,12 +13,15 @@ struct BuiltIn {
     name: &'static str,
     card: &'static str,
     classes: &'static str,
+    /// What `probe.rs` asks for: float32, little-endian.
+    probe: &'static [u8],
 }
 
 const BUILT_IN: &[BuiltIn] = &[BuiltIn {
     name: "yamnet",
     card: include_str!("../../models/yamnet.toml"),
     classes: include_str!("../../models/yamnet_class_map.csv"),
+    probe: include_bytes!("../../models/yamnet_probe.bin"),
 }];
 
 type Parsed = std::result::Result<ModelCard, toml::de::Error>;
@@ -45,6 +48,11 @@ pub fn find(name: &str) -> Result<&'static ModelCard> {
     CARDS[index]
         .as_ref()
         .map_err(|error| Error::Card { name: name.to_owned(), source: error.clone().into() })
+}
+
+/// What the model of `card` must answer to the probe.
+pub(super) fn probe(card: &ModelCard) -> &'static [u8] {
+    BUILT_IN.iter().find(|model| model.name == card.name).map_or(&[], |model| model.probe)
 }
 
 /// The names of the classes that `name` scores, in the order of its scores.

@@ -1,28 +1,51 @@
-//! Tensors of libtorch from weights, and its errors into ours.
+//! Tensors of libtorch and its devices, and its errors into ours.
 //!
-//! In: [`NamedTensor`]s. Out: tch tensors. Every call is of the kind that returns its error: the
-//! others panic.
+//! In: values. Out: tch tensors. Every call is of the kind that returns its error: the others
+//! panic.
 
 use tch::{Kind, Tensor};
 
-use super::weights::{NamedTensor, Weights};
+use super::compute::{Compute, Device, Precision};
 use crate::error::{Error, Result};
 use crate::units::signed;
 
-/// Takes the tensor `name` of `shape` from `weights`.
-pub(super) fn take(weights: &mut Weights, name: &str, shape: &[usize]) -> Result<Tensor> {
-    let NamedTensor { shape, bytes } = weights.take(name, shape)?;
-    from_bytes(&bytes, &shape).map_err(|error| failed(weights.model(), error))
+/// What libtorch's calls return.
+pub(super) type Torch<T> = std::result::Result<T, tch::TchError>;
+
+/// Where tensors live and what they hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) device: tch::Device,
+    pub(super) kind: Kind,
 }
 
-fn from_bytes(bytes: &[u8], shape: &[usize]) -> std::result::Result<Tensor, tch::TchError> {
-    let shape: Vec<i64> = shape.iter().map(|&size| signed(size)).collect();
-    Tensor::f_from_data_size(bytes, &shape, Kind::Float)
+impl Place {
+    pub(super) fn of(compute: Compute) -> Self {
+        let device = match compute.device {
+            Device::Auto | Device::Cpu => tch::Device::Cpu,
+            Device::Cuda => tch::Device::Cuda(0),
+            Device::Mps => tch::Device::Mps,
+        };
+        let kind = match compute.precision {
+            Precision::Float32 => Kind::Float,
+            Precision::Bfloat16 => Kind::BFloat16,
+        };
+        Self { device, kind }
+    }
+
+    /// Copies float32 `values` of `shape` there.
+    pub(super) fn tensor(self, values: &[f32], shape: &[usize]) -> Torch<Tensor> {
+        let shape: Vec<i64> = shape.iter().map(|&size| signed(size)).collect();
+        Tensor::f_from_slice(values)?
+            .f_view(&shape[..])?
+            .f_to_device(self.device)?
+            .f_to_kind(self.kind)
+    }
 }
 
-/// Copies a tensor out, row-major.
-pub(super) fn to_vec(tensor: &Tensor) -> std::result::Result<Vec<f32>, tch::TchError> {
-    let tensor = tensor.f_contiguous()?;
+/// Copies a tensor out as float32, row-major.
+pub(super) fn to_vec(tensor: &Tensor) -> Torch<Vec<f32>> {
+    let tensor = tensor.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let mut values = vec![0.0; tensor.numel()];
     let count = values.len();
     tensor.f_copy_data(&mut values, count)?;
@@ -32,6 +55,22 @@ pub(super) fn to_vec(tensor: &Tensor) -> std::result::Result<Vec<f32>, tch::TchE
 /// libtorch's error as ours.
 pub(super) fn failed(model: &str, error: tch::TchError) -> Error {
     Error::Network { model: model.to_owned(), source: error.into() }
+}
+
+/// Runs `work` without recording gradients, its error as `model`'s. The guard is per thread, so it
+/// is taken at every call rather than once.
+pub(super) fn run<T>(model: &str, work: impl FnOnce() -> Torch<T>) -> Result<T> {
+    tch::no_grad(work).map_err(|error| failed(model, error))
+}
+
+/// Whether libtorch can use an NVIDIA graphics processor.
+pub(super) fn has_cuda() -> bool {
+    tch::Cuda::is_available()
+}
+
+/// Whether libtorch can use an Apple graphics processor.
+pub(super) fn has_mps() -> bool {
+    tch::utils::has_mps()
 }
 
 /// Sets the threads of one operation.

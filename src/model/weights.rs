@@ -21,7 +21,7 @@ pub(super) struct NamedTensor {
 }
 
 /// The tensors of a model that no architecture has taken yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Weights {
     model: String,
     tensors: BTreeMap<String, NamedTensor>,
@@ -30,6 +30,15 @@ pub(super) struct Weights {
 impl Weights {
     pub(super) fn new(model: &str, tensors: BTreeMap<String, NamedTensor>) -> Self {
         Self { model: model.to_owned(), tensors }
+    }
+
+    /// Changes every value of the tensor `name`.
+    #[cfg(test)]
+    pub(super) fn change(&mut self, name: &str, change: &dyn Fn(f32) -> f32) {
+        let tensor = self.tensors.get_mut(name).expect("a tensor of that name");
+        for bytes in tensor.bytes.as_chunks_mut::<4>().0 {
+            *bytes = change(f32::from_le_bytes(*bytes)).to_le_bytes();
+        }
     }
 
     /// Reads a safetensors file that `path` held.
@@ -62,13 +71,8 @@ impl Weights {
         serialize(views, None).map_err(damaged)
     }
 
-    /// The model's name, for messages.
-    pub(super) fn model(&self) -> &str {
-        &self.model
-    }
-
     /// Takes the tensor `name`, which must have `shape`.
-    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<NamedTensor> {
+    fn take(&mut self, name: &str, shape: &[usize]) -> Result<NamedTensor> {
         let Some(tensor) = self.tensors.remove(name) else {
             return Err(Error::TensorMissing {
                 model: self.model.clone(),
@@ -84,6 +88,13 @@ impl Weights {
             });
         }
         Ok(tensor)
+    }
+
+    /// Takes the values of the tensor `name`, which must have `shape`.
+    pub(super) fn take_values(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let tensor = self.take(name, shape)?;
+        let values = tensor.bytes.as_chunks::<4>().0;
+        Ok(values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect())
     }
 
     /// Refuses tensors that nobody took.

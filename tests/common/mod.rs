@@ -10,6 +10,7 @@
 use std::path::PathBuf;
 
 use sonoteca::model::EmbeddingModel;
+use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 
 /// The project's root.
@@ -33,5 +34,6 @@ pub fn shared(folder: &str) -> Option<PathBuf> {
 /// YAMNet with its real weights.
 pub fn yamnet() -> EmbeddingModel {
     let store = ModelStore::of_user().expect("a home folder");
-    EmbeddingModel::load("yamnet", &store).expect("YAMNet is installed: run `make setup` first")
+    EmbeddingModel::load("yamnet", &store, Compute::default())
+        .expect("YAMNet is installed: run `make setup` first")
 }

@@ -12,6 +12,7 @@ use sonoteca::ingest::{
     Cancel, Decoders, IndexOptions, Indexer, Plan, PlanOptions, Report, Selection,
 };
 use sonoteca::model::EmbeddingModel;
+use sonoteca::model::compute::{self, Compute, Device};
 use sonoteca::model::store::ModelStore;
 use sonoteca::store::Library;
 use sonoteca::store::lock::WriterLock;
@@ -19,7 +20,7 @@ use sonoteca::store::vector::Precision;
 use sonoteca::{Error, Result};
 
 use crate::cli::Status;
-use crate::cli::args::{EmbeddingArgs, Vectors};
+use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors};
 use crate::cli::printer::{Printer, say};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
@@ -61,15 +62,25 @@ impl<'a> Embedding<'a> {
     /// Loads the model and opens the library, once no other process is indexing into it.
     pub(super) fn open(self, printer: &Printer) -> Result<Session<'a>> {
         // The model first: without it no library should be made.
-        let model = EmbeddingModel::load(&self.args.model, &ModelStore::of_user()?)?;
+        let compute = compute_of(self.args);
+        let model = EmbeddingModel::load(&self.args.model, &ModelStore::of_user()?, compute)?;
+        if !model.compute().is_fast_here() {
+            printer.warning(&format!(
+                "{} has no instructions for {}, which gains nothing here",
+                model.compute().device,
+                model.compute().precision,
+            ));
+        }
         let library = Library::open_or_create(&self.settings.library)?;
         let cancel = cancel_on_interrupt();
         let lock = take_lock(&library, self.command, &cancel, printer)?;
         printer.detail(&format!(
-            "{} into {} with {}, files decoded {}",
+            "{} into {} with {} on {} in {}, files decoded {}",
             self.command,
             self.settings.library.display(),
             self.args.model,
+            model.compute().device,
+            model.compute().precision,
             if self.decoders.are_isolated() { "in processes of their own" } else { "on threads" },
         ));
         Ok(Session {
@@ -126,6 +137,21 @@ fn indexer<'a>(
     progress: &'a Progress,
 ) -> Indexer<'a> {
     Indexer { model, decoders, options, cancel, observer: progress }
+}
+
+fn compute_of(args: &EmbeddingArgs) -> Compute {
+    Compute {
+        device: match args.device {
+            DeviceName::Auto => Device::Auto,
+            DeviceName::Cpu => Device::Cpu,
+            DeviceName::Cuda => Device::Cuda,
+            DeviceName::Mps => Device::Mps,
+        },
+        precision: match args.precision {
+            PrecisionName::F32 => compute::Precision::Float32,
+            PrecisionName::Bf16 => compute::Precision::Bfloat16,
+        },
+    }
 }
 
 fn options_of(args: &EmbeddingArgs) -> IndexOptions {

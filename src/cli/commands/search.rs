@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use sonoteca::audio::resample::FilterCache;
 use sonoteca::extract::Extractor;
+use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 use sonoteca::model::{EmbeddingModel, identity_of, registry};
 use sonoteca::search::{self, Hit, Level, Searcher};
@@ -85,7 +86,7 @@ fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec
     }
     let card = registry::find(&model.identity.name)?;
     search::require_same_version(model, &identity_of(card))?;
-    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?)?;
+    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())?;
     let extractor = Extractor::new(network, Arc::new(FilterCache::default()));
     let extraction = extractor.extract(path, |_| Ok(()))?;
     if let Some(flaw) = extraction.end.integrity.flaw() {

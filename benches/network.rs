@@ -1,0 +1,107 @@
+//! The network alone on one thread: patches a second by engine, precision and batch.
+//!
+//! `cargo bench --bench network` prints a table, `cargo bench --bench network -- --json` a JSON
+//! object for each of its cells, with the same best of all repetitions. The combinations are run
+//! in turns, so that what disturbs the machine disturbs all of them. Not measured: the front end,
+//! several threads, loading.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    unreachable_pub,
+    reason = "a program that prints figures; what it shares with tests is public there"
+)]
+
+use std::time::Instant;
+
+use sonoteca::frontend::spec::YAMNET;
+use sonoteca::model::compute::{Compute, Device, Precision};
+use sonoteca::model::store::ModelStore;
+use sonoteca::model::{EmbeddingModel, Engine, set_threads_per_operation};
+
+const BATCHES: [usize; 5] = [1, 4, 16, 32, 64];
+/// Turns of all combinations.
+const TURNS: usize = 12;
+/// Patches of one measurement: about a tenth of a second.
+const PATCHES: usize = 128;
+
+struct Cell {
+    engine: Engine,
+    precision: Precision,
+    batch: usize,
+    /// Patches a second, one value a turn.
+    rates: Vec<f64>,
+}
+
+fn main() {
+    let json = std::env::args().any(|argument| argument == "--json");
+    set_threads_per_operation(1);
+    let patches = patches(*BATCHES.iter().max().unwrap());
+    let mut models = Vec::new();
+    for engine in [Engine::Own, Engine::Torch] {
+        for precision in Precision::ALL {
+            let compute = Compute { device: Device::Cpu, precision };
+            let store = ModelStore::of_user().unwrap();
+            let model = EmbeddingModel::load_on("yamnet", &store, compute, engine).unwrap();
+            let cell = |batch| Cell { engine, precision, batch, rates: Vec::new() };
+            models.push((model, BATCHES.map(cell)));
+        }
+    }
+    for turn in 0..=TURNS {
+        for (model, cells) in &mut models {
+            for cell in cells {
+                let rate = measure(model, &patches[..cell.batch * YAMNET.patch_values()]);
+                // The first turn warms up.
+                if turn > 0 {
+                    cell.rates.push(rate);
+                }
+            }
+        }
+    }
+    for cell in models.iter_mut().flat_map(|(_, cells)| cells) {
+        cell.rates.sort_by(f64::total_cmp);
+        print(cell, json);
+    }
+}
+
+/// Patches a second in batches of `batch`.
+fn measure(model: &EmbeddingModel, batch: &[f32]) -> f64 {
+    let size = batch.len() / YAMNET.patch_values();
+    let repetitions = PATCHES.div_ceil(size);
+    let started = Instant::now();
+    for _ in 0..repetitions {
+        std::hint::black_box(model.embed(std::hint::black_box(batch)).unwrap());
+    }
+    (repetitions * size) as f64 / started.elapsed().as_secs_f64()
+}
+
+/// Noise in the range of log-mel values.
+fn patches(count: usize) -> Vec<f32> {
+    let mut state = 1_u32;
+    let value = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        8.0 * (state as f32 / u32::MAX as f32 - 0.5) - 3.0
+    };
+    (0..count * YAMNET.patch_values()).map(value).collect()
+}
+
+fn print(cell: &Cell, json: bool) {
+    let engine = match cell.engine {
+        Engine::Own => "own",
+        Engine::Torch => "tch",
+    };
+    let best = cell.rates[cell.rates.len() - 1];
+    let median = cell.rates[cell.rates.len() / 2];
+    let (precision, batch) = (cell.precision, cell.batch);
+    if json {
+        println!(
+            "{{\"engine\":\"{engine}\",\"precision\":\"{precision}\",\"batch\":{batch},\
+             \"threads\":1,\"patches_per_s\":{best:.1}}}"
+        );
+    } else {
+        println!(
+            "{engine:>4} {precision:>5} batch {batch:>3}: best {best:>6.0}, median {median:>6.0} patches/s"
+        );
+    }
+}
