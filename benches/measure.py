@@ -1,7 +1,8 @@
 """What the programs here share: the memory of a command, the machine, and how to say things.
 
 Memory is the proportional set size (PSS) of Linux: pages that several processes share are counted
-once, divided between them. It is summed over a command's processes ten times a second; elsewhere
+once, divided between them. It is summed over a command's processes ten times a second, which takes
+about 5 ms of a core each time; elsewhere
 than on Linux it is not measured.
 """
 

@@ -128,6 +128,7 @@ def record(series: Series) -> dict[str, Any]:
     return {
         "engine": series.label,
         "precision": series.precision,
+        "ours": series.ours,
         **series.facts,
         "best": max(series.values),
         "median": series.median,

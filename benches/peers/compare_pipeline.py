@@ -18,7 +18,8 @@ from compare import OURS, Failed, Peer, Report, Series
 from measure import ROOT, say
 
 ROUNDS, QUICK_ROUNDS = 5, 1
-PRECISIONS = ("f32", "bf16")
+# What the command may call them.
+PRECISIONS = {"f32": ("f32", "float32"), "bf16": ("bf16", "bfloat16")}
 PEERS = (
     # Label, network of peer_pipeline.py, precision.
     ("soundfile, soxr, TensorFlow module", "tensorflow", "f32"),
@@ -80,14 +81,19 @@ def compare(rounds: int, binary: Path, report: Report) -> None:
 def our_runs(binary: Path, report: Report) -> dict[Series, Run]:
     """Ours in each precision that the binary knows."""
     runs: dict[Series, Run] = {}
-    knows_precision = "--precision" in measure.output(str(binary), "index", "--help")
-    for precision in PRECISIONS:
+    if not binary.is_file():
+        report.skip_ours(f"{OURS} index", f"there is no {binary}; run make build")
+        return runs
+    help_text = measure.output(str(binary), "index", "--help")
+    for precision, words in PRECISIONS.items():
         series = Series(f"{OURS} index", precision, ours=True)
-        if precision == "f32" or knows_precision:
-            arguments = ["--precision", precision] if precision != "f32" else []
-            runs[series] = functools.partial(run_ours, binary, arguments)
+        word = next((word for word in words if word in help_text), None)
+        if "--precision" in help_text and word:
+            runs[series] = functools.partial(run_ours, binary, ["--precision", word])
+        elif precision == "f32":
+            runs[series] = functools.partial(run_ours, binary, [])
         else:
-            report.skip(series.name, "this binary has no --precision")
+            report.skip(series.name, "this binary has no --precision for it")
     return runs
 
 

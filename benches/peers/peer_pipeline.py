@@ -47,11 +47,21 @@ class Process:
 
     embed: Embed
     cosine: float
+    failure = ""
     all_loaded: Barrier
 
 
-def load(name: str, precision: str, module: Path, all_loaded: Barrier) -> None:
-    """Makes this process ready, and checks it from samples to embeddings."""
+def start(name: str, precision: str, module: Path, all_loaded: Barrier) -> None:
+    """Makes this process ready; a failure is kept, since the pool would swallow its reason."""
+    Process.all_loaded = all_loaded
+    try:
+        load(name, precision, module)
+    except Exception as error:
+        Process.failure = f"{type(error).__name__}: {error}"
+
+
+def load(name: str, precision: str, module: Path) -> None:
+    """Loads the network, and checks it from samples to embeddings."""
     if name == "tensorflow":
         peer_network.single_threaded_tensorflow()
         Process.embed = yamnet.tensorflow_module(module)
@@ -62,7 +72,6 @@ def load(name: str, precision: str, module: Path, all_loaded: Barrier) -> None:
     Process.cosine = yamnet.lowest_cosine(
         (Process.embed(case.samples), case.embeddings) for case in yamnet.golden()
     )
-    Process.all_loaded = all_loaded
 
 
 def check_log_mel() -> None:
@@ -76,6 +85,8 @@ def check_log_mel() -> None:
 def report(_index: int) -> float:
     """The lowest cosine in this process, once all have come this far."""
     Process.all_loaded.wait()
+    if Process.failure:
+        raise RuntimeError(Process.failure)
     return Process.cosine
 
 
@@ -96,7 +107,7 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(int(processes))
     with ProcessPoolExecutor(
-        int(processes), context, load, (name, precision, Path(module), barrier)
+        int(processes), context, start, (name, precision, Path(module), barrier)
     ) as pool:
         cosine = float(np.min(list(pool.map(report, range(int(processes))))))
         startup_s = time.perf_counter() - started
