@@ -149,7 +149,7 @@ def text(record: dict[str, Any]) -> str:
     rows = [["", *header, "rerun s"]]
     for run in record["runs"]:
         clips, size, wall_s = run["clips"], run["library_bytes"], run["wall_s"]
-        name = f"{clips} clips" if clips else f"{run['audio_s'] / 3600:.1f} h"
+        name = f"{clips} clips" if clips else f"{run['audio_s'] / 3600:.3g} h"
         cells = [
             f"{name} at {record['rate']} Hz" + ("" if run["well"] else " (NOT ALL WELL)"),
             f"{wall_s:.2f}",

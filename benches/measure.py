@@ -2,8 +2,7 @@
 
 Memory is the proportional set size (PSS) of Linux: pages that several processes share are counted
 once, divided between them. It is summed over a command's processes ten times a second, which takes
-about 5 ms of a core each time; elsewhere
-than on Linux it is not measured.
+about 5 ms of a core each time; elsewhere than on Linux it is not measured.
 """
 
 import contextlib

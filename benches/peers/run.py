@@ -6,7 +6,7 @@
 Measured:
 - The network alone: YAMNet on one thread, 1 and 16 patches a call, in patches per second. Peers are
   ONNX Runtime, OpenVINO, LiteRT (XNNPACK) and TensorFlow, all from our weights with batch norms
-  folded, and Google's module as published, which pays for its own front end. Ours is
+  folded, and Google's module, frozen, which pays for its own front end. Ours is
   `cargo bench --bench network`.
 - The whole pipeline: the 400 Ogg files of ESC-10 (2003 s at 44.1 kHz, read from the page cache) to
   embeddings on all cores. Peers are soundfile and soxr, then Google's module, or a numpy log-mel
@@ -18,8 +18,8 @@ Measured:
 
 Everyone takes turns, so that a change in the machine's mood touches all. A peer whose embeddings
 are not YAMNet's (cosine to the reference 0.9999 at least, 0.99 in bf16) gets no ratio; that ours
-are is what `cargo test` checks. Ratios are ours over the peer's of the same precision: above 1 we
-are faster.
+are is what `cargo test` checks. Ratios are ours over the peer's, above 1 where we are faster: of
+networks in the same precision, of pipelines in every pair, named.
 
 Not measured: peers on several threads a process, hours-long files, graphics processors, int8.
 
