@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build demo test lint bench clean
+.PHONY: help setup libtorch build demo test lint bench peers growth clean
 
 SONOTECA := target/release/sonoteca
 # The user's own folder for `make demo`; without it, samples are fetched.
@@ -50,6 +50,12 @@ lint: libtorch ## formatting, clippy and documentation
 
 bench: setup ## retrieval quality on ESC-10 and the speed of each stage
 	cargo bench --locked
+
+peers: setup ## sonoteca and its peers in one run (target/peers, 2 GB; ARGS=--quick)
+	python3 benches/peers/run.py $(ARGS)
+
+growth: setup ## time and memory of 1, 10 and 100 thousand clips
+	python3 benches/growth.py $(ARGS)
 
 clean: ## what was built and the demo's library; the per-user store stays
 	cargo clean

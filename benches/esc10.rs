@@ -72,7 +72,7 @@ fn main() {
     let path = folder.path().join("esc10.db");
     let (library, done) = retrieval::index(&esc10, &path, &model);
     report("index", done.duration_s, done.elapsed_s);
-    let bytes = library.file_bytes().unwrap() / done.segments as u64;
+    let bytes = library.file_bytes().unwrap() / done.segments;
     println!("{:>12}  {bytes} bytes a segment", "");
 
     let quality = retrieval::leave_one_out(&library);

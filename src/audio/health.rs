@@ -235,7 +235,7 @@ mod tests {
     fn what_is_past_is_forgotten() {
         let mut meter = Meter::new(SampleRate::new(16_000).unwrap());
         for second in 0..1_000 {
-            meter.push(&[0.1; 16_000], false);
+            meter.push(&vec![0.1; 16_000], false);
             let start_s = f64::from(second);
             let _ = meter.health(TimeRange { start_s, end_s: start_s + 1.0 });
         }

@@ -15,12 +15,18 @@
     clippy::cast_sign_loss,
     reason = "filters are designed in f64 and applied in f32; lengths and phases are positive"
 )]
+#![expect(
+    clippy::inline_always,
+    reason = "a loop is compiled for other instructions only where it is inlined"
+)]
 
 use std::collections::HashMap;
 use std::f64::consts::PI;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::dot::dot_lanes;
+use pulp::{Simd, WithSimd};
+
+use crate::dot::dot_in;
 use crate::units::SampleRate;
 
 /// End of the pass band as a share of the lower rate.
@@ -203,29 +209,16 @@ impl Resampler {
 
     /// Computes outputs up to number `end`, as far as the inputs reach.
     fn run(&mut self, end: u64, output: &mut Vec<f32>) {
-        let filter = &*self.filter;
-        let pending = &self.pending;
-        let (step, step_remainder) = (filter.down / filter.up, filter.down % filter.up);
-        let (mut next, mut remainder, mut produced) = (self.next, self.remainder, self.produced);
-        self.arch.dispatch(
-            #[inline(always)]
-            || {
-                while produced < end {
-                    let Some(inputs) = pending.get(next..next + filter.taps) else {
-                        break;
-                    };
-                    output.push(interpolate(filter, remainder, inputs));
-                    produced += 1;
-                    // Output m lies at input position m · down / up.
-                    next += step as usize;
-                    remainder += step_remainder;
-                    if remainder >= filter.up {
-                        remainder -= filter.up;
-                        next += 1;
-                    }
-                }
-            },
-        );
+        let mut place =
+            Place { next: self.next, remainder: self.remainder, produced: self.produced };
+        self.arch.dispatch(Run {
+            filter: &self.filter,
+            pending: &self.pending,
+            place: &mut place,
+            end,
+            output,
+        });
+        let Place { next, remainder, produced } = place;
         // The next output may lie beyond what is there yet, when the rate falls.
         let done = next.min(self.pending.len());
         self.pending.drain(..done);
@@ -233,18 +226,55 @@ impl Resampler {
     }
 }
 
+/// Where the next output lies.
+struct Place {
+    next: usize,
+    remainder: u64,
+    produced: u64,
+}
+
+/// The loop over outputs, for the processor's widest instructions.
+struct Run<'a> {
+    filter: &'a ResampleFilter,
+    pending: &'a [f32],
+    place: &'a mut Place,
+    end: u64,
+    output: &'a mut Vec<f32>,
+}
+
+impl WithSimd for Run<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { filter, pending, place, end, output } = self;
+        let (step, step_remainder) = (filter.down / filter.up, filter.down % filter.up);
+        while place.produced < end {
+            let Some(inputs) = pending.get(place.next..place.next + filter.taps) else { break };
+            output.push(interpolate(simd, filter, place.remainder, inputs));
+            place.produced += 1;
+            // Output m lies at input position m · down / up.
+            place.next += step as usize;
+            place.remainder += step_remainder;
+            if place.remainder >= filter.up {
+                place.remainder -= filter.up;
+                place.next += 1;
+            }
+        }
+    }
+}
+
 /// One output: the inputs weighed by the phase `remainder / up`.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "must be compiled for the dispatched instruction set")]
-fn interpolate(filter: &ResampleFilter, remainder: u64, inputs: &[f32]) -> f32 {
+fn interpolate<S: Simd>(simd: S, filter: &ResampleFilter, remainder: u64, inputs: &[f32]) -> f32 {
     if filter.phases as u64 == filter.up {
-        return dot_lanes(filter.row(remainder as usize), inputs);
+        return dot_in(simd, filter.row(remainder as usize), inputs);
     }
     let position = remainder as f64 / filter.up as f64 * filter.phases as f64;
     let phase = position as usize;
     let share = (position - phase as f64) as f32;
-    let (low, high) =
-        (dot_lanes(filter.row(phase), inputs), dot_lanes(filter.row(phase + 1), inputs));
+    let low = dot_in(simd, filter.row(phase), inputs);
+    let high = dot_in(simd, filter.row(phase + 1), inputs);
     low + share * (high - low)
 }
 

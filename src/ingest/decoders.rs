@@ -21,7 +21,7 @@ use crate::audio::resample::FilterCache;
 use crate::error::Result;
 
 /// Time that a file may take whatever its size: for a disk that has to wake up.
-const LEAST_TIME: Duration = Duration::from_secs(120);
+const LEAST_TIME: Duration = Duration::from_mins(2);
 /// Time that every further megabyte may take: for a slow network disk.
 const TIME_PER_MEGABYTE: Duration = Duration::from_secs(2);
 

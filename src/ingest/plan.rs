@@ -220,10 +220,9 @@ impl Plan {
     /// Looks for the content of what is gone among the new files of the same length.
     fn find_moved(&mut self) -> Result<()> {
         for (file, hash) in hashed(self.worklist.perhaps_moved()?) {
-            match hash {
-                Ok(hash) => drop(self.worklist.note_moved(file, hash)?),
-                // It will fail again where it is decoded, and be told then.
-                Err(_) => {}
+            // What cannot be read now fails again where it is decoded, and is told then.
+            if let Ok(hash) = hash {
+                self.worklist.note_moved(file, hash)?;
             }
         }
         Ok(())

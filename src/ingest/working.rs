@@ -150,13 +150,12 @@ impl Work<'_> {
             // Nothing comes before it was opened.
             (Event::Patches(_) | Event::Ended(_), None) => Ok(false),
         };
-        match decoder.read(&request, file.stamp.size_bytes, &mut sink) {
-            Ok(()) => true,
-            Err(error) if recording.as_ref().is_none_or(|recording| recording.fail()) => {
-                self.send(sender, Message::Failed(file.clone(), error))
-            }
-            Err(_) => true,
-        }
+        let Err(error) = decoder.read(&request, file.stamp.size_bytes, &mut sink) else {
+            return true;
+        };
+        // Its embeddings may have failed before.
+        let is_news = recording.as_ref().is_none_or(|recording| recording.fail());
+        !is_news || self.send(sender, Message::Failed(file.clone(), error))
     }
 
     /// Embeds batches, until there are no more.

@@ -129,7 +129,8 @@ fn show(plan: &Plan, printer: &mut Printer) -> Result<Status> {
 /// Something that differs between the disk and the library.
 #[derive(Debug, Serialize)]
 struct Change {
-    change: &'static str,
+    #[serde(rename = "change")]
+    kind: &'static str,
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     path_hex: Option<String>,
@@ -140,14 +141,14 @@ struct Change {
 }
 
 impl Change {
-    fn new(change: &'static str, path: &Path, moved_from: Option<&Path>) -> Self {
+    fn new(kind: &'static str, path: &Path, moved_from: Option<&Path>) -> Self {
         Self {
-            change,
+            kind,
             path: path.to_string_lossy().into_owned(),
             path_hex: path_hex(path),
             moved_from: moved_from.map(|path| path.to_string_lossy().into_owned()),
             readable: vec![
-                change.to_owned(),
+                kind.to_owned(),
                 readable_path(path).into_owned(),
                 moved_from.map(|path| readable_path(path).into_owned()).unwrap_or_default(),
             ],
@@ -160,7 +161,7 @@ impl Row for Change {
     const HEADINGS: &'static [&'static str] = &["Change", "Recording", "From"];
 
     fn cells(&self) -> Vec<String> {
-        vec![self.change.to_owned(), self.path.clone(), self.moved_from.clone().unwrap_or_default()]
+        vec![self.kind.to_owned(), self.path.clone(), self.moved_from.clone().unwrap_or_default()]
     }
 
     fn readable(&self) -> Vec<String> {
