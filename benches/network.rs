@@ -37,7 +37,8 @@ const TURNS: usize = 12;
 const PATCHES: usize = 128;
 
 struct Cell {
-    engine: Engine,
+    /// `own`, `own-overlap` (the patches of a recording, which share half their frames) or `tch`.
+    engine: &'static str,
     precision: Precision,
     batch: usize,
     /// Patches a second, one value a turn.
@@ -47,21 +48,26 @@ struct Cell {
 fn main() {
     let json = std::env::args().any(|argument| argument == "--json");
     set_threads_per_operation(1);
-    let patches = patches(*BATCHES.iter().max().unwrap());
+    let most = *BATCHES.iter().max().unwrap();
+    let (apart, overlapping) = (patches(most, false), patches(most, true));
     let mut models = Vec::new();
-    for engine in [Engine::Own, Engine::Torch] {
+    for (engine, name, patches) in [
+        (Engine::Own, "own", &apart),
+        (Engine::Own, "own-overlap", &overlapping),
+        (Engine::Torch, "tch", &apart),
+    ] {
         for precision in Precision::ALL {
             let compute = Compute { device: Device::Cpu, precision };
             let store = ModelStore::of_user().unwrap();
             let model = EmbeddingModel::load_on("yamnet", &store, compute, engine).unwrap();
-            let cell = |batch| Cell { engine, precision, batch, rates: Vec::new() };
-            models.push((model, BATCHES.map(cell)));
+            let cell = |batch| Cell { engine: name, precision, batch, rates: Vec::new() };
+            models.push((model, patches, BATCHES.map(cell)));
         }
     }
     for turn in 0..=TURNS {
-        for (model, cells) in &mut models {
+        for (model, patches, cells) in &mut models {
             for cell in cells {
-                let rate = measure(model, &patches[..cell.batch * YAMNET.patch_values()]);
+                let rate = measure(model, patches, cell.batch);
                 // The first turn warms up.
                 if turn > 0 {
                     cell.rates.push(rate);
@@ -69,41 +75,40 @@ fn main() {
             }
         }
     }
-    for cell in models.iter_mut().flat_map(|(_, cells)| cells) {
+    for cell in models.iter_mut().flat_map(|(_, _, cells)| cells) {
         cell.rates.sort_by(f64::total_cmp);
         print(cell, json);
     }
 }
 
-/// Patches a second in batches of `batch`.
-fn measure(model: &EmbeddingModel, batch: &[f32]) -> f64 {
-    let size = batch.len() / YAMNET.patch_values();
-    let repetitions = PATCHES.div_ceil(size);
+/// Patches a second in batches of `batch`, one after another.
+fn measure(model: &EmbeddingModel, patches: &[f32], batch: usize) -> f64 {
+    let repetitions = PATCHES.div_ceil(batch);
+    let mut batches = patches.chunks_exact(batch * YAMNET.patch_values()).cycle();
     let started = Instant::now();
-    for _ in 0..repetitions {
+    for batch in batches.by_ref().take(repetitions) {
         std::hint::black_box(model.embed(std::hint::black_box(batch)).unwrap());
     }
-    (repetitions * size) as f64 / started.elapsed().as_secs_f64()
+    (repetitions * batch) as f64 / started.elapsed().as_secs_f64()
 }
 
-/// Noise in the range of log-mel values.
-fn patches(count: usize) -> Vec<f32> {
+/// Noise in the range of log-mel values; patches overlap by half or have nothing in common.
+fn patches(count: usize, overlap: bool) -> Vec<f32> {
     let mut state = 1_u32;
     let value = |_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         8.0 * (state as f32 / u32::MAX as f32 - 0.5) - 3.0
     };
-    (0..count * YAMNET.patch_values()).map(value).collect()
+    let size = YAMNET.patch_values();
+    let hop = if overlap { size / 2 } else { size };
+    let frames: Vec<f32> = (0..(count + 1) * size).map(value).collect();
+    (0..count).flat_map(|patch| &frames[patch * hop..][..size]).copied().collect()
 }
 
 fn print(cell: &Cell, json: bool) {
-    let engine = match cell.engine {
-        Engine::Own => "own",
-        Engine::Torch => "tch",
-    };
     let best = cell.rates[cell.rates.len() - 1];
     let median = cell.rates[cell.rates.len() / 2];
-    let (precision, batch) = (cell.precision, cell.batch);
+    let Cell { engine, precision, batch, .. } = cell;
     if json {
         println!(
             "{{\"engine\":\"{engine}\",\"precision\":\"{precision}\",\"batch\":{batch},\
@@ -111,7 +116,7 @@ fn print(cell: &Cell, json: bool) {
         );
     } else {
         println!(
-            "{engine:>4} {precision:>5} batch {batch:>3}: best {best:>6.0}, median {median:>6.0} patches/s"
+            "{engine:>11} {precision:>5} batch {batch:>3}: best {best:>6.0}, median {median:>6.0} patches/s"
         );
     }
 }
