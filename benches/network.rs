@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench network` prints a table, `cargo bench --bench network -- --json` a JSON
 //! object for each of its cells: `engine`, `precision`, `batch`, `threads` and `patches_per_s`, the
-//! best of all turns. The combinations take turns, so that what disturbs the machine disturbs all
+//! best of all turns. Patches overlap by half, as a recording's do, only for `own-overlap`. The combinations take turns, so that what disturbs the machine disturbs all
 //! of them. Not measured: the front end, several threads, loading.
 //!
 //! AMD EPYC (Zen 5, AVX-512 with BF16, no AMX; 2 cores, others building beside), rustc 1.95,
@@ -10,10 +10,12 @@
 //!
 //! | engine | precision | batch 1 | 4 | 16 | 32 | 64 |
 //! | --- | --- | --- | --- | --- | --- | --- |
-//! | own | f32 | 1450 | 1515 | 1525 | 1536 | 1534 |
-//! | tch | f32 | 309 | 567 | 937 | 987 | 684 |
-//! | own | bf16 | 2773 | 3051 | 3029 | 3054 | 3044 |
-//! | tch | bf16 | 389 | 923 | 1422 | 1584 | 1600 |
+//! | own | f32 | 1436 | 1524 | 1542 | 1559 | 1554 |
+//! | own-overlap | f32 | 1532 | 1641 | 1655 | 1654 | 1660 |
+//! | tch | f32 | 325 | 576 | 854 | 893 | 655 |
+//! | own | bf16 | 2736 | 2981 | 3006 | 2986 | 3005 |
+//! | own-overlap | bf16 | 2898 | 3259 | 3223 | 3285 | 3270 |
+//! | tch | bf16 | 385 | 930 | 1389 | 1500 | 1504 |
 
 #![allow(
     missing_docs,
