@@ -2,8 +2,9 @@
 //!
 //! `cargo bench --bench network` prints a table, `cargo bench --bench network -- --json` a JSON
 //! object for each of its cells: `engine`, `precision`, `batch`, `threads` and `patches_per_s`, the
-//! best of all turns. Patches overlap by half, as a recording's do, only for `own-overlap`. The combinations take turns, so that what disturbs the machine disturbs all
-//! of them. Not measured: the front end, several threads, loading.
+//! best of all turns. Only for `own-overlap` do patches overlap by half, as a recording's do. The
+//! combinations take turns, so that what disturbs the machine disturbs all of them. Not measured:
+//! the front end, several threads, loading.
 //!
 //! AMD EPYC (Zen 5, AVX-512 with BF16, no AMX; 2 cores, others building beside), rustc 1.95,
 //! libtorch 2.13.0, 2026-11-22; best of 12 turns, patches a second on one thread:
