@@ -60,7 +60,7 @@ trait Network: Send {
 /// What computes a network on the processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// Kernels of our own; libtorch on other devices.
+    /// Kernels of our own; libtorch on other devices, and on processors without vectors.
     Own,
     /// libtorch everywhere: the oracle of the kernels' tests and benchmarks.
     Torch,

@@ -26,15 +26,27 @@ fn model(precision: Precision, engine: Engine) -> EmbeddingModel {
     EmbeddingModel::load_on("yamnet", &ModelStore::of_user().unwrap(), compute, engine).unwrap()
 }
 
-/// Noise in the range of log-mel values, another level in each patch.
-fn noise(patches: usize) -> Vec<f32> {
+/// Noise in the range of log-mel values, in recordings of five patches that overlap by half.
+fn noise(count: usize) -> Vec<f32> {
     let mut state = 7_u32;
-    let value = |index: usize| {
+    let mut half = || {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let level = (index / YAMNET.patch_values()) as f32 * 0.3;
-        6.0 * (state as f32 / u32::MAX as f32 - 0.5) - 5.0 + level
+        let level = (state >> 28) as f32 * 0.3;
+        let mut noise = state;
+        let value = |_| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            6.0 * (noise as f32 / u32::MAX as f32 - 0.5) - 7.0 + level
+        };
+        (0..YAMNET.patch_values() / 2).map(value).collect::<Vec<f32>>()
     };
-    (0..patches * YAMNET.patch_values()).map(value).collect()
+    let mut last = Vec::new();
+    let mut patches = Vec::new();
+    for patch in 0..count {
+        patches.extend(if patch % 5 == 0 { half() } else { last });
+        last = half();
+        patches.extend_from_slice(&last);
+    }
+    patches
 }
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {

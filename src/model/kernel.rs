@@ -23,6 +23,12 @@ pub(super) mod tiles;
 #[cfg(test)]
 mod tests;
 
+/// Whether the processor has vector instructions that the kernels know; without them they work, but
+/// slower than libtorch.
+pub(super) fn is_fast_here() -> bool {
+    !matches!(pulp::Arch::new(), pulp::Arch::Scalar)
+}
+
 /// Channels of a [`Group`]: one register of AVX-512, two of AVX2, four of NEON.
 pub(super) const GROUP: usize = 16;
 

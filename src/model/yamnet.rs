@@ -16,7 +16,7 @@ pub(super) use conversion::from_checkpoint;
 
 use super::compute::{Compute, Device};
 use super::weights::Weights;
-use super::{Engine, Network};
+use super::{Engine, Network, kernel};
 use crate::error::Result;
 use crate::frontend::spec::{self, LogMelSpec};
 
@@ -79,7 +79,7 @@ pub(super) fn build(
 ) -> Result<Box<dyn Network>> {
     let parameters = Parameters::take(weights, classes)?;
     Ok(match (engine, compute.device) {
-        (Engine::Own, Device::Auto | Device::Cpu) => {
+        (Engine::Own, Device::Auto | Device::Cpu) if kernel::is_fast_here() => {
             Box::new(cpu::Yamnet::new(&parameters, compute.precision))
         }
         _ => Box::new(torch::Yamnet::new(&parameters, compute)?),

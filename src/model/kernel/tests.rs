@@ -31,8 +31,13 @@ fn flat(groups: &[Group]) -> Vec<f32> {
     groups.iter().flat_map(|group| group.0).collect()
 }
 
-/// The processor's instructions, and none at all.
-const ARCHES: [fn() -> Arch; 2] = [Arch::new, || Arch::Scalar];
+/// The processor's instructions, narrower ones, and none at all.
+fn arches() -> Vec<Arch> {
+    let mut arches = vec![Arch::new(), Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    arches.extend(pulp::x86::V3::try_new().map(Arch::V3));
+    arches
+}
 
 /// A sum of `terms` products of values below 1/2 rounds by at most that many half-units of its
 /// largest partial sum, terms / 4.
@@ -91,8 +96,8 @@ proptest! {
         let activation = if relu { Activation::Relu } else { Activation::Linear };
         let layer = Dense::new(&weight, &bias, activation, Precision::Float32);
         let expected = dense(&shape, &values, &weight, &bias, relu);
-        for arch in ARCHES {
-            let found = apply(arch(), &layer, &shape, &values);
+        for arch in arches() {
+            let found = apply(arch, &layer, &shape, &values);
             assert_close(&found, &expected, tolerance(shape.inputs));
         }
     }
@@ -152,17 +157,17 @@ proptest! {
             (0..channels * channels).map(|n| f32::from(n / channels == n % channels)).collect();
         let identity =
             Dense::new(&identity, &vec![0.0; channels], Activation::Linear, Precision::Float32);
-        for arch in ARCHES {
+        for arch in arches() {
             let mut found = Vec::new();
             // In two pieces, which need not end where a patch does.
             let rows = patches * output.height;
             for rows in [0..rows / 3, rows / 3..rows] {
                 let mut tiles = TiledRows::default();
                 let positions = rows.len() * output.width;
-                layer.convolve(arch(), &grouped(&maps), size, rows, &mut tiles);
+                layer.convolve(arch, &grouped(&maps), size, rows, &mut tiles);
                 let width = identity.output_groups();
                 let mut result = vec![Group::ZERO; positions * width];
-                identity.apply(arch(), &mut tiles, &mut result);
+                identity.apply(arch, &mut tiles, &mut result);
                 found.extend(result.chunks_exact(width).flat_map(|row| flat(&row[..groups])));
             }
             assert_close(&found, &expected, tolerance(10));
@@ -182,10 +187,10 @@ proptest! {
         let copies: Vec<f32> =
             patch.iter().flat_map(|&value| std::iter::repeat_n(value, channels)).collect();
         let expected = depthwise(&copies, 1, size, 2, &weight, &bias);
-        for arch in ARCHES {
+        for arch in arches() {
             let mut output =
                 vec![Group::ZERO; size.strided(2).positions() * convolution::GROUPS];
-            layer.convolve(arch(), &patch, size, &mut Vec::new(), &mut output);
+            layer.convolve(arch, &patch, size, &mut Vec::new(), &mut output);
             assert_close(&flat(&output), &expected, tolerance(10));
         }
     }
