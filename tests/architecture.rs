@@ -21,9 +21,10 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only one room may import.
-const ROOMS: [(&str, &str); 8] = [
+const ROOMS: [(&str, &str); 9] = [
     ("symphonia", "audio/decode"),
     ("hound", "audio/decode"),
+    ("opus_pure", "audio/decode/opus"),
     ("realfft", "frontend"),
     ("tch", "model"),
     ("rusqlite", "store"),

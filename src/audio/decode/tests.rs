@@ -77,7 +77,7 @@ fn pcm16(samples: &[i16]) -> Vec<u8> {
     samples.iter().flat_map(|sample| sample.to_le_bytes()).collect()
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Decoding {
     samples: Vec<f32>,
     rate: u32,
@@ -89,8 +89,13 @@ struct Decoding {
 /// Decodes all of a file; errors as the text that a user would see.
 fn decode_file(path: &Path) -> std::result::Result<Decoding, String> {
     let told = |error: Error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        format!("{error}: {cause}")
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
     };
     let mut decoder = Decoder::open(path).map_err(told)?;
     let (mut samples, mut block) = (Vec::new(), Vec::new());
@@ -499,4 +504,40 @@ proptest! {
             prop_assert!(message.starts_with("attempt to"), "{message}");
         }
     }
+}
+
+#[test]
+fn survey() {
+    let mut names: Vec<_> = std::fs::read_dir(fixture("")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    for name in names {
+        match std::panic::catch_unwind(|| decode_file(&fixture(&name))) {
+            Err(_) => eprintln!("{name}: PANIC"),
+            Ok(Err(e)) => eprintln!("{name}: {e}"),
+            Ok(Ok(d)) => {
+                if std::env::var("DUMP").is_ok() { std::fs::write(format!("/tmp/fmt/out/{name}.f32"), d.samples.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>()).unwrap(); }
+                let length = (0.6 * f64::from(d.rate)).round() as usize;
+                let scale = 1.0 / f64::from(d.channels);
+                let best = (0..6000.min(d.samples.len().saturating_sub(length * 9 / 10))).map(|delay| (chirp_at(&d.samples, d.rate, scale, delay), delay)).min_by(|a, b| a.0.total_cmp(&b.0));
+                eprintln!("{name}: {} {} Hz {} ch {} frames of {length} {:?} best {best:?}", d.codec, d.rate, d.channels, d.samples.len(), d.integrity);
+                let bytes = std::fs::read(fixture(&name)).unwrap();
+                match decode_bytes(&name, &bytes[..bytes.len() * 6 / 10]) {
+                    Ok(c) => eprintln!("      cut: {} frames {:?}", c.samples.len(), c.integrity),
+                    Err(e) => eprintln!("      cut: {e}"),
+                }
+                let mut hurt = bytes.clone();
+                let m = bytes.len() * 6 / 10;
+                hurt[m..m + 40].fill(0xa5);
+                match std::panic::catch_unwind(|| decode_bytes(&name, &hurt)).unwrap_or(Err("PANIC".into())) {
+                    Ok(c) => eprintln!("      hurt: {} frames {:?}", c.samples.len(), c.integrity),
+                    Err(e) => eprintln!("      hurt: {e}"),
+                }
+            }
+        }
+    }
+}
+fn chirp_at(samples: &[f32], rate: u32, scale: f64, delay: usize) -> f64 {
+    let length = (0.6 * f64::from(rate)).round() as usize * 9 / 10;
+    let edge = rate as usize / 50;
+    (edge..length - edge).step_by(7).map(|n| samples.get(n + delay).map_or(9.0, |s| (f64::from(*s) - scale * chirp(rate, n)).abs())).fold(0.0, f64::max)
 }
