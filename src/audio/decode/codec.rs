@@ -95,10 +95,8 @@ impl Codec {
             Decoder::Opus(codec) => {
                 let channels = self.format.channels.into();
                 let frames = codec.decode(&packet.data, interleaved);
-                frames.map(|frames| Samples {
-                    frames: frames.saturating_sub(trim(packet)),
-                    channels,
-                })
+                frames
+                    .map(|frames| Samples { frames: frames.saturating_sub(trim(packet)), channels })
             }
             // This one trims by itself.
             Decoder::Symphonia(decoder) => match decoder.decode(packet) {

@@ -15,22 +15,24 @@ use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::probe::Hint;
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
 use symphonia::core::io::{
-    MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadOnlySource,
+    MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadBytes, ReadOnlySource,
 };
 use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
-use symphonia::default::formats::MpaReader;
+use symphonia::default::formats::{IsoMp4Reader, MkvReader, MpaReader};
 
 use super::aac::{self, Profile};
 use super::adts::AdtsReader;
+use super::bytes::read_up_to;
 use super::caf::CafTrack;
 use super::codec::{Codec, Samples};
 use super::declared::{self, Declared};
+use super::matroska::Outline;
 use super::mp4::Movie;
 use super::packet_reader::{Demuxed, PacketReader, Step, audio_parameters, media_stream};
 use super::wav::WavLayout;
 use super::window::Window;
-use super::{BlockSource, Decoded, Integrity, StreamFormat, matroska, mix_down};
+use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
 use crate::audio::sniff::FileKind;
 use crate::error::DecodeProblem;
 
@@ -58,13 +60,15 @@ struct Said {
     skip: Option<u64>,
     /// Frames that are played after these.
     played: Option<u64>,
+    /// Frames to drop at the end.
+    padding: u64,
     clock: Option<Clock>,
 }
 
 /// How packets' times show that some are missing.
 #[derive(Clone, Copy)]
 struct Clock {
-    /// The time of the beginning; none before the first packet has said it.
+    /// The time of the beginning; none before the first packet with sound has said it.
     start: Option<i64>,
     /// Frames by which times may be ahead without a packet missing.
     tolerance: u64,
@@ -96,6 +100,8 @@ pub(super) struct ContainerSource {
     skip: u64,
     /// Frames still to give, where the container says when to stop.
     left: Option<u64>,
+    /// Frames to drop from the last packet.
+    padding: u64,
     truncated: bool,
     damaged: bool,
     interleaved: Vec<f32>,
@@ -115,7 +121,9 @@ impl ContainerSource {
             FileKind::Ogg => {
                 let (declared, end) = declared::of_ogg(&mut file)?;
                 let said = Said { declared: Some(declared), ..Said::default() };
-                let demuxer = probe(Window::new(file, 0..end)?, "ogg")?;
+                let first = read_up_to(&mut file, 0, 256)?;
+                let demuxer = probe(Window::new(file, 0..end)?, "ogg")
+                    .map_err(|problem| declared::undecoded_in_ogg(&first).unwrap_or(problem))?;
                 let (track, codec) = choose_track(&*demuxer)?;
                 let clock = if codec.format.codec == "flac" {
                     Clock::EXACT
@@ -127,18 +135,21 @@ impl ContainerSource {
             }
             FileKind::Mp4 => {
                 let movie = Movie::read(&mut file)?;
-                let demuxer = probe(Window::new(file, 0..file_bytes)?, "mp4")?;
+                let demuxer = open_mp4(Window::new(file, 0..movie.end.max(file_bytes))?)?;
                 let (track, codec) = choose_track(&*demuxer)?;
                 let said = movie_said(&movie, track, &codec);
                 Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
             }
             FileKind::Matroska => {
-                let declared = matroska::declared(&mut file)?;
-                let demuxer = probe(Window::new(file, 0..file_bytes)?, "mkv")?;
+                let outline = Outline::read(&mut file)?;
+                let demuxer = open_matroska(Window::new(file, 0..outline.end)?, outline.cut_off)?;
                 let (track, codec) = choose_track(&*demuxer)?;
+                let rate = codec.format.sample_rate.hertz();
                 let said = Said {
-                    declared: Some(declared),
-                    clock: Some(Clock::rounded(codec.format.sample_rate.hertz())),
+                    truncated: outline.cut_off,
+                    skip: Some(outline.delay(track, rate)),
+                    padding: outline.padding(track, rate),
+                    clock: Some(Clock::rounded(rate)),
                     ..Said::default()
                 };
                 Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
@@ -219,6 +230,7 @@ impl ContainerSource {
             elapsed: 0,
             frames: 0,
             left: said.played,
+            padding: said.padding,
             truncated: said.truncated,
             damaged: false,
             interleaved: Vec::new(),
@@ -269,14 +281,33 @@ impl ContainerSource {
         Ok(true)
     }
 
-    fn decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) {
-        self.fill_gap(packet.pts.get(), mono);
-        if let Some(samples) = self.codec.decode(packet, &mut self.interleaved) {
+    fn decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> Decoded<()> {
+        let time = packet.pts.get();
+        self.fill_gap(time, mono);
+        if let Some(mut samples) = self.codec.decode(packet, &mut self.interleaved) {
+            if self.padding > 0 && self.is_last()? {
+                let padding = usize::try_from(self.padding).unwrap_or(usize::MAX);
+                samples.frames = samples.frames.saturating_sub(padding);
+            }
             self.give(samples, mono);
         } else {
             let frames = self.codec.frames_of(packet).unwrap_or(0);
             self.push_silence(frames, mono);
         }
+        // The first packet of Vorbis has a time but no frames.
+        if let Some(clock) = self.clock.as_mut().filter(|_| self.elapsed > 0) {
+            clock.start.get_or_insert(time);
+        }
+        Ok(())
+    }
+
+    /// Whether no packet follows.
+    fn is_last(&mut self) -> Decoded<bool> {
+        if self.ahead.is_empty() {
+            let step = self.reader.next()?;
+            self.ahead.push_back(step);
+        }
+        Ok(matches!(self.ahead.front(), Some(Step::End)))
     }
 
     /// Appends what `self.interleaved` holds, less what is to be dropped.
@@ -306,14 +337,23 @@ impl ContainerSource {
 
     /// Puts silence where the demuxer passed over packets that it could not make out.
     fn fill_gap(&mut self, time: i64, mono: &mut Vec<f32>) {
-        let Some(clock) = &mut self.clock else { return };
-        let start = *clock.start.get_or_insert(time);
+        let Some(Clock { start: Some(start), tolerance }) = self.clock else { return };
         let position = u64::try_from(time.saturating_sub(start)).unwrap_or(0);
         let missing = position.saturating_sub(self.elapsed);
+        let surplus = self.elapsed.saturating_sub(position);
         // A damaged time could lie anywhere.
-        if missing > clock.tolerance && missing <= MAX_GAP_FRAMES {
+        if missing > tolerance && missing <= MAX_GAP_FRAMES {
             self.push_silence(missing, mono);
+        } else if self.damaged && surplus > self.rounding() && surplus <= MAX_GAP_FRAMES {
+            // What came out of damaged packets was too long.
+            self.elapsed = position;
+            self.skip += surplus;
         }
+    }
+
+    /// Frames that a container's rounding of times may amount to: two milliseconds.
+    fn rounding(&self) -> u64 {
+        u64::from(self.codec.format.sample_rate.hertz() / 500)
     }
 
     fn finish(&mut self) {
@@ -341,7 +381,7 @@ impl BlockSource for ContainerSource {
                 return Ok(false);
             }
             match self.next_step()? {
-                Step::Packet(packet) => self.decode(&packet, mono),
+                Step::Packet(packet) => self.decode(&packet, mono)?,
                 Step::NewStream(parameters, frames) => {
                     if !self.restart(&parameters, frames)? {
                         return Ok(false);
@@ -396,6 +436,7 @@ fn movie_said(movie: &Movie, track: u32, codec: &Codec) -> Said {
         declared: Some(if movie.cut_off { Declared::CutOff } else { Declared::Nothing }),
         truncated: false,
         skip: Some(skip),
+        padding: 0,
         played: played.filter(|&frames| frames > 0),
         clock: Some(Clock::rounded(rate)),
     }
@@ -423,6 +464,29 @@ fn probe(source: Window, extension: &str) -> Decoded<Box<dyn FormatReader>> {
     symphonia::default::get_probe()
         .probe(&hint, media_stream(source), FormatOptions::default(), MetadataOptions::default())
         .map_err(not_recognised)
+}
+
+/// Opens MP4 without the probe, which looks for tags at the end, where a cut off file has nothing.
+fn open_mp4(source: Window) -> Decoded<Box<dyn FormatReader>> {
+    /// The reader expects to stand where the probe found the word `ftyp`.
+    const TO_TYPE: u64 = 4;
+    let mut stream = media_stream(source);
+    stream.ignore_bytes(TO_TYPE)?;
+    let reader = IsoMp4Reader::try_new(stream, FormatOptions::default());
+    Ok(Box::new(reader.map_err(not_recognised)?))
+}
+
+/// Opens Matroska without the probe, likewise; and without its index, which a cut off file has
+/// not.
+fn open_matroska(source: Window, cut_off: bool) -> Decoded<Box<dyn FormatReader>> {
+    let stream = if cut_off {
+        let source = Box::new(ReadOnlySource::new(source));
+        MediaSourceStream::new(source, MediaSourceStreamOptions::default())
+    } else {
+        media_stream(source)
+    };
+    let reader = MkvReader::try_new(stream, FormatOptions::default());
+    Ok(Box::new(reader.map_err(not_recognised)?))
 }
 
 fn not_recognised(error: SymphoniaError) -> DecodeProblem {

@@ -10,6 +10,7 @@ use std::ops::Range;
 use super::Decoded;
 use super::bytes::read_up_to;
 use super::mpeg::{ends_inside_a_frame, first_frame, stream_bytes};
+use crate::error::DecodeProblem;
 
 /// What a file promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +74,23 @@ fn last_page(file: &mut (impl Read + Seek), bytes: u64) -> Decoded<Option<(u64, 
         }
         end = start + OVERLAP;
     }
+}
+
+/// Names what an Ogg file holds that symphonia does not even recognise, by its first page.
+pub(super) fn undecoded_in_ogg(first_page: &[u8]) -> Option<DecodeProblem> {
+    let contains = |word: &[u8]| first_page.windows(word.len()).any(|window| window == word);
+    let opus = first_page.windows(19).find(|window| window.starts_with(b"OpusHead"));
+    let codec = if opus.is_some_and(|head| head[18] > 1) {
+        // Discrete channels and ambisonics.
+        "Opus of an unusual channel mapping"
+    } else if contains(b"Speex   ") {
+        "Speex"
+    } else if contains(b"theora") {
+        "Theora, pictures without sound"
+    } else {
+        return None;
+    };
+    Some(DecodeProblem::UnknownCodec { codec: codec.to_owned() })
 }
 
 /// MPEG audio says how long it is only in an encoder's tag in its first frame; without one, its

@@ -23,6 +23,8 @@ const MAX_INDEX_BYTES: u64 = 256 * 1024 * 1024;
 pub(super) struct Movie {
     /// Whether a box reaches beyond the end of the file.
     pub(super) cut_off: bool,
+    /// Where the last box ends, or would: symphonia refuses boxes that reach beyond the file.
+    pub(super) end: u64,
     /// Whether the samples' times stand in fragments instead of the index.
     fragmented: bool,
     tracks: Vec<(u32, Edit)>,
@@ -60,6 +62,7 @@ impl Movie {
         while position + 8 <= file_bytes {
             let Some(header) = BoxHeader::read(&read_up_to(file, position, 16)?) else { break };
             let end = header.length.map_or(file_bytes, |length| position.saturating_add(length));
+            movie.end = end;
             if end > file_bytes {
                 movie.cut_off = true;
             }
