@@ -25,13 +25,13 @@ pub enum FileKind {
     Wave64,
     /// Core Audio Format.
     Caf,
-    /// Sun's and NeXT's `.au` and `.snd`.
+    /// Sun's and `NeXT`'s `.au` and `.snd`.
     Au,
     /// AAC in an audio data transport stream.
     Aac,
-    /// MP4 and QuickTime, with pictures or without.
+    /// MP4 and `QuickTime`, with pictures or without.
     Mp4,
-    /// Matroska and WebM, with pictures or without.
+    /// Matroska and `WebM`, with pictures or without.
     Matroska,
     /// Audio in a container that is not read yet, by its usual name.
     NotReadYet(&'static str),
@@ -130,12 +130,22 @@ mod tests {
         assert_eq!(kind("take.wav", b"OggS\0\x02"), FileKind::Ogg);
         assert_eq!(kind("a.aif", b"FORM\0\0\0\0AIFF"), FileKind::Aiff);
         assert_eq!(kind("a.wav", b"RF64\xff\xff\xff\xffWAVEds64"), FileKind::Wav);
+        assert_eq!(kind("a.wav", b"riff\x2e\x91\xcf\x11"), FileKind::Wave64);
+        assert_eq!(kind("a", b"\0\0\0\x20ftypM4A "), FileKind::Mp4);
+        assert_eq!(kind("a", b"\x1a\x45\xdf\xa3\x9f"), FileKind::Matroska);
+        assert_eq!(kind("a.mp3", b"\xff\xf1\x50\x80"), FileKind::Aac);
+        assert_eq!(kind("a.aac", b"ID3\x04\0\0"), FileKind::Aac);
+        assert_eq!(kind("a", b"caff\0\x01\0\0desc"), FileKind::Caf);
+        assert_eq!(kind("a", b".snd\0\0\0\x20"), FileKind::Au);
     }
 
     #[test]
     fn the_name_decides_where_content_is_silent() {
         assert_eq!(kind("a.MP3", &[0xff, 0xfb, 0x90, 0x00]), FileKind::Mpeg);
         assert_eq!(kind("broken.flac", b""), FileKind::Flac);
+        assert_eq!(kind("a.M4V", b""), FileKind::Mp4);
+        assert_eq!(kind("a.webm", b""), FileKind::Matroska);
+        assert_eq!(kind("a.opus", b""), FileKind::Ogg);
         assert_eq!(kind("notes.txt", b"hello, world, and more"), FileKind::Other);
         assert_eq!(kind("._take.wav", &[0, 5, 0x16, 7, 0, 2, 0, 0]), FileKind::Other);
     }

@@ -141,19 +141,16 @@ impl AacConfig {
     }
 
     /// An `AudioSpecificConfig` of the core alone, which symphonia takes.
-    pub(super) fn core_config(&self) -> Vec<u8> {
+    pub(super) fn core_config(self) -> Vec<u8> {
         let index = SAMPLE_RATES.iter().position(|&rate| rate == self.sample_rate);
         let channels = u64::from(self.channels);
         let core = u64::from(OBJECT_LC);
-        match index {
-            Some(index) => {
-                let bits = core << 11 | (index as u64) << 7 | channels << 3;
-                bits.to_be_bytes()[6..].to_vec()
-            }
-            None => {
-                let rate = u64::from(RATE_FOLLOWS) << 24 | u64::from(self.sample_rate);
-                (core << 35 | rate << 7 | channels << 3).to_be_bytes()[3..].to_vec()
-            }
+        if let Some(index) = index {
+            let bits = core << 11 | (index as u64) << 7 | channels << 3;
+            bits.to_be_bytes()[6..].to_vec()
+        } else {
+            let rate = u64::from(RATE_FOLLOWS) << 24 | u64::from(self.sample_rate);
+            (core << 35 | rate << 7 | channels << 3).to_be_bytes()[3..].to_vec()
         }
     }
 }

@@ -42,7 +42,8 @@ struct Header {
     object_type: u8,
     rate_index: u8,
     channels: u8,
-    header_bytes: usize,
+    /// Bytes of the header itself.
+    own_bytes: usize,
     frame_bytes: usize,
     /// AAC packets in the frame: nearly always one.
     packets: u8,
@@ -55,15 +56,15 @@ impl Header {
         if sync != 0xff || version & 0xf6 != 0xf0 {
             return None;
         }
-        let header_bytes = HEADER_BYTES + if version & 1 == 0 { CHECKSUM_BYTES } else { 0 };
+        let own_bytes = HEADER_BYTES + if version & 1 == 0 { CHECKSUM_BYTES } else { 0 };
         let frame_bytes = usize::from(b & 3) << 11 | usize::from(c) << 3 | usize::from(d >> 5);
         let rate_index = a >> 2 & 15;
-        let known = usize::from(rate_index) < SAMPLE_RATES.len() && frame_bytes > header_bytes;
+        let known = usize::from(rate_index) < SAMPLE_RATES.len() && frame_bytes > own_bytes;
         known.then_some(Self {
             object_type: (a >> 6) + 1,
             rate_index,
             channels: (a & 1) << 2 | b >> 6,
-            header_bytes,
+            own_bytes,
             frame_bytes,
             packets: e & 3,
         })
@@ -124,7 +125,7 @@ impl AdtsReader {
         if frame.len() < header.frame_bytes {
             return Ok(Step::CutOff);
         }
-        let data = frame[header.header_bytes..].to_vec();
+        let data = frame[header.own_bytes..].to_vec();
         let frames = PACKET_FRAMES * (1 + u64::from(header.packets));
         let timestamp = Timestamp::new(self.next_timestamp);
         self.position += header.frame_bytes as u64;

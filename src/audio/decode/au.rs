@@ -1,7 +1,7 @@
-//! A Sun or NeXT audio file (`.au`, `.snd`): where the samples lie and how they are coded.
+//! A Sun or `NeXT` audio file (`.au`, `.snd`): where the samples lie and how they are coded.
 //!
 //! In: a file. Out: its samples' place and codec, for [`super::packets`]. Refuses files without a
-//! header and codings that nobody here decodes. Source: Sun, "au(4)", and NeXT's `soundstruct.h`.
+//! header and codings that nobody here decodes. Source: Sun, "au(4)", and `NeXT`'s `soundstruct.h`.
 
 use std::io::{Read, Seek, SeekFrom};
 

@@ -53,13 +53,13 @@ impl Codec {
                 // What the codec's own header says goes before what the container does.
                 let channels = decoder.codec_params().channels.as_ref();
                 let channels = channels.or(parameters.channels.as_ref()).map_or(0, Channels::count);
-                Self::symphonia(decoder, StreamFormat::new(rate, channels, name)?)
+                Ok(Self::symphonia(decoder, StreamFormat::new(rate, channels, name)?))
             }
         }
     }
 
-    fn symphonia(decoder: Box<dyn AudioDecoder>, format: StreamFormat) -> Decoded<Self> {
-        Ok(Self { decoder: Decoder::Symphonia(decoder), format, pre_skip: 0 })
+    fn symphonia(decoder: Box<dyn AudioDecoder>, format: StreamFormat) -> Self {
+        Self { decoder: Decoder::Symphonia(decoder), format, pre_skip: 0 }
     }
 
     fn open_opus(parameters: &AudioCodecParameters) -> Decoded<Self> {
@@ -77,12 +77,12 @@ impl Codec {
         core.for_codec(CODEC_ID_AAC)
             .with_sample_rate(config.sample_rate)
             .with_extra_data(config.core_config().into());
-        Self::symphonia(make_decoder(&core)?, format)
+        Ok(Self::symphonia(make_decoder(&core)?, format))
     }
 
     /// Marks an AAC track whose packets, not its header, show that it is HE-AAC.
     pub(super) fn mark_he_aac(&mut self) {
-        self.format.codec = Profile::Sbr.codec_name().to_owned();
+        Profile::Sbr.codec_name().clone_into(&mut self.format.codec);
     }
 
     /// Replaces `interleaved` by the samples of `packet`; nothing when it is damaged.

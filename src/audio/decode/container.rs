@@ -52,7 +52,7 @@ const PACKETS_TO_ASK: usize = 12;
 pub(super) const MPEG_SLACK_FRAMES: u64 = 2 * 1_152;
 
 /// What a container says of a track.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Said {
     declared: Option<Declared>,
     truncated: bool,
@@ -427,7 +427,10 @@ fn movie_said(movie: &Movie, track: u32, codec: &Codec) -> Said {
     let (skip, edited) = movie.edit(track, rate);
     let skip = skip.unwrap_or(0).max(codec.pre_skip);
     // The packets' own times: the last one's is often shorter than what it decodes to.
-    let timed = movie.frames(track, rate).map(|frames| frames.saturating_sub(skip));
+    let timed = movie.frames(track, rate);
+    // An edit that would drop everything is damaged.
+    let skip = if timed.is_some_and(|frames| frames <= skip) { codec.pre_skip } else { skip };
+    let timed = timed.map(|frames| frames.saturating_sub(skip));
     let played = match (edited, timed) {
         (Some(edited), Some(timed)) => Some(edited.min(timed)),
         (one, other) => one.or(other),

@@ -135,17 +135,18 @@ pub(super) fn mpeg_parts(file: &mut (impl Read + Seek)) -> Decoded<VecDeque<Rang
         let behind = read_up_to(file, end, REACH_BYTES)?;
         // A tag in front of the next file may hold pictures, longer than what was read.
         let tag = behind.windows(10).position(|window| window.starts_with(b"ID3"));
-        let next = match (tag, first_frame(&behind)) {
+        // Where this file ends and the next one's first frame begins.
+        let (boundary, next) = match (tag, first_frame(&behind)) {
             (Some(tag), frame) if frame.is_none_or(|frame| tag < frame) => {
-                let tag = end + tag as u64;
-                let size = id3v2_bytes(&read_up_to(file, tag, 10)?);
-                let found = first_frame(&read_up_to(file, tag + size, REACH_BYTES)?);
-                found.map(|_| tag)
+                let boundary = end + tag as u64;
+                let tagged = boundary + id3v2_bytes(&read_up_to(file, boundary, 10)?);
+                let frame = first_frame(&read_up_to(file, tagged, REACH_BYTES)?);
+                (boundary, frame.map(|frame| tagged + frame as u64))
             }
-            (_, frame) => frame.map(|frame| end + frame as u64),
+            (_, frame) => (end, frame.map(|frame| end + frame as u64)),
         };
         let Some(next) = next else { break };
-        parts.push_back(start..next);
+        parts.push_back(start..boundary);
         start = next;
     }
     parts.push_back(start..file_bytes);

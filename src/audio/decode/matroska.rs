@@ -1,4 +1,4 @@
-//! What a Matroska or WebM file says of its end and of its tracks' ends.
+//! What a Matroska or `WebM` file says of its end and of its tracks' ends.
 //!
 //! In: a file. Out: [`Outline`]: where the file should end, and what each track's encoder added.
 //! Refuses nothing: what is no Matroska is for symphonia to refuse, which reads the packets but
@@ -21,6 +21,31 @@ const DISCARD_PADDING: u32 = 0x75a2;
 
 /// Bytes of the last cluster and of the tracks' list that are read: a few seconds of video.
 const MAX_ELEMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of the longest id and the longest length.
+const MAX_HEADER_BYTES: u64 = 12;
+
+/// Elements of a file's and of a segment's first level, and of clusters, which are looked into
+/// when their length was left open. Anything else is damage.
+const KNOWN: [u32; 17] = [
+    0x1a45_dfa3, // the EBML header
+    SEGMENT,
+    0x114d_9b74, // the index of these
+    0x1549_a966, // information
+    TRACKS,
+    CLUSTER,
+    0x1c53_bb6b, // cues
+    0x1941_a469, // attachments
+    0x1043_a770, // chapters
+    0x1254_c367, // tags
+    0xec,        // void
+    0xbf,        // a checksum
+    0xe7,        // a cluster's time,
+    0xa7,        // its position,
+    0xab,        // the one before
+    0xa3,        // a simple block
+    BLOCK_GROUP,
+];
 
 /// A file's extent, and what is not to be played.
 #[derive(Debug, Default)]
@@ -50,8 +75,10 @@ impl Outline {
             if position >= file_bytes {
                 break;
             }
-            let Some(element) = Element::read(&read_up_to(file, position, 12)?) else {
-                outline.cut_off = true;
+            let header = read_up_to(file, position, MAX_HEADER_BYTES)?;
+            let Some(element) = Element::read(&header).filter(|element| element.is_known()) else {
+                // The beginning of a header, or something else altogether: damage.
+                outline.cut_off |= file_bytes - position < MAX_HEADER_BYTES;
                 break;
             };
             let body = position + element.header_bytes;
@@ -163,6 +190,10 @@ struct Element {
 }
 
 impl Element {
+    fn is_known(&self) -> bool {
+        KNOWN.contains(&self.id)
+    }
+
     fn read(bytes: &[u8]) -> Option<Self> {
         let id_bytes = number_bytes(*bytes.first()?).filter(|&count| count <= 4)?;
         let id = bytes.get(..id_bytes)?.iter().fold(0, |id, &byte| id << 8 | u32::from(byte));

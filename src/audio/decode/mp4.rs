@@ -1,4 +1,4 @@
-//! What an MP4 or QuickTime file says of its audio tracks' beginning and end.
+//! What an MP4 or `QuickTime` file says of its audio tracks' beginning and end.
 //!
 //! In: a file. Out: [`Movie`]: whether the file is all there, and each audio track's edit. Refuses
 //! files without their index, the `moov` box, which usually comes last and is what a recorder
@@ -91,15 +91,15 @@ impl Movie {
     }
 
     fn read_index(&mut self, index: &[u8]) {
-        let movie_timescale = child(index, b"mvhd").and_then(timescale).unwrap_or(1);
+        let movie_timescale = child(index, "mvhd").and_then(timescale).unwrap_or(1);
         for (name, body) in boxes(index) {
             match name {
                 b"trak" => self.tracks.extend(track(body, movie_timescale)),
                 b"mvex" => self.fragmented = true,
                 b"udta" => {
-                    self.itunes = child(body, b"meta")
+                    self.itunes = child(body, "meta")
                         // Version and flags stand before its boxes.
-                        .and_then(|meta| child(meta.get(4..)?, b"ilst"))
+                        .and_then(|meta| child(meta.get(4..)?, "ilst"))
                         .and_then(itunes_gap);
                 }
                 _ => {}
@@ -165,24 +165,24 @@ fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     })
 }
 
-fn child<'a>(bytes: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
-    boxes(bytes).find(|(found, _)| *found == name).map(|(_, body)| body)
+fn child<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    boxes(bytes).find(|(found, _)| *found == name.as_bytes()).map(|(_, body)| body)
 }
 
 /// The id and the edit of an audio track.
 fn track(body: &[u8], movie_timescale: u32) -> Option<(u32, Edit)> {
-    let media = child(body, b"mdia")?;
-    let handler = child(media, b"hdlr")?;
+    let media = child(body, "mdia")?;
+    let handler = child(media, "hdlr")?;
     if handler.get(8..12)? != b"soun" {
         return None;
     }
-    let header = child(body, b"tkhd")?;
+    let header = child(body, "tkhd")?;
     let id = u32_at(header, if header.first()? == &1 { 20 } else { 12 })?;
-    let timescale = child(media, b"mdhd").and_then(timescale)?;
-    let list = child(body, b"edts").and_then(|edits| child(edits, b"elst"));
-    let samples = child(media, b"minf")
-        .and_then(|information| child(information, b"stbl"))
-        .and_then(|table| child(table, b"stts"))
+    let timescale = child(media, "mdhd").and_then(timescale)?;
+    let list = child(body, "edts").and_then(|edits| child(edits, "elst"));
+    let samples = child(media, "minf")
+        .and_then(|information| child(information, "stbl"))
+        .and_then(|table| child(table, "stts"))
         .map_or(0, sample_ticks);
     let mut edit = Edit { start: 0, length: None, samples, timescale };
     if let Some((length, start)) = list.and_then(single_edit) {
@@ -233,8 +233,8 @@ fn timescale(header: &[u8]) -> Option<u32> {
 /// delay, the third the padding and the fourth the length.
 fn itunes_gap(list: &[u8]) -> Option<(u64, u64)> {
     boxes(list).filter(|(name, _)| *name == b"----").find_map(|(_, note)| {
-        let name = child(note, b"name")?;
-        let value = child(note, b"data")?;
+        let name = child(note, "name")?;
+        let value = child(note, "data")?;
         if name.get(4..)? != b"iTunSMPB" {
             return None;
         }

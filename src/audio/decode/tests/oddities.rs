@@ -41,6 +41,7 @@ fn id3(length: usize) -> Vec<u8> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn each_oddity_has_its_outcome() {
     let mp3 = read("chirp.mp3");
     let ogg = read("noise.ogg");
@@ -165,7 +166,7 @@ fn each_oddity_has_its_outcome() {
             "two, the second cut off",
             "a.mp3",
             [&mp3[..], &mp3[..5_000]].concat(),
-            Sound(20_462, Truncated, "mp3"),
+            Sound(20_189, Truncated, "mp3"),
         ),
         ("MP3 and zeros", "a.mp3", zeros(&mp3, 200_000), Sound(13_230, Good, "mp3")),
         ("zeros alone", "a.mp3", vec![0; 5_000], Words("no audio")),
