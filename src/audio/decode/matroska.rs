@@ -76,7 +76,7 @@ impl Outline {
                 break;
             }
             let header = read_up_to(file, position, MAX_HEADER_BYTES)?;
-            let Some(element) = Element::read(&header).filter(|element| element.is_known()) else {
+            let Some(element) = Element::read(&header).filter(Element::is_known) else {
                 // The beginning of a header, or something else altogether: damage.
                 outline.cut_off |= file_bytes - position < MAX_HEADER_BYTES;
                 break;

@@ -481,8 +481,12 @@ fn damage_in_the_middle_shifts_nothing() {
     assert!(error < 2e-5, "{error}");
 }
 
+/// Panics of symphonia 0.6.1, seen with mutated files: overflow checks, and a seek to nowhere in
+/// MP4.
+const SYMPHONIAS_OWN: [&str; 2] = ["attempt to", "assertion failed: pos - old_pos"];
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     /// Whatever is done to a file, it decodes to finite samples or fails with a reason. A panic
     /// fails this test unless it is symphonia's own arithmetic, which indexing shields itself
@@ -499,12 +503,13 @@ proptest! {
         ]),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         at_head in any::<bool>(),
+        head in prop::sample::select(vec![100, 1_000]),
         cut in any::<prop::sample::Index>(),
         shorten in prop::bool::weighted(0.2),
     ) {
         let mut bytes = std::fs::read(fixture(file)).unwrap();
         for (index, byte) in edits {
-            let reach = if at_head { 100 } else { bytes.len() };
+            let reach = if at_head { bytes.len().min(head) } else { bytes.len() };
             let position = index.index(reach);
             bytes[position] = byte;
         }
@@ -515,8 +520,11 @@ proptest! {
         if let Ok(Ok(decoding)) = decoded {
             prop_assert!(decoding.samples.iter().all(|sample| sample.is_finite()));
         } else if let Err(panic) = decoded {
-            let message = panic.downcast_ref::<&str>().copied().unwrap_or_default();
-            prop_assert!(message.starts_with("attempt to"), "{message}");
+            let message = panic.downcast_ref::<String>().cloned();
+            let message = message.or(panic.downcast_ref::<&str>().map(ToString::to_string));
+            let message = message.unwrap_or_default();
+            let known = SYMPHONIAS_OWN.iter().any(|known| message.starts_with(known));
+            prop_assert!(known, "{file}: {message}");
         }
     }
 }
