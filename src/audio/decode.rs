@@ -20,6 +20,7 @@ mod caf;
 mod codec;
 mod container;
 mod declared;
+mod demuxers;
 mod matroska;
 mod mp4;
 mod mpeg;

@@ -8,18 +8,15 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::formats::{FormatOptions, FormatReader};
 use symphonia::core::io::{
-    MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadBytes, ReadOnlySource,
+    MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadOnlySource,
 };
-use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
-use symphonia::default::formats::{IsoMp4Reader, MkvReader, MpaReader};
+use symphonia::default::formats::MpaReader;
 
 use super::aac::{self, Profile};
 use super::adts::AdtsReader;
@@ -27,9 +24,10 @@ use super::bytes::read_up_to;
 use super::caf::CafTrack;
 use super::codec::{Codec, Samples};
 use super::declared::{self, Declared};
+use super::demuxers::{choose_track, not_recognised, open_matroska, open_mp4, probe};
 use super::matroska::Outline;
 use super::mp4::Movie;
-use super::packet_reader::{Demuxed, PacketReader, Step, audio_parameters, media_stream};
+use super::packet_reader::{Demuxed, PacketReader, Step};
 use super::wav::WavLayout;
 use super::window::Window;
 use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
@@ -442,64 +440,5 @@ fn movie_said(movie: &Movie, track: u32, codec: &Codec) -> Said {
         padding: 0,
         played: played.filter(|&frames| frames > 0),
         clock: Some(Clock::rounded(rate)),
-    }
-}
-
-/// The default audio track, or else the first one, that somebody here decodes.
-fn choose_track(demuxer: &dyn FormatReader) -> Decoded<(u32, Codec)> {
-    let default = demuxer.default_track(TrackType::Audio);
-    let mut problem = None;
-    for track in default.into_iter().chain(demuxer.tracks()) {
-        let Some(parameters) = audio_parameters(track) else { continue };
-        match Codec::open(parameters) {
-            Ok(codec) => return Ok((track.id, codec)),
-            Err(error) => {
-                problem.get_or_insert(error);
-            }
-        }
-    }
-    Err(problem.unwrap_or(DecodeProblem::NotAudio))
-}
-
-fn probe(source: Window, extension: &str) -> Decoded<Box<dyn FormatReader>> {
-    let mut hint = Hint::new();
-    hint.with_extension(extension);
-    symphonia::default::get_probe()
-        .probe(&hint, media_stream(source), FormatOptions::default(), MetadataOptions::default())
-        .map_err(not_recognised)
-}
-
-/// Opens MP4 without the probe, which looks for tags at the end, where a cut off file has nothing.
-fn open_mp4(source: Window) -> Decoded<Box<dyn FormatReader>> {
-    /// The reader expects to stand where the probe found the word `ftyp`.
-    const TO_TYPE: u64 = 4;
-    let mut stream = media_stream(source);
-    stream.ignore_bytes(TO_TYPE)?;
-    let reader = IsoMp4Reader::try_new(stream, FormatOptions::default());
-    Ok(Box::new(reader.map_err(not_recognised)?))
-}
-
-/// Opens Matroska without the probe, likewise; and without its index, which a cut off file has
-/// not.
-fn open_matroska(source: Window, cut_off: bool) -> Decoded<Box<dyn FormatReader>> {
-    let stream = if cut_off {
-        let source = Box::new(ReadOnlySource::new(source));
-        MediaSourceStream::new(source, MediaSourceStreamOptions::default())
-    } else {
-        media_stream(source)
-    };
-    let reader = MkvReader::try_new(stream, FormatOptions::default());
-    Ok(Box::new(reader.map_err(not_recognised)?))
-}
-
-fn not_recognised(error: SymphoniaError) -> DecodeProblem {
-    match error {
-        // The probe read to the end, or as far as it looks, and found no stream.
-        SymphoniaError::Unsupported(_) => DecodeProblem::NotAudio,
-        SymphoniaError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            DecodeProblem::NotAudio
-        }
-        SymphoniaError::IoError(error) => DecodeProblem::Io(error),
-        error => DecodeProblem::decoder(error),
     }
 }
