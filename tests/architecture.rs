@@ -21,9 +21,10 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only one room may import.
-const ROOMS: [(&str, &str); 10] = [
+const ROOMS: [(&str, &str); 14] = [
     ("symphonia", "audio/decode"),
     ("hound", "audio/decode"),
+    ("opus_pure", "audio/decode/opus"),
     ("realfft", "frontend"),
     ("tch", "model"),
     ("multiversion", "model/kernel"),
@@ -31,6 +32,9 @@ const ROOMS: [(&str, &str); 10] = [
     ("rusqlite", "store"),
     ("refinery", "store"),
     ("hnsw_rs", "index/hnsw"),
+    ("fork", "ingest/decoders"),
+    ("rustix", "ingest/decoders"),
+    ("sysinfo", "ingest/memory"),
     ("clap", "cli"),
 ];
 

@@ -81,7 +81,7 @@ fn what_fails_is_reported_and_stops_nothing() {
     let bench = Bench::with_sounds();
     fs::write(bench.path("sounds/broken.flac"), "fLaC and then nothing").unwrap();
     fs::write(bench.path("sounds/empty.wav"), "").unwrap();
-    fs::write(bench.path("sounds/tune.m4a"), "....ftypM4A ").unwrap();
+    fs::write(bench.path("sounds/tune.wma"), "some song").unwrap();
     let whole = fs::read(bench.path("sounds/tone-0.wav")).unwrap();
     fs::write(bench.path("sounds/cut.wav"), &whole[..whole.len() / 2]).unwrap();
 
@@ -89,7 +89,7 @@ fn what_fails_is_reported_and_stops_nothing() {
     assert!(answer.out.starts_with("Indexed 7 recordings"), "{}", answer.out);
     assert!(answer.err.contains("4 files failed:"), "{}", answer.err);
     for reason in
-        ["broken.flac", "empty.wav: the file is empty", "M4A files are not read yet", "nowhere"]
+        ["broken.flac", "empty.wav: the file is empty", "WMA files are not read yet", "nowhere"]
     {
         assert!(answer.err.contains(reason), "{reason}: {}", answer.err);
     }

@@ -2,20 +2,35 @@
 //!
 //! In: a path. Out: [`Decoder`], which yields blocks and, at the end, how whole the file was.
 //! Refuses files without samples, rates and channel counts that no recording has, and codecs it
-//! does not know. The only room that imports symphonia and hound.
+//! does not know. The only room that imports symphonia, hound and opus-pure.
 //!
-//! WAV goes through a chunk walker of our own (`wav.rs`), because neither library reads the
-//! headers that people have; its data then goes to hound (integers, float32) or to a symphonia
-//! codec (everything else). Other containers are symphonia's throughout.
+//! Files come apart in one of two ways. Samples of fixed size (WAV, Wave64, AIFF, AU, CAF) are
+//! found by chunk walkers of our own, because no library reads the headers that people have, and
+//! go to hound (WAV's integers and float32) or to a symphonia codec. Packets (FLAC, Ogg, MPEG
+//! audio, MP4, Matroska, ADTS, CAF) come from symphonia's demuxers or from readers of our own, and
+//! go to a symphonia codec or to opus-pure, at the times where they belong (`container.rs`).
 
+mod aac;
+mod adts;
 mod aiff;
+mod au;
+mod bits;
 mod bytes;
+mod caf;
+mod codec;
 mod container;
 mod declared;
+mod demuxers;
+mod matroska;
+mod mp4;
 mod mpeg;
+mod opus;
+mod packet_reader;
 mod packets;
 mod pcm;
 mod wav;
+mod wave64;
+mod window;
 
 use std::fmt;
 use std::fs::File;
@@ -144,6 +159,11 @@ impl Decoder {
         self.format.sample_rate.seconds(self.frames)
     }
 
+    /// Samples so far that were no numbers and became silence.
+    pub fn non_finite(&self) -> u64 {
+        self.non_finite
+    }
+
     /// Replaces `mono` with the next block of samples, `[frames]` of float32, nominally in
     /// [−1, 1], the mean over channels. `Ok(false)` when the recording is over.
     ///
@@ -175,11 +195,6 @@ impl Decoder {
         Ok(true)
     }
 
-    /// Samples so far that were no numbers, and are silence.
-    pub fn non_finite(&self) -> u64 {
-        self.non_finite
-    }
-
     /// How whole the recording was, once [`next_block`](Self::next_block) has said that it is
     /// over.
     pub fn integrity(&self) -> Integrity {
@@ -201,25 +216,42 @@ fn open_stream(kind: FileKind, mut file: File) -> Decoded<(StreamFormat, Box<dyn
     match kind {
         FileKind::Wav => {
             let layout = wav::WavLayout::read(&mut file)?;
-            match layout.coding()? {
-                wav::Coding::Integer { .. } | wav::Coding::Float32 => {
-                    pcm::HoundSource::open(file, &layout)
-                }
-                wav::Coding::Packets(codec) => {
-                    packets::PacketSource::open(file, layout.packet_data(), codec)
-                }
-                wav::Coding::Mpeg => container::ContainerSource::open_mpeg_in_wav(file, &layout),
-            }
+            open_wav(file, &layout)
         }
+        FileKind::Wave64 => {
+            let layout = wave64::read(&mut file)?;
+            open_wav(file, &layout)
+        }
+        FileKind::Au => {
+            let (data, codec) = au::read(&mut file)?;
+            packets::PacketSource::open(file, data, codec)
+        }
+        FileKind::Caf => match caf::read(file)? {
+            (caf::Caf::Blocks(data, codec), file) => packets::PacketSource::open(file, data, codec),
+            (caf::Caf::Packets(track), _) => container::ContainerSource::open_caf(*track),
+        },
         FileKind::Aiff => {
             let (data, codec) = aiff::read(&mut file)?;
             packets::PacketSource::open(file, data, codec)
         }
-        FileKind::Flac | FileKind::Ogg | FileKind::Mpeg => {
-            container::ContainerSource::open(file, kind)
-        }
+        FileKind::Flac
+        | FileKind::Ogg
+        | FileKind::Mpeg
+        | FileKind::Aac
+        | FileKind::Mp4
+        | FileKind::Matroska => container::ContainerSource::open(file, kind),
         FileKind::NotReadYet(format) => Err(DecodeProblem::NotReadYet { format }),
         FileKind::Other => Err(DecodeProblem::NotAudio),
+    }
+}
+
+fn open_wav(file: File, layout: &wav::WavLayout) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
+    match layout.coding()? {
+        wav::Coding::Integer { .. } | wav::Coding::Float32 => pcm::HoundSource::open(file, layout),
+        wav::Coding::Packets(codec) => {
+            packets::PacketSource::open(file, layout.packet_data(), codec)
+        }
+        wav::Coding::Mpeg => container::ContainerSource::open_mpeg_in_wav(file, layout),
     }
 }
 

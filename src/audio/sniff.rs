@@ -21,6 +21,18 @@ pub enum FileKind {
     Ogg,
     /// MPEG-1, 2 or 2.5 audio, layers I to III, with or without an ID3 tag.
     Mpeg,
+    /// Wave64, RIFF/WAVE's form with lengths of 64 bits.
+    Wave64,
+    /// Core Audio Format.
+    Caf,
+    /// Sun's and `NeXT`'s `.au` and `.snd`.
+    Au,
+    /// AAC in an audio data transport stream.
+    Aac,
+    /// MP4 and `QuickTime`, with pictures or without.
+    Mp4,
+    /// Matroska and `WebM`, with pictures or without.
+    Matroska,
     /// Audio in a container that is not read yet, by its usual name.
     NotReadYet(&'static str),
     /// No audio.
@@ -43,22 +55,37 @@ pub fn kind_of(path: &Path) -> Result<FileKind> {
     if head.starts_with(&[0x00, 0x05, 0x16, 0x07]) {
         return Ok(FileKind::Other);
     }
-    Ok(by_content(&head).unwrap_or_else(|| by_extension(path)))
+    let name = by_extension(path);
+    Ok(match by_content(&head) {
+        // A tag of MPEG audio, which some programs put in front of other streams.
+        Some(FileKind::Mpeg) if matches!(name, FileKind::Aac | FileKind::Flac) => name,
+        Some(kind) => kind,
+        None => name,
+    })
 }
 
 fn by_content(head: &[u8]) -> Option<FileKind> {
     let form = head.get(8..12).unwrap_or_default();
+    // A box of MP4 has its length in front of its name.
+    if matches!(head.get(4..8), Some(b"ftyp" | b"moov" | b"mdat" | b"wide")) {
+        return Some(FileKind::Mp4);
+    }
     match head.get(..4)? {
         b"RIFF" | b"RF64" | b"BW64" if form == b"WAVE" => Some(FileKind::Wav),
         b"RIFX" => Some(FileKind::NotReadYet("big-endian RIFX")),
-        b"riff" => Some(FileKind::NotReadYet("Wave64")),
+        b"riff" => Some(FileKind::Wave64),
         b"fLaC" => Some(FileKind::Flac),
         b"OggS" => Some(FileKind::Ogg),
         b"FORM" if form == b"AIFF" || form == b"AIFC" => Some(FileKind::Aiff),
-        b"caff" => Some(FileKind::NotReadYet("CAF")),
+        b"caff" => Some(FileKind::Caf),
+        b".snd" => Some(FileKind::Au),
         b"wvpk" => Some(FileKind::NotReadYet("WavPack")),
         b"MAC " => Some(FileKind::NotReadYet("Monkey's Audio")),
+        b"ADIF" => Some(FileKind::NotReadYet("ADIF")),
+        [0x1a, 0x45, 0xdf, 0xa3] => Some(FileKind::Matroska),
         [b'I', b'D', b'3', _] => Some(FileKind::Mpeg),
+        // ADTS: MPEG audio's mark, but of layer zero.
+        [0xff, 0xf0 | 0xf1 | 0xf8 | 0xf9, ..] => Some(FileKind::Aac),
         _ => None,
     }
 }
@@ -70,18 +97,18 @@ pub fn by_extension(path: &Path) -> FileKind {
     match extension.to_str().unwrap_or_default() {
         "wav" | "wave" | "bwf" | "rf64" => FileKind::Wav,
         "flac" => FileKind::Flac,
-        "ogg" | "oga" => FileKind::Ogg,
+        "ogg" | "oga" | "opus" | "spx" => FileKind::Ogg,
         "mp1" | "mp2" | "mp3" | "mpga" => FileKind::Mpeg,
-        "opus" => FileKind::NotReadYet("Opus"),
         "aif" | "aiff" | "aifc" => FileKind::Aiff,
-        "caf" => FileKind::NotReadYet("CAF"),
-        "m4a" | "m4b" => FileKind::NotReadYet("M4A"),
-        "aac" => FileKind::NotReadYet("AAC"),
-        "w64" => FileKind::NotReadYet("Wave64"),
+        "caf" => FileKind::Caf,
+        "aac" | "adts" => FileKind::Aac,
+        "m4a" | "m4b" | "m4r" | "m4v" | "mp4" | "mov" | "3gp" | "3g2" => FileKind::Mp4,
+        "mka" | "mkv" | "weba" | "webm" => FileKind::Matroska,
+        "w64" => FileKind::Wave64,
+        "au" | "snd" => FileKind::Au,
         "wma" => FileKind::NotReadYet("WMA"),
         "wv" => FileKind::NotReadYet("WavPack"),
         "ape" => FileKind::NotReadYet("Monkey's Audio"),
-        "au" | "snd" => FileKind::NotReadYet("AU"),
         _ => FileKind::Other,
     }
 }
@@ -103,12 +130,22 @@ mod tests {
         assert_eq!(kind("take.wav", b"OggS\0\x02"), FileKind::Ogg);
         assert_eq!(kind("a.aif", b"FORM\0\0\0\0AIFF"), FileKind::Aiff);
         assert_eq!(kind("a.wav", b"RF64\xff\xff\xff\xffWAVEds64"), FileKind::Wav);
+        assert_eq!(kind("a.wav", b"riff\x2e\x91\xcf\x11"), FileKind::Wave64);
+        assert_eq!(kind("a", b"\0\0\0\x20ftypM4A "), FileKind::Mp4);
+        assert_eq!(kind("a", b"\x1a\x45\xdf\xa3\x9f"), FileKind::Matroska);
+        assert_eq!(kind("a.mp3", b"\xff\xf1\x50\x80"), FileKind::Aac);
+        assert_eq!(kind("a.aac", b"ID3\x04\0\0"), FileKind::Aac);
+        assert_eq!(kind("a", b"caff\0\x01\0\0desc"), FileKind::Caf);
+        assert_eq!(kind("a", b".snd\0\0\0\x20"), FileKind::Au);
     }
 
     #[test]
     fn the_name_decides_where_content_is_silent() {
         assert_eq!(kind("a.MP3", &[0xff, 0xfb, 0x90, 0x00]), FileKind::Mpeg);
         assert_eq!(kind("broken.flac", b""), FileKind::Flac);
+        assert_eq!(kind("a.M4V", b""), FileKind::Mp4);
+        assert_eq!(kind("a.webm", b""), FileKind::Matroska);
+        assert_eq!(kind("a.opus", b""), FileKind::Ogg);
         assert_eq!(kind("notes.txt", b"hello, world, and more"), FileKind::Other);
         assert_eq!(kind("._take.wav", &[0, 5, 0x16, 7, 0, 2, 0, 0]), FileKind::Other);
     }

@@ -2,6 +2,7 @@
 //!
 //! In: a file. Out: bytes. Refuses to read past the end where the format needs what lies there.
 
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use super::Decoded;
@@ -37,4 +38,46 @@ pub(super) fn read_array<const N: usize>(
 /// walk over them, eight bytes at a time, would take minutes.
 pub(super) fn is_chunk_name(name: &[u8]) -> bool {
     name.iter().all(|byte| (0x20..0x7f).contains(byte))
+}
+
+/// A file of which one stretch at a time is in memory.
+pub(super) struct Sliding {
+    file: File,
+    length: u64,
+    /// Where the stretch begins.
+    start: u64,
+    stretch: Vec<u8>,
+}
+
+impl Sliding {
+    /// Bytes that one look reaches at most.
+    pub(super) const REACH: usize = 16 * 1024;
+    /// Bytes in memory.
+    const STRETCH: u64 = 128 * 1024;
+
+    pub(super) fn new(mut file: File) -> Decoded<Self> {
+        let length = file.seek(SeekFrom::End(0))?;
+        Ok(Self { file, length, start: 0, stretch: Vec::new() })
+    }
+
+    /// The length of the file.
+    pub(super) fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Up to `count` bytes from `position` on, at most [`Sliding::REACH`]; fewer at the end of
+    /// the file.
+    pub(super) fn bytes(&mut self, position: u64, count: usize) -> Decoded<&[u8]> {
+        let end = position.saturating_add(count as u64).min(self.length);
+        let position = position.min(end);
+        let inside = position >= self.start && end <= self.start + self.stretch.len() as u64;
+        if !inside {
+            self.stretch = read_up_to(&mut self.file, position, Self::STRETCH)?;
+            self.start = position;
+        }
+        let first = usize::try_from(position - self.start).unwrap_or(usize::MAX);
+        let length = usize::try_from(end - position).unwrap_or(0);
+        let rest = self.stretch.get(first..).unwrap_or_default();
+        Ok(&rest[..length.min(rest.len())])
+    }
 }

@@ -1,28 +1,35 @@
-//! FLAC, Ogg and MPEG audio, by symphonia's demuxers and codecs.
+//! Packets of a container into mono blocks, at the times where they belong.
 //!
-//! In: a file, or the `data` chunk of a WAV that carries MPEG audio. Out: mono blocks. Packets
-//! that do not decode become as much silence as they should have been sound, so that times hold.
+//! In: a file whose container symphonia or this room takes apart (FLAC, Ogg, MPEG audio, MP4,
+//! Matroska, ADTS, CAF). Out: mono blocks. Packets that do not decode become as much silence as
+//! they should have been sound, so that times hold; what the container says an encoder added at
+//! the beginning and the end is dropped. Refuses containers without an audio track that somebody
+//! here decodes.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
-use symphonia::core::audio::Channels;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_OPUS};
-use symphonia::core::codecs::audio::{
-    AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions,
-};
-use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::probe::Hint;
-use symphonia::core::formats::{FormatOptions, FormatReader, TrackType};
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::formats::{FormatOptions, FormatReader};
 use symphonia::core::io::{
     MediaSource, MediaSourceStream, MediaSourceStreamOptions, ReadOnlySource,
 };
-use symphonia::core::meta::MetadataOptions;
+use symphonia::core::packet::Packet;
 use symphonia::default::formats::MpaReader;
 
+use super::aac::{self, Profile};
+use super::adts::AdtsReader;
+use super::bytes::read_up_to;
+use super::caf::CafTrack;
+use super::codec::{Codec, Samples};
 use super::declared::{self, Declared};
-use super::packets::copy_interleaved;
+use super::demuxers::{choose_track, not_recognised, open_matroska, open_mp4, probe};
+use super::matroska::Outline;
+use super::mp4::Movie;
+use super::packet_reader::{Demuxed, PacketReader, Step};
 use super::wav::WavLayout;
+use super::window::Window;
 use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
 use crate::audio::sniff::FileKind;
 use crate::error::DecodeProblem;
@@ -35,196 +42,364 @@ const MAX_GAP_FRAMES: u64 = 16 * 65_536;
 /// first Vorbis packet have none; no sound stream has this many.
 const MAX_EMPTY_PACKETS: u32 = 10_000;
 
+/// Packets that are asked whether they hold HE-AAC, where the header does not say.
+const PACKETS_TO_ASK: usize = 12;
+
 /// Frames by which MPEG audio may fall short of its tag and still be whole: encoders disagree on
 /// whether the tag's own frame counts, and decoders on the last one.
 pub(super) const MPEG_SLACK_FRAMES: u64 = 2 * 1_152;
 
-/// Mono blocks of a demuxed stream.
+/// What a container says of a track.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    declared: Option<Declared>,
+    truncated: bool,
+    /// Frames to drop at the beginning.
+    skip: Option<u64>,
+    /// Frames that are played after these.
+    played: Option<u64>,
+    /// Frames to drop at the end.
+    padding: u64,
+    clock: Option<Clock>,
+}
+
+/// How packets' times show that some are missing.
+#[derive(Clone, Copy)]
+struct Clock {
+    /// The time of the beginning; none before the first packet with sound has said it.
+    start: Option<i64>,
+    /// Frames by which times may be ahead without a packet missing.
+    tolerance: u64,
+}
+
+impl Clock {
+    /// Times that are exact and begin with the file.
+    const EXACT: Self = Self { start: Some(0), tolerance: 0 };
+
+    /// Times that a container rounds: to the millisecond, or to whole pages.
+    fn rounded(sample_rate: u32) -> Self {
+        Self { start: None, tolerance: u64::from(sample_rate / 20) }
+    }
+}
+
+/// Mono blocks of a track.
 pub(super) struct ContainerSource {
-    demuxer: Box<dyn FormatReader>,
-    decoder: Box<dyn AudioDecoder>,
-    track: u32,
-    format: StreamFormat,
+    reader: Box<dyn PacketReader>,
+    /// Steps that were looked at already.
+    ahead: VecDeque<Step>,
+    codec: Codec,
     declared: Declared,
+    clock: Option<Clock>,
+    /// Frames of the present stream decoded or filled in, dropped ones too.
+    elapsed: u64,
+    /// Frames given.
     frames: u64,
+    /// Frames still to drop.
+    skip: u64,
+    /// Frames still to give, where the container says when to stop.
+    left: Option<u64>,
+    /// Frames to drop from the last packet.
+    padding: u64,
     truncated: bool,
     damaged: bool,
     interleaved: Vec<f32>,
 }
 
+type Opened = (StreamFormat, Box<dyn BlockSource>);
+
 impl ContainerSource {
-    pub(super) fn open(
-        mut file: File,
-        kind: FileKind,
-    ) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
-        let said = match kind {
-            FileKind::Ogg => declared::of_ogg(&mut file)?,
-            FileKind::Mpeg => declared::of_mpeg(&mut file)?,
-            _ => Declared::FrameCount { slack: 0 },
-        };
-        file.seek(SeekFrom::Start(0))?;
-        let mut hint = Hint::new();
-        hint.with_extension(match kind {
-            FileKind::Flac => "flac",
-            FileKind::Ogg => "ogg",
-            _ => "mp3",
-        });
-        let stream = MediaSourceStream::new(Box::new(file), MediaSourceStreamOptions::default());
-        let demuxer = symphonia::default::get_probe()
-            .probe(&hint, stream, FormatOptions::default(), MetadataOptions::default())
-            .map_err(not_recognised)?;
-        Self::with_demuxer(demuxer, said, false)
+    pub(super) fn open(mut file: File, kind: FileKind) -> Decoded<Opened> {
+        let file_bytes = file.seek(SeekFrom::End(0))?;
+        match kind {
+            FileKind::Aac => {
+                let (reader, parameters) = AdtsReader::open(file)?;
+                let said = Said { clock: Some(Clock::EXACT), ..Said::default() };
+                Self::with_reader(Box::new(reader), Codec::open(&parameters)?, said)
+            }
+            FileKind::Ogg => {
+                let (declared, end) = declared::of_ogg(&mut file)?;
+                let said = Said { declared: Some(declared), ..Said::default() };
+                let first = read_up_to(&mut file, 0, 256)?;
+                let demuxer = probe(Window::new(file, 0..end)?, "ogg")
+                    .map_err(|problem| declared::undecoded_in_ogg(&first).unwrap_or(problem))?;
+                let (track, codec) = choose_track(&*demuxer)?;
+                let clock = if codec.format.codec == "flac" {
+                    Clock::EXACT
+                } else {
+                    Clock::rounded(codec.format.sample_rate.hertz())
+                };
+                let said = Said { clock: Some(clock), ..said };
+                Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
+            }
+            FileKind::Mp4 => {
+                let movie = Movie::read(&mut file)?;
+                let demuxer = open_mp4(Window::new(file, 0..movie.end.max(file_bytes))?)?;
+                let (track, codec) = choose_track(&*demuxer)?;
+                let said = movie_said(&movie, track, &codec);
+                Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
+            }
+            FileKind::Matroska => {
+                let outline = Outline::read(&mut file)?;
+                let demuxer = open_matroska(Window::new(file, 0..outline.end)?, outline.cut_off)?;
+                let (track, codec) = choose_track(&*demuxer)?;
+                let rate = codec.format.sample_rate.hertz();
+                let said = Said {
+                    truncated: outline.cut_off,
+                    skip: Some(outline.delay(track, rate)),
+                    padding: outline.padding(track, rate),
+                    clock: Some(Clock::rounded(rate)),
+                    ..Said::default()
+                };
+                Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
+            }
+            FileKind::Mpeg => {
+                let declared = declared::of_mpeg(&mut file)?;
+                let mut parts = declared::mpeg_parts(&mut file)?;
+                let first = parts.pop_front().unwrap_or(0..file_bytes);
+                let joined = parts
+                    .into_iter()
+                    .map(|part| Ok((file.try_clone()?, part)))
+                    .collect::<Decoded<VecDeque<_>>>()?;
+                let demuxer = probe(Window::new(file, first)?, "mp3")?;
+                let said = Said { declared: Some(declared), ..Said::default() };
+                let (track, codec) = choose_track(&*demuxer)?;
+                Self::with_demuxer(demuxer, track, codec, said, joined)
+            }
+            _ => {
+                let demuxer = probe(Window::new(file, 0..file_bytes)?, "flac")?;
+                let said = Said {
+                    declared: Some(Declared::FrameCount { slack: 0 }),
+                    clock: Some(Clock::EXACT),
+                    ..Said::default()
+                };
+                let (track, codec) = choose_track(&*demuxer)?;
+                Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
+            }
+        }
     }
 
-    pub(super) fn open_mpeg_in_wav(
-        mut file: File,
-        layout: &WavLayout,
-    ) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
+    pub(super) fn open_mpeg_in_wav(mut file: File, layout: &WavLayout) -> Decoded<Opened> {
         file.seek(SeekFrom::Start(layout.data_start))?;
         let data: Box<dyn MediaSource> =
             Box::new(ReadOnlySource::new(file.take(layout.data_bytes)));
         let stream = MediaSourceStream::new(data, MediaSourceStreamOptions::default());
         let demuxer =
             MpaReader::try_new(stream, FormatOptions::default()).map_err(not_recognised)?;
-        Self::with_demuxer(Box::new(demuxer), Declared::Nothing, layout.truncated)
+        let demuxer: Box<dyn FormatReader> = Box::new(demuxer);
+        let said = Said { truncated: layout.truncated, ..Said::default() };
+        let (track, codec) = choose_track(&*demuxer)?;
+        Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
+    }
+
+    pub(super) fn open_caf(track: CafTrack) -> Decoded<Opened> {
+        let (skip, played) = track.edit;
+        let said = Said { truncated: track.truncated, skip, played, ..Said::default() };
+        Self::with_reader(Box::new(track.reader), Codec::open(&track.parameters)?, said)
     }
 
     fn with_demuxer(
         demuxer: Box<dyn FormatReader>,
-        said: Declared,
-        truncated: bool,
-    ) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
-        let track = demuxer.default_track(TrackType::Audio).ok_or(DecodeProblem::Malformed {
-            what: "container",
-            expected: "an audio track of a known codec",
-            found: "none".to_owned(),
-        })?;
-        let parameters = track
-            .codec_params
-            .as_ref()
-            .and_then(|parameters| parameters.audio())
-            .ok_or(DecodeProblem::UnknownCodec { codec: "unnamed codec".to_owned() })?;
-        let decoder = make_decoder(parameters)?;
-        let format = StreamFormat::new(
-            parameters.sample_rate.unwrap_or(0),
-            parameters.channels.as_ref().map_or(0, Channels::count),
-            decoder.codec_info().short_name,
-        )?;
-        let said = match said {
-            Declared::FrameCount { slack } => match track.num_frames {
+        track: u32,
+        codec: Codec,
+        mut said: Said,
+        joined: VecDeque<(File, std::ops::Range<u64>)>,
+    ) -> Decoded<Opened> {
+        if let Some(Declared::FrameCount { slack }) = said.declared {
+            let found = demuxer.tracks().iter().find(|found| found.id == track);
+            said.declared = Some(match found.and_then(|track| track.num_frames) {
                 Some(frames) if frames > 0 => Declared::Frames(frames.saturating_sub(slack)),
                 _ => Declared::Nothing,
-            },
-            other => other,
-        };
-        let source = Self {
-            track: track.id,
-            decoder,
-            demuxer,
-            format: format.clone(),
-            declared: said,
+            });
+        }
+        let rate = codec.format.sample_rate.hertz();
+        let reader = Demuxed::new(demuxer, track, rate, joined);
+        Self::with_reader(Box::new(reader), codec, said)
+    }
+
+    fn with_reader(reader: Box<dyn PacketReader>, codec: Codec, said: Said) -> Decoded<Opened> {
+        let mut source = Self {
+            reader,
+            ahead: VecDeque::new(),
+            // An Opus header's word holds wherever it stands.
+            skip: said.skip.unwrap_or(0).max(codec.pre_skip),
+            codec,
+            declared: said.declared.unwrap_or(Declared::Nothing),
+            clock: said.clock,
+            elapsed: 0,
             frames: 0,
-            truncated,
+            left: said.played,
+            padding: said.padding,
+            truncated: said.truncated,
             damaged: false,
             interleaved: Vec::new(),
         };
-        Ok((format, Box::new(source)))
+        source.look_for_he_aac()?;
+        Ok((source.codec.format.clone(), Box::new(source)))
     }
 
-    /// A new logical stream begins, as in chained Ogg files: go on if it has the same rate.
-    fn restart(&mut self) -> Decoded<bool> {
-        let Some(track) = self.demuxer.default_track(TrackType::Audio) else {
-            return Ok(false);
-        };
-        let Some(parameters) = track.codec_params.as_ref().and_then(|all| all.audio()) else {
-            return Ok(false);
-        };
-        if parameters.sample_rate != Some(self.format.sample_rate.hertz()) {
+    /// Names HE-AAC whose header keeps silent about it: it says that for the sake of old decoders,
+    /// and ADTS cannot say otherwise.
+    fn look_for_he_aac(&mut self) -> Decoded<()> {
+        if self.codec.format.codec != Profile::LowComplexity.codec_name() {
+            return Ok(());
+        }
+        while self.ahead.len() < PACKETS_TO_ASK {
+            let step = self.reader.next()?;
+            let is_packet = matches!(step, Step::Packet(_));
+            self.ahead.push_back(step);
+            if !is_packet {
+                break;
+            }
+        }
+        let yes =
+            |step: &&Step| matches!(step, Step::Packet(packet) if aac::ends_with_sbr(&packet.data));
+        let found = self.ahead.iter().filter(yes).count();
+        if found > 0 && 2 * found >= self.ahead.len() {
+            self.codec.mark_he_aac();
+        }
+        Ok(())
+    }
+
+    /// The same track goes on as another stream, if that one has the same rate.
+    fn restart(&mut self, parameters: &AudioCodecParameters, frames: Option<u64>) -> Decoded<bool> {
+        let codec = Codec::open(parameters)?;
+        if codec.format.sample_rate != self.codec.format.sample_rate {
             self.damaged = true;
             return Ok(false);
         }
-        self.decoder = make_decoder(parameters)?;
-        self.track = track.id;
+        if let (Declared::Frames(declared), Some(frames)) = (&mut self.declared, frames) {
+            *declared += frames.saturating_sub(MPEG_SLACK_FRAMES);
+        }
+        self.codec = codec;
+        self.skip = self.codec.pre_skip;
+        self.elapsed = 0;
+        if let Some(clock) = &mut self.clock {
+            clock.start = None;
+        }
         Ok(true)
     }
 
-    /// Appends silence for `packet_frames` frames that are damaged.
-    fn push_silence(&mut self, packet_frames: u64, mono: &mut Vec<f32>) {
-        self.damaged = true;
-        let frames = packet_frames.min(MAX_GAP_FRAMES);
-        mono.resize(mono.len() + usize::try_from(frames).unwrap_or(0), 0.0);
-        self.frames += frames;
+    fn decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> Decoded<()> {
+        let time = packet.pts.get();
+        self.fill_gap(time, mono);
+        if let Some(mut samples) = self.codec.decode(packet, &mut self.interleaved) {
+            if self.padding > 0 && self.is_last()? {
+                let padding = usize::try_from(self.padding).unwrap_or(usize::MAX);
+                samples.frames = samples.frames.saturating_sub(padding);
+            }
+            self.give(samples, mono);
+        } else {
+            let frames = self.codec.frames_of(packet).unwrap_or(0);
+            self.push_silence(frames, mono);
+        }
+        // The first packet of Vorbis has a time but no frames.
+        if let Some(clock) = self.clock.as_mut().filter(|_| self.elapsed > 0) {
+            clock.start.get_or_insert(time);
+        }
+        Ok(())
     }
 
-    /// Puts silence where the demuxer passed over frames that it could not make out. Only FLAC's
-    /// packets know their position in the stream.
-    fn fill_gap(&mut self, position: i64, mono: &mut Vec<f32>) {
-        if self.format.codec != "flac" {
-            return;
+    /// Whether no packet follows.
+    fn is_last(&mut self) -> Decoded<bool> {
+        if self.ahead.is_empty() {
+            let step = self.reader.next()?;
+            self.ahead.push_back(step);
         }
-        let missing = u64::try_from(position).unwrap_or(0).saturating_sub(self.frames);
-        // A damaged position could lie anywhere.
-        if (1..=MAX_GAP_FRAMES).contains(&missing) {
+        Ok(matches!(self.ahead.front(), Some(Step::End)))
+    }
+
+    /// Appends what `self.interleaved` holds, less what is to be dropped.
+    fn give(&mut self, samples: Samples, mono: &mut Vec<f32>) {
+        let frames = samples.frames as u64;
+        self.elapsed += frames;
+        let dropped = self.skip.min(frames);
+        self.skip -= dropped;
+        let kept = self.left.map_or(frames - dropped, |left| left.min(frames - dropped));
+        if let Some(left) = &mut self.left {
+            *left -= kept;
+        }
+        self.frames += kept;
+        let place = |frames: u64| usize::try_from(frames).unwrap_or(0) * samples.channels;
+        let played = self.interleaved.get(place(dropped)..place(dropped + kept));
+        mix_down(played.unwrap_or_default(), samples.channels, mono);
+    }
+
+    /// Appends silence for `frames` frames that are damaged.
+    fn push_silence(&mut self, frames: u64, mono: &mut Vec<f32>) {
+        self.damaged = true;
+        let frames = usize::try_from(frames.min(MAX_GAP_FRAMES)).unwrap_or(0);
+        self.interleaved.clear();
+        self.interleaved.resize(frames, 0.0);
+        self.give(Samples { frames, channels: 1 }, mono);
+    }
+
+    /// Puts silence where the demuxer passed over packets that it could not make out.
+    fn fill_gap(&mut self, time: i64, mono: &mut Vec<f32>) {
+        let Some(Clock { start: Some(start), tolerance }) = self.clock else { return };
+        let position = u64::try_from(time.saturating_sub(start)).unwrap_or(0);
+        let missing = position.saturating_sub(self.elapsed);
+        let surplus = self.elapsed.saturating_sub(position);
+        // A damaged time could lie anywhere.
+        if missing > tolerance && missing <= MAX_GAP_FRAMES {
             self.push_silence(missing, mono);
+        } else if self.damaged && surplus > self.rounding() && surplus <= MAX_GAP_FRAMES {
+            // What came out of damaged packets was too long.
+            self.elapsed = position;
+            self.skip += surplus;
         }
+    }
+
+    /// Frames that a container's rounding of times may amount to: two milliseconds.
+    fn rounding(&self) -> u64 {
+        u64::from(self.codec.format.sample_rate.hertz() / 500)
     }
 
     fn finish(&mut self) {
-        self.damaged |= self.decoder.finalize().verify_ok == Some(false);
+        self.damaged |= self.codec.checksum_is_wrong();
         self.truncated |= match self.declared {
             Declared::Frames(frames) => self.frames < frames,
             Declared::CutOff => true,
             Declared::FrameCount { .. } | Declared::Nothing => false,
         };
     }
+
+    fn next_step(&mut self) -> Decoded<Step> {
+        match self.ahead.pop_front() {
+            Some(step) => Ok(step),
+            None => self.reader.next(),
+        }
+    }
 }
 
 impl BlockSource for ContainerSource {
     fn next_block(&mut self, mono: &mut Vec<f32>) -> Decoded<bool> {
         for _ in 0..MAX_EMPTY_PACKETS {
-            let packet = match self.demuxer.next_packet() {
-                Ok(Some(packet)) => packet,
-                Ok(None) => {
+            if self.left == Some(0) {
+                self.finish();
+                return Ok(false);
+            }
+            match self.next_step()? {
+                Step::Packet(packet) => self.decode(&packet, mono)?,
+                Step::NewStream(parameters, frames) => {
+                    if !self.restart(&parameters, frames)? {
+                        return Ok(false);
+                    }
+                }
+                Step::End => {
                     self.finish();
                     return Ok(false);
                 }
-                Err(SymphoniaError::ResetRequired) => {
-                    if self.restart()? {
-                        continue;
-                    }
-                    return Ok(false);
-                }
-                Err(SymphoniaError::IoError(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                Step::CutOff => {
                     self.truncated = true;
                     return Ok(false);
                 }
-                Err(SymphoniaError::IoError(error)) => return Err(DecodeProblem::Io(error)),
-                Err(error) if self.frames == 0 => return Err(DecodeProblem::decoder(error)),
-                Err(_) => {
+                Step::Broken(error) if self.frames == 0 => {
+                    return Err(DecodeProblem::decoder(error));
+                }
+                Step::Broken(_) => {
                     self.damaged = true;
                     return Ok(false);
                 }
-            };
-            if packet.track_id != self.track {
-                continue;
-            }
-            self.fill_gap(packet.pts.get(), mono);
-            match self.decoder.decode(&packet) {
-                Ok(decoded) => {
-                    let spec = decoded.spec();
-                    let channels = spec.channels().count();
-                    if spec.rate() != self.format.sample_rate.hertz() || channels == 0 {
-                        self.push_silence(packet.dur.get(), mono);
-                    } else {
-                        copy_interleaved(&decoded, &mut self.interleaved);
-                        mix_down(&self.interleaved, channels, mono);
-                        self.frames += decoded.frames() as u64;
-                    }
-                }
-                Err(SymphoniaError::IoError(error)) if error.kind() != ErrorKind::UnexpectedEof => {
-                    return Err(DecodeProblem::Io(error));
-                }
-                Err(_) => self.push_silence(packet.dur.get(), mono),
             }
             if !mono.is_empty() {
                 return Ok(true);
@@ -244,37 +419,26 @@ impl BlockSource for ContainerSource {
     }
 }
 
-fn make_decoder(parameters: &AudioCodecParameters) -> Decoded<Box<dyn AudioDecoder>> {
-    // FLAC carries an MD5 of its samples, and the decoder does not look at the frames' own
-    // checksums: without this, damage passes for sound.
-    let options = AudioDecoderOptions::default().verify(parameters.codec == CODEC_ID_FLAC);
-    symphonia::default::get_codecs().make_audio_decoder(parameters, &options).map_err(|error| {
-        match error {
-            SymphoniaError::Unsupported(_) => {
-                DecodeProblem::UnknownCodec { codec: codec_name(parameters.codec).to_owned() }
-            }
-            error => DecodeProblem::decoder(error),
-        }
-    })
-}
-
-fn not_recognised(error: SymphoniaError) -> DecodeProblem {
-    match error {
-        // The probe read to the end, or as far as it looks, and found no stream.
-        SymphoniaError::Unsupported(_) => DecodeProblem::NotAudio,
-        SymphoniaError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            DecodeProblem::NotAudio
-        }
-        SymphoniaError::IoError(error) => DecodeProblem::Io(error),
-        error => DecodeProblem::decoder(error),
-    }
-}
-
-/// Names of codecs that containers carry and nobody here decodes.
-fn codec_name(codec: AudioCodecId) -> &'static str {
-    match codec {
-        CODEC_ID_OPUS => "Opus",
-        CODEC_ID_AAC => "AAC",
-        _ => "an unknown codec",
+/// What an MP4 file says of one of its tracks.
+fn movie_said(movie: &Movie, track: u32, codec: &Codec) -> Said {
+    let rate = codec.format.sample_rate.hertz();
+    let (skip, edited) = movie.edit(track, rate);
+    let skip = skip.unwrap_or(0).max(codec.pre_skip);
+    // The packets' own times: the last one's is often shorter than what it decodes to.
+    let timed = movie.frames(track, rate);
+    // An edit that would drop everything is damaged.
+    let skip = if timed.is_some_and(|frames| frames <= skip) { codec.pre_skip } else { skip };
+    let timed = timed.map(|frames| frames.saturating_sub(skip));
+    let played = match (edited, timed) {
+        (Some(edited), Some(timed)) => Some(edited.min(timed)),
+        (one, other) => one.or(other),
+    };
+    Said {
+        declared: Some(if movie.cut_off { Declared::CutOff } else { Declared::Nothing }),
+        truncated: false,
+        skip: Some(skip),
+        padding: 0,
+        played: played.filter(|&frames| frames > 0),
+        clock: Some(Clock::rounded(rate)),
     }
 }

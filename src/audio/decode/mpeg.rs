@@ -37,6 +37,41 @@ pub(super) fn ends_inside_a_frame(tail: &[u8]) -> bool {
     false
 }
 
+/// Where the first frame of a chain of them begins.
+pub(super) fn first_frame(bytes: &[u8]) -> Option<usize> {
+    (0..bytes.len()).find(|&start| {
+        let mut position = start;
+        (0..CHAIN).all(|_| match bytes.get(position..).and_then(frame_bytes) {
+            Some(length) => {
+                position += length;
+                true
+            }
+            None => false,
+        })
+    })
+}
+
+/// Bytes of the stream that `bytes`, its first frame, begin, by the encoder's tag in it. (Xing's
+/// and LAME's: four flags, then the counts that they announce; VBRI's has a fixed form.)
+pub(super) fn stream_bytes(bytes: &[u8]) -> Option<u64> {
+    const HAS_FRAMES: u8 = 1;
+    const HAS_BYTES: u8 = 2;
+
+    let frame = bytes.get(..frame_bytes(bytes)?)?;
+    let tag = |name: &[u8]| frame.windows(4).position(|window| window == name);
+    let place = if let Some(xing) = tag(b"Xing").or_else(|| tag(b"Info")) {
+        let flags = *frame.get(xing + 7)?;
+        if flags & HAS_BYTES == 0 {
+            return None;
+        }
+        xing + 8 + if flags & HAS_FRAMES == 0 { 0 } else { 4 }
+    } else {
+        tag(b"VBRI")? + 10
+    };
+    let count = frame.get(place..)?.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))?;
+    (count > 0).then_some(count.into())
+}
+
 /// The length of the frame that `bytes` begin with.
 fn frame_bytes(bytes: &[u8]) -> Option<usize> {
     let &[sync, version, rates, _] = bytes.first_chunk::<HEADER_BYTES>()?;

@@ -1,7 +1,7 @@
-//! Samples of WAV that hound does not read (float64, A-law, µ-law, ADPCM), and of AIFF, by
-//! symphonia's codecs.
+//! Samples of WAV that hound does not read (float64, A-law, µ-law, ADPCM), and of AIFF, AU and
+//! CAF, by symphonia's codecs.
 //!
-//! In: the samples that [`super::wav`] or [`super::aiff`] found. Out: mono blocks. The blocks are
+//! In: the samples that [`super::wav`], [`super::aiff`], [`super::au`] or [`super::caf`] found. Out: mono blocks. The blocks are
 //! handed to the codec as packets; symphonia's own readers, which refuse many headers, are not
 //! asked.
 

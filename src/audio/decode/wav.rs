@@ -26,7 +26,7 @@ use crate::error::DecodeProblem;
 const WHAT: &str = "WAV file";
 
 /// Bytes of a `fmt ` chunk that matter: WAVEFORMATEXTENSIBLE, and MS ADPCM's coefficients.
-const FORMAT_BYTES: u64 = 64;
+pub(super) const FORMAT_BYTES: u64 = 64;
 
 const TAG_PCM: u16 = 0x0001;
 const TAG_MS_ADPCM: u16 = 0x0002;
@@ -133,7 +133,11 @@ impl WavLayout {
         Self::from_format(&format, &data, fact_frames)
     }
 
-    fn from_format(format: &[u8], data: &Data, fact_frames: Option<u32>) -> Decoded<Self> {
+    pub(super) fn from_format(
+        format: &[u8],
+        data: &Data,
+        fact_frames: Option<u32>,
+    ) -> Decoded<Self> {
         if format.len() < 14 {
             return Err(DecodeProblem::Malformed {
                 what: "`fmt ` chunk",
@@ -274,10 +278,10 @@ impl WavLayout {
 }
 
 /// The samples' place, by the header and by what the file really holds.
-struct Data {
-    start: u64,
-    bytes: u64,
-    truncated: bool,
+pub(super) struct Data {
+    pub(super) start: u64,
+    pub(super) bytes: u64,
+    pub(super) truncated: bool,
 }
 
 /// What a header says of the samples' length.
