@@ -34,7 +34,7 @@ use crate::model::{EmbeddingModel, registry, set_threads_per_operation};
 use crate::store::Library;
 use crate::store::runs::NewRun;
 use crate::store::vector::Precision;
-use crate::store::worklist::FileState;
+use crate::store::worklist::{FileState, Sum};
 
 use assembly::AssemblyPlan;
 pub use decoders::{Decoders, DecodingLimits};
@@ -72,8 +72,8 @@ pub enum Outcome {
 
 /// Somebody who wants to know how indexing goes on.
 pub trait Observer {
-    /// The work is known: files and bytes to read.
-    fn planned(&self, files: u64, bytes: u64);
+    /// The work is known: files and bytes to read, by the files' extension.
+    fn planned(&self, workload: &[(String, Sum)]);
     /// So many seconds of audio were embedded in all, those of unfinished files included.
     fn heard(&self, audio_s: f64);
     /// A file's outcome is final: stored and synced, or failed.
@@ -270,8 +270,7 @@ impl Indexer<'_> {
     }
 
     fn begin_report(&self, library: &Library, plan: &Plan) -> Result<Report> {
-        let (new, changed) = (plan.sum(FileState::New)?, plan.sum(FileState::Changed)?);
-        self.observer.planned(new.files + changed.files, new.bytes + changed.bytes);
+        self.observer.planned(&plan.workload()?);
         let mut missing = 0;
         for recording in plan.gone()? {
             // It may have been moved or removed since the plan was made.

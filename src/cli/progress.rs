@@ -4,11 +4,13 @@
 //! seconds; with `--verbose` a line a file.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sonoteca::ingest::{Observer, Outcome};
+use sonoteca::store::worklist::{Sum, extension_of};
 
 use super::printer::{counted, readable_duration, readable_path, reason, say};
 use super::settings::{Settings, Verbosity};
@@ -17,6 +19,15 @@ use super::settings::{Settings, Verbosity};
 const GUESS_AFTER: Duration = Duration::from_secs(3);
 /// Time between plain lines.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// How far the files of one extension are. A second of WAV takes ten times the bytes of a second
+/// of Ogg Vorbis: without this, the time left would mislead where both are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kind {
+    bytes_left: u64,
+    bytes_done: u64,
+    seconds_done: f64,
+}
 
 /// Shows progress on standard error.
 #[derive(Debug)]
@@ -27,10 +38,10 @@ pub(crate) struct Progress {
     last_line: Cell<Instant>,
     bar: RefCell<Option<ProgressBar>>,
     files: Cell<u64>,
-    bytes: Cell<u64>,
     files_done: Cell<u64>,
     bytes_done: Cell<u64>,
     failed: Cell<usize>,
+    kinds: RefCell<HashMap<String, Kind>>,
     audio_s: Cell<f64>,
 }
 
@@ -44,10 +55,10 @@ impl Progress {
             last_line: Cell::new(now),
             bar: RefCell::new(None),
             files: Cell::new(0),
-            bytes: Cell::new(0),
             files_done: Cell::new(0),
             bytes_done: Cell::new(0),
             failed: Cell::new(0),
+            kinds: RefCell::default(),
             audio_s: Cell::new(0.0),
         }
     }
@@ -77,16 +88,49 @@ impl Progress {
 
     /// The time left, once there is something to go by.
     fn time_left(&self) -> String {
-        let (done, all) = (self.bytes_done.get(), self.bytes.get());
         let elapsed = self.started.elapsed();
-        if done == 0 || elapsed < GUESS_AFTER {
+        let (audio_s, left_s) = (self.audio_s.get(), self.audio_left_s());
+        let Some(left_s) = left_s.filter(|_| audio_s > 0.0 && elapsed >= GUESS_AFTER) else {
             return String::new();
-        }
-        let left = elapsed.as_secs_f64() * all.saturating_sub(done) as f64 / done as f64;
+        };
+        let left = elapsed.as_secs_f64() * left_s / audio_s;
         if left < 1.0 {
             return ", almost done".to_owned();
         }
         format!(", about {} left", readable_duration(left.ceil()))
+    }
+
+    /// Seconds of audio that are still to be heard, by the lengths of what was.
+    fn audio_left_s(&self) -> Option<f64> {
+        let kinds = self.kinds.borrow();
+        let done_s: f64 = kinds.values().map(|kind| kind.seconds_done).sum();
+        let done_bytes: u64 = kinds.values().map(|kind| kind.bytes_done).sum();
+        if done_bytes == 0 {
+            return None;
+        }
+        let usual = done_s / done_bytes as f64;
+        let left_s: f64 = kinds
+            .values()
+            .map(|kind| {
+                let seconds_a_byte = match kind.bytes_done {
+                    0 => usual,
+                    bytes => kind.seconds_done / bytes as f64,
+                };
+                kind.bytes_left as f64 * seconds_a_byte
+            })
+            .sum();
+        // Of files that are not done, some was heard already.
+        Some((left_s - (self.audio_s.get() - done_s).max(0.0)).max(0.0))
+    }
+
+    fn take(&self, path: &Path, bytes: u64, outcome: &Outcome) {
+        let mut kinds = self.kinds.borrow_mut();
+        let kind = kinds.entry(extension_of(path)).or_default();
+        kind.bytes_left = kind.bytes_left.saturating_sub(bytes);
+        if let Outcome::Indexed { duration_s, .. } = outcome {
+            kind.bytes_done += bytes;
+            kind.seconds_done += duration_s;
+        }
     }
 
     fn show(&self) {
@@ -109,9 +153,13 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn planned(&self, files: u64, bytes: u64) {
+    fn planned(&self, workload: &[(String, Sum)]) {
+        let files = workload.iter().map(|(_, sum)| sum.files).sum();
+        let bytes = workload.iter().map(|(_, sum)| sum.bytes).sum();
         self.files.set(files);
-        self.bytes.set(bytes);
+        let kind = |sum: &Sum| Kind { bytes_left: sum.bytes, ..Kind::default() };
+        let kinds = workload.iter().map(|(extension, sum)| (extension.clone(), kind(sum)));
+        self.kinds.replace(kinds.collect());
         if self.watched && self.verbosity > Verbosity::Quiet && files > 0 {
             let bar = ProgressBar::new(bytes);
             // The template is a constant; without it the bar is plainer.
@@ -133,6 +181,7 @@ impl Observer for Progress {
     fn finished(&self, path: &Path, bytes: u64, outcome: &Outcome) {
         self.files_done.set(self.files_done.get() + 1);
         self.bytes_done.set(self.bytes_done.get() + bytes);
+        self.take(path, bytes, outcome);
         let detail = match outcome {
             Outcome::Indexed { duration_s, flaw, .. } => {
                 let flaw = flaw.as_ref().map(|flaw| format!(", {flaw}")).unwrap_or_default();
@@ -150,5 +199,44 @@ impl Observer for Progress {
         if self.verbosity > Verbosity::Quiet {
             self.show();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn progress() -> Progress {
+        Progress::new(&Settings {
+            library: "a.db".into(),
+            format: crate::cli::args::Format::Table,
+            verbosity: Verbosity::Quiet,
+            watched: false,
+        })
+    }
+
+    fn indexed(duration_s: f64) -> Outcome {
+        Outcome::Indexed { duration_s, segments: 1, flaw: None }
+    }
+
+    #[test]
+    fn what_is_left_goes_by_what_a_byte_of_its_kind_holds() {
+        let progress = progress();
+        let sum = |files, bytes| Sum { files, bytes };
+        progress.planned(&[("ogg".to_owned(), sum(3, 300)), ("wav".to_owned(), sum(2, 2_000))]);
+        assert_eq!(progress.audio_left_s(), None, "nothing to go by");
+        // A tenth of a second a byte; the WAV files may be like that, for all that is known.
+        progress.finished(Path::new("a.OGG"), 100, &indexed(10.0));
+        progress.heard(10.0);
+        assert!((progress.audio_left_s().unwrap() - 220.0).abs() < 1e-9);
+        // They are not: a hundredth.
+        progress.finished(Path::new("a.wav"), 1_000, &indexed(10.0));
+        progress.heard(20.0);
+        assert!((progress.audio_left_s().unwrap() - 30.0).abs() < 1e-9);
+        // Five seconds of the next one were heard; another failed.
+        progress.heard(25.0);
+        let error = sonoteca::Error::UnknownRecording { id: 1 };
+        progress.finished(Path::new("b.ogg"), 100, &Outcome::Failed(error));
+        assert!((progress.audio_left_s().unwrap() - 15.0).abs() < 1e-9);
     }
 }

@@ -118,6 +118,14 @@ impl Plan {
         }
     }
 
+    /// What is to be read, by the files' extension.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn workload(&self) -> Result<Vec<(String, Sum)>> {
+        self.worklist.workload()
+    }
+
     /// The files in `state`, by path.
     ///
     /// # Errors

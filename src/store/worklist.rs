@@ -99,7 +99,7 @@ impl Worklist {
                  CREATE TABLE main.found (
                      path TEXT PRIMARY KEY, size_bytes INTEGER, modified_ns INTEGER, state INTEGER,
                      known_id INTEGER, known_size INTEGER, known_modified INTEGER, known_hash BLOB,
-                     known_indexed INTEGER, content_hash BLOB
+                     known_indexed INTEGER, content_hash BLOB, extension TEXT
                  ) WITHOUT ROWID;
                  CREATE TABLE main.gone (
                      id INTEGER PRIMARY KEY, path TEXT, size_bytes INTEGER, content_hash BLOB,
@@ -190,7 +190,8 @@ impl Worklist {
         let known = file.known.as_ref();
         self.connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO found VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                "INSERT OR REPLACE INTO found
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
             )
             .and_then(|mut insert| {
                 insert.execute(params![
@@ -204,6 +205,7 @@ impl Worklist {
                     known.map(|known| known.content_hash),
                     known.map(|known| known.indexed),
                     file.content_hash,
+                    extension_of(&file.path),
                 ])
             })
             .map(drop)
@@ -305,6 +307,27 @@ impl Worklist {
             .map_err(|error| self.error(error))
     }
 
+    /// The files that are new or changed, by their extension.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn workload(&self) -> Result<Vec<(String, Sum)>> {
+        let list = || -> rusqlite::Result<Vec<(String, Sum)>> {
+            self.connection
+                .prepare(
+                    "SELECT extension, count(*), sum(size_bytes) FROM found
+                     WHERE state IN (?1, ?2) GROUP BY extension",
+                )?
+                .query_map([FileState::New.code(), FileState::Changed.code()], |row| {
+                    let (files, bytes): (i64, i64) = (row.get(1)?, row.get(2)?);
+                    let sum = Sum { files: files.cast_unsigned(), bytes: bytes.cast_unsigned() };
+                    Ok((row.get(0)?, sum))
+                })?
+                .collect()
+        };
+        list().map_err(|error| self.error(error))
+    }
+
     /// Calls `visit` with every file that is new or changed, by path, until it says `false`.
     ///
     /// # Errors
@@ -370,6 +393,11 @@ impl Worklist {
     fn error(&self, error: rusqlite::Error) -> Error {
         store_error("plan for", &self.library, error)
     }
+}
+
+/// The extension of `path`, in lower case: files of one are about as long for their size.
+pub fn extension_of(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
 fn read_stamp(row: &Row<'_>, first: usize) -> rusqlite::Result<FileStamp> {

@@ -12,6 +12,7 @@ use sonoteca::ingest::{Cancel, Decoders, IndexOptions, Indexer, Observer, Outcom
 use sonoteca::model::EmbeddingModel;
 use sonoteca::search::{Hit, Level, Searcher, choose_model, stored_query};
 use sonoteca::store::Library;
+use sonoteca::store::worklist::Sum;
 
 /// Means over all recordings as queries.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ pub struct Quality {
 struct Silent;
 
 impl Observer for Silent {
-    fn planned(&self, _: u64, _: u64) {}
+    fn planned(&self, _: &[(String, Sum)]) {}
     fn heard(&self, _: f64) {}
     fn finished(&self, _: &Path, _: u64, _: &Outcome) {}
 }
