@@ -17,7 +17,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bench::{Answer, Bench};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 /// Long enough that nothing here runs into it on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -127,6 +127,25 @@ fn a_decoder_that_dies_costs_its_file() {
     // Nothing is wrong with it, so a second try takes it in.
     let retried = bench.run(&["failures", "--retry", "--format", "json"]).expect(0).json();
     assert_eq!(retried[0]["indexed"], 1);
+}
+
+/// The bound is set by the run itself; the test only narrows it.
+#[test]
+fn a_decoder_that_wants_too_much_memory_costs_its_file() {
+    let bench = with_a_long_one();
+    let run = start(&bench, &["--format", "json", "--max-memory", "600MB"]);
+    let decoder = decoder_of_the_long_one(&bench, &run);
+    let limits = fs::read_to_string(format!("/proc/{decoder}/limits")).unwrap();
+    let bound = limits.lines().find(|line| line.starts_with("Max data size")).unwrap();
+    let bound: u64 = bound.split_whitespace().nth(3).unwrap().parse().expect("a number of bytes");
+    // Half of what is allowed, beyond what a process has of libtorch's data.
+    assert!((300_000_000..900_000_000).contains(&bound), "{bound}");
+    let none = Rlimit { current: Some(1), maximum: Some(1) };
+    prlimit(Pid::from_raw(decoder), Resource::Data, none).unwrap();
+    let answer = finish(run).expect(2);
+    let report = &answer.json()[0];
+    assert_eq!((&report["indexed"], &report["failures"]), (&20.into(), &1.into()));
+    assert!(answer.err.contains("MB of memory"), "{}", answer.err);
 }
 
 #[test]
