@@ -614,6 +614,10 @@ impl Error {
                  sonoteca failures --retry --time-limit SECONDS"
             }
             Self::Panic { .. } => "this is our defect; please report it with the file if you can",
+            Self::Io { action: "find", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "check the name; recordings of a folder that was moved are found by syncing the \
+                 folder above it, those of one that is gone are dropped by: sonoteca remove PATH"
+            }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space on that disk, or choose another place"
             }

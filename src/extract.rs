@@ -131,6 +131,8 @@ pub struct Extraction {
     pub ranges: Vec<TimeRange>,
     /// Mean over all patch embeddings, `[dimension]`.
     pub pooled: Vec<f32>,
+    /// The same over the patches of sound health only; over all, where there is none.
+    pub pooled_sound: Vec<f32>,
     /// Mean over all patches' class scores, `[classes]`.
     pub scores: Vec<f32>,
 }
@@ -169,6 +171,8 @@ impl Extractor {
         let mut patches = Patches::default();
         let mut pool = Pool {
             pooled: Mean::new(self.model.identity().dimension),
+            pooled_sound: Mean::new(self.model.identity().dimension),
+            sound_patches: 0,
             scores: Mean::new(card.classes.count),
             patches: 0,
         };
@@ -183,6 +187,10 @@ impl Extractor {
             end,
             ranges: (0..pool.patches).map(range).collect(),
             pooled: pool.pooled.mean(),
+            pooled_sound: match pool.sound_patches {
+                0 => pool.pooled.mean(),
+                _ => pool.pooled_sound.mean(),
+            },
             scores: pool.scores.mean(),
         })
     }
@@ -204,7 +212,13 @@ impl Extractor {
             pool.pooled.add(&output.embeddings);
             pool.scores.add(&output.scores);
             pool.patches += batch / patch_values;
-            for embedding in output.embeddings.chunks_exact(self.model.identity().dimension) {
+            let embeddings = output.embeddings.chunks_exact(self.model.identity().dimension);
+            let health = &patches.health[done / patch_values..];
+            for (embedding, &health) in embeddings.zip(health) {
+                if health == Health::SOUND {
+                    pool.pooled_sound.add(embedding);
+                    pool.sound_patches += 1;
+                }
                 visit(embedding)?;
             }
             done += batch;
@@ -218,6 +232,8 @@ impl Extractor {
 /// What is summed over a recording's patches.
 struct Pool {
     pooled: Mean,
+    pooled_sound: Mean,
+    sound_patches: usize,
     scores: Mean,
     patches: usize,
 }

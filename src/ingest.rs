@@ -155,6 +155,21 @@ impl Default for IndexOptions {
     }
 }
 
+impl IndexOptions {
+    /// Refuses what cannot be done with the model that `card` describes.
+    ///
+    /// # Errors
+    /// [`Error::Segments`], [`Error::TooLittleMemory`].
+    pub fn check(&self, card: &ModelCard) -> Result<()> {
+        check_segments(card, self.segments)?;
+        self.share().map(drop)
+    }
+
+    fn share(&self) -> Result<memory::Share> {
+        memory::share(self.jobs, self.memory_bytes.unwrap_or_else(sensible_limit))
+    }
+}
+
 /// Everything that indexing needs beside a library and paths.
 #[derive(Clone, Copy)]
 pub struct Indexer<'a> {
@@ -203,7 +218,7 @@ impl Indexer<'_> {
         selection: &Selection,
         options: PlanOptions,
     ) -> Result<Plan> {
-        check_segments(self.model.card(), self.options.segments)?;
+        self.options.check(self.model.card())?;
         let model = self.model_id(library)?;
         Plan::make(library, model, selection, options)
     }
@@ -217,11 +232,11 @@ impl Indexer<'_> {
         // Workers run networks side by side; one operation split among threads would only get in
         // their way. Threads that use libtorch first from now on inherit it.
         set_threads_per_operation(1);
-        let limit = self.options.memory_bytes.unwrap_or_else(sensible_limit);
-        let share = memory::share(self.options.jobs, limit)?;
+        let share = self.options.share()?;
         let model = self.model_id(library)?;
         let mut report = self.begin_report(library, &plan)?;
         let (worklist, failed) = plan.into_parts();
+        writing::forget_vanished(library)?;
         writing::store_failures(library, &failed)?;
         for (path, error) in failed {
             let outcome = Outcome::Failed(error);

@@ -189,16 +189,29 @@ impl<'a> Searcher<'a> {
     }
 }
 
-/// The pooled vector of stored recording `id` by `model`.
+/// The vector of stored recording `id` by `model`, to search `level` with: the mean over all of
+/// it, or, among segments, over its segments that are fit to be searched. Silence, which is not
+/// among the segments, should not be in the question either.
 ///
 /// # Errors
 /// [`Error::UnknownRecording`], [`Error::NotIndexed`], [`Error::Store`].
-pub fn stored_query(library: &Library, model: &StoredModel, id: i64) -> Result<Vec<f32>> {
+pub fn stored_query(
+    library: &Library,
+    model: &StoredModel,
+    id: i64,
+    level: Level,
+) -> Result<Vec<f32>> {
     if library.recording(id)?.is_none() {
         return Err(Error::UnknownRecording { id });
     }
+    let dimension = model.identity.dimension;
+    if level == Level::Segment
+        && let Some(vector) = library.sound_vector(id, model.id, dimension)?
+    {
+        return Ok(vector);
+    }
     library
-        .pooled_vector(id, model.id, model.identity.dimension)?
+        .pooled_vector(id, model.id, dimension)?
         .ok_or_else(|| Error::NotIndexed { id, model: model.identity.name.clone() })
 }
 
@@ -284,7 +297,10 @@ mod tests {
             assert!(hits.iter().all(|hit| hit.recording.id == third));
             assert!((hits[0].score - 0.707_106_77).abs() < 1e-6);
         }
-        assert!(matches!(stored_query(&library, &model, second), Err(Error::NotIndexed { .. })));
+        assert!(matches!(
+            stored_query(&library, &model, second, Level::Recording),
+            Err(Error::NotIndexed { .. })
+        ));
     }
 
     #[test]

@@ -87,7 +87,9 @@ impl Library {
                 Path::new(&immutable_uri(&absolute)),
                 OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI,
                 false,
-            ),
+            )
+            // That was our idea; what the user asked for is what failed.
+            .map_err(|_| error),
             result => result,
         }
         .map_err(|error| store_error("open", path, error))?;
@@ -153,6 +155,19 @@ impl Library {
         let mut name = self.path.as_os_str().to_owned();
         name.push(".cache");
         PathBuf::from(name)
+    }
+
+    /// The library's file and everything of its that lies beside it, by their real names.
+    pub fn own_files(&self) -> Vec<PathBuf> {
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        ["", "-wal", "-shm", ".cache"]
+            .into_iter()
+            .map(|suffix| {
+                let mut name = path.as_os_str().to_owned();
+                name.push(suffix);
+                PathBuf::from(name)
+            })
+            .collect()
     }
 
     fn pragma(&self, name: &str) -> Result<i64> {

@@ -191,7 +191,7 @@ fn ctrl_c_stores_what_is_done_and_says_how_to_go_on() {
     signal(i32::try_from(run.id()).unwrap(), Signal::INT);
     log.read_to_string(&mut said).unwrap();
     let answer = finish(run).expect(2);
-    assert!(said.contains("stopping after what is in hand"), "{said}");
+    assert!(said.contains("stopping; files that are not done begin anew"), "{said}");
     assert!(answer.out.contains("the same command goes on from here"), "{}", answer.out);
     assert!(!said.contains("a.wav: indexed"), "{said}");
     let acknowledged = said.matches(": indexed").count() as u64;

@@ -165,7 +165,7 @@ pub(crate) struct EmbeddingArgs {
     #[arg(long, value_name = "SECONDS", requires = "segment", value_parser = seconds)]
     pub(crate) hop: Option<f64>,
     /// Class scores that are kept of each segment; of a recording, twice as many
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=500))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(0..=521))]
     pub(crate) scores: u16,
     /// Give a file up when decoding it takes longer [default: 120, and 2 for every megabyte]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
@@ -314,7 +314,8 @@ pub(crate) struct FailuresArgs {
     long_about = "Find the recordings, or the moments in them, that sound most like one
 
 The score is the cosine of the angle between two vectors: 1 for the same sound, about 0 for sounds \
-                  with nothing in common. The query's vector is the mean over all of it.",
+                  with nothing in common. The query's vector is the mean over all of it; with --by segment, over \
+                  what of it is not silent.",
     after_help = "Examples:
   sonoteca search bark.wav                  the ten recordings most like bark.wav
   sonoteca search id:17 -k 5                the five most like recording 17, itself left out
@@ -347,7 +348,7 @@ pub(crate) struct SearchArgs {
 pub(crate) enum By {
     /// Whole recordings.
     Recording,
-    /// Stretches of about a second.
+    /// Segments: about a second each, unless the library was made with longer ones.
     Segment,
 }
 

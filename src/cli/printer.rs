@@ -213,6 +213,15 @@ pub(crate) fn readable_duration(seconds: f64) -> String {
     }
 }
 
+/// A guess at a length of time, no more exact than a guess is.
+pub(crate) fn rough_duration(seconds: f64) -> String {
+    if seconds < 60.0 {
+        // To five seconds.
+        return format!("{:.0} s", (seconds / 5.0).ceil() * 5.0);
+    }
+    readable_duration(seconds)
+}
+
 /// A number of bytes as people say it.
 pub(crate) fn readable_bytes(bytes: u64) -> String {
     let mut size = bytes as f64;

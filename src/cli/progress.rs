@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sonoteca::ingest::{Observer, Outcome};
 use sonoteca::store::worklist::{Sum, extension_of};
 
-use super::printer::{counted, readable_duration, readable_path, reason, say};
+use super::printer::{counted, readable_duration, readable_path, reason, rough_duration, say};
 use super::settings::{Settings, Verbosity};
 
 /// Time before which the time left is anybody's guess.
@@ -39,7 +39,6 @@ pub(crate) struct Progress {
     bar: RefCell<Option<ProgressBar>>,
     files: Cell<u64>,
     files_done: Cell<u64>,
-    bytes_done: Cell<u64>,
     failed: Cell<usize>,
     kinds: RefCell<HashMap<String, Kind>>,
     audio_s: Cell<f64>,
@@ -56,7 +55,6 @@ impl Progress {
             bar: RefCell::new(None),
             files: Cell::new(0),
             files_done: Cell::new(0),
-            bytes_done: Cell::new(0),
             failed: Cell::new(0),
             kinds: RefCell::default(),
             audio_s: Cell::new(0.0),
@@ -97,7 +95,20 @@ impl Progress {
         if left < 1.0 {
             return ", almost done".to_owned();
         }
-        format!(", about {} left", readable_duration(left.ceil()))
+        format!(", about {} left", rough_duration(left))
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 1,000"
+    )]
+    fn per_mille_done(&self) -> u64 {
+        match (self.audio_s.get(), self.audio_left_s()) {
+            (done_s, Some(left_s)) if done_s > 0.0 => (1e3 * done_s / (done_s + left_s)) as u64,
+            // Nothing to go by but the count of files.
+            _ => 1_000 * self.files_done.get() / self.files.get().max(1),
+        }
     }
 
     /// Seconds of audio that are still to be heard, by the lengths of what was.
@@ -135,7 +146,7 @@ impl Progress {
 
     fn show(&self) {
         if let Some(bar) = &*self.bar.borrow() {
-            bar.set_position(self.bytes_done.get());
+            bar.set_position(self.per_mille_done());
             bar.set_message(format!("{}{}", self.line(), self.time_left()));
         } else if self.last_line.get().elapsed() >= PLAIN_EVERY {
             self.last_line.set(Instant::now());
@@ -155,13 +166,12 @@ impl Progress {
 impl Observer for Progress {
     fn planned(&self, workload: &[(String, Sum)]) {
         let files = workload.iter().map(|(_, sum)| sum.files).sum();
-        let bytes = workload.iter().map(|(_, sum)| sum.bytes).sum();
         self.files.set(files);
         let kind = |sum: &Sum| Kind { bytes_left: sum.bytes, ..Kind::default() };
         let kinds = workload.iter().map(|(extension, sum)| (extension.clone(), kind(sum)));
         self.kinds.replace(kinds.collect());
         if self.watched && self.verbosity > Verbosity::Quiet && files > 0 {
-            let bar = ProgressBar::new(bytes);
+            let bar = ProgressBar::new(1_000);
             // The template is a constant; without it the bar is plainer.
             if let Ok(style) = ProgressStyle::with_template("{bar:24.cyan} {percent:>3} %  {msg}") {
                 bar.set_style(style);
@@ -180,7 +190,6 @@ impl Observer for Progress {
 
     fn finished(&self, path: &Path, bytes: u64, outcome: &Outcome) {
         self.files_done.set(self.files_done.get() + 1);
-        self.bytes_done.set(self.bytes_done.get() + bytes);
         self.take(path, bytes, outcome);
         let detail = match outcome {
             Outcome::Indexed { duration_s, flaw, .. } => {

@@ -49,6 +49,8 @@ pub struct Plan {
     /// Paths that could not be looked at.
     failed: Vec<(PathBuf, Error)>,
     skipped: u64,
+    /// The library, and what lies beside it.
+    own_files: Vec<PathBuf>,
 }
 
 impl Plan {
@@ -63,7 +65,8 @@ impl Plan {
         options: PlanOptions,
     ) -> Result<Self> {
         let worklist = Worklist::new(library, model)?;
-        let mut plan = Self { worklist, options, failed: Vec::new(), skipped: 0 };
+        let own_files = library.own_files();
+        let mut plan = Self { worklist, options, failed: Vec::new(), skipped: 0, own_files };
         let mut roots = Vec::new();
         match selection {
             Selection::Paths(paths) => {
@@ -86,6 +89,8 @@ impl Plan {
                 for path in plan.worklist.failed_paths()? {
                     match path.metadata() {
                         Ok(metadata) => plan.add(path, &metadata)?,
+                        // It is forgotten before anything is done.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(source) => {
                             let error = Error::Io { action: "find", path: path.clone(), source };
                             plan.fail(path, error);
@@ -187,7 +192,7 @@ impl Plan {
     }
 
     fn add(&mut self, path: PathBuf, metadata: &Metadata) -> Result<()> {
-        if self.worklist.has(&path)? {
+        if self.own_files.iter().any(|own| path.starts_with(own)) || self.worklist.has(&path)? {
             return Ok(());
         }
         // Pipes, sockets and devices: opening one could wait for ever.

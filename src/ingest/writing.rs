@@ -85,13 +85,34 @@ pub(super) fn store_all(
     Ok(())
 }
 
-/// Notes the failures of paths that could not even be looked at.
-pub(super) fn store_failures(library: &mut Library, failed: &[(PathBuf, Error)]) -> Result<()> {
-    if failed.is_empty() {
+/// Forgets the failures of files that are not there any more.
+pub(super) fn forget_vanished(library: &mut Library) -> Result<()> {
+    let mut vanished = Vec::new();
+    library.for_each_failure(|failure| {
+        if matches!(failure.path.try_exists(), Ok(false)) {
+            vanished.push(failure.path);
+        }
+        Ok(())
+    })?;
+    if vanished.is_empty() {
         return Ok(());
     }
     let writer = library.begin()?;
-    for (path, error) in failed {
+    for path in vanished {
+        writer.remove_failure(&path)?;
+    }
+    writer.commit()
+}
+
+/// Notes the failures of paths that could not even be looked at; names of nothing, as mistyped
+/// ones are, were told and are not kept.
+pub(super) fn store_failures(library: &mut Library, failed: &[(PathBuf, Error)]) -> Result<()> {
+    let exists = |(path, _): &&(PathBuf, Error)| !matches!(path.try_exists(), Ok(false));
+    if !failed.iter().any(|failure| exists(&failure)) {
+        return Ok(());
+    }
+    let writer = library.begin()?;
+    for (path, error) in failed.iter().filter(exists) {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         put_failure(&writer, &path, stamp_of(&path), error)?;
     }

@@ -298,6 +298,23 @@ impl Library {
         list().map_err(|error| self.error("read", error))
     }
 
+    /// How many recordings there are of each codec.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn codecs(&self) -> Result<Vec<(String, u64)>> {
+        let list = || -> rusqlite::Result<Vec<(String, u64)>> {
+            self.connection
+                .prepare("SELECT codec, count(*) FROM recordings GROUP BY codec ORDER BY codec")?
+                .query_map([], |row| {
+                    let count: i64 = row.get(1)?;
+                    Ok((row.get(0)?, count.cast_unsigned()))
+                })?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
     /// What the library holds, in sums.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ use super::{Library, Writer, scores};
 use crate::audio::health::Health;
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
+use crate::model::pool::Mean;
 use crate::units::signed;
 
 /// A segment that is to be stored.
@@ -201,6 +202,42 @@ impl Library {
             problem,
         })?;
         Ok(Some(vector))
+    }
+
+    /// The mean over the segments of a recording that are fit to be searched, `[dimension]`;
+    /// nothing when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Store`], or [`Error::Vector`] when stored bytes are damaged.
+    pub fn sound_vector(
+        &self,
+        recording: i64,
+        model: i64,
+        dimension: usize,
+    ) -> Result<Option<Vec<f32>>> {
+        let failed = |error| self.error("read", error);
+        let mut query = self
+            .connection
+            .prepare_cached(
+                "SELECT id, vector FROM segments
+                 WHERE recording_id = ?1 AND model_id = ?2 AND health = 0",
+            )
+            .map_err(failed)?;
+        let mut rows = query.query([recording, model]).map_err(failed)?;
+        let (mut mean, mut is_empty) = (Mean::new(dimension), true);
+        let mut vector = Vec::with_capacity(dimension);
+        while let Some(row) = rows.next().map_err(failed)? {
+            let id: i64 = row.get(0).map_err(failed)?;
+            let bytes = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
+            vector.clear();
+            decode(bytes, dimension, &mut vector).map_err(|problem| Error::Vector {
+                what: format!("vector of segment {id} in {}", self.path.display()),
+                problem,
+            })?;
+            mean.add(&vector);
+            is_empty = false;
+        }
+        Ok((!is_empty).then(|| mean.mean()))
     }
 
     /// Where segment `id` lies.

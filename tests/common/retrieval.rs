@@ -61,7 +61,7 @@ pub fn leave_one_out(library: &Library) -> Quality {
     let mut sums = Quality::default();
     for &id in &ids {
         let class = class_of(&library.recording(id).unwrap().unwrap().path);
-        let vector = stored_query(library, &model, id).unwrap();
+        let vector = stored_query(library, &model, id, Level::Recording).unwrap();
         let hits = searcher.search(&vector, Some(id), ids.len()).unwrap();
         let right: Vec<bool> =
             hits.iter().map(|hit: &Hit| class_of(&hit.recording.path) == class).collect();

@@ -27,6 +27,8 @@ pub(super) struct Codec {
     pub(super) format: StreamFormat,
     /// Frames that the codec's own header says to drop at the beginning.
     pub(super) pre_skip: u64,
+    /// Whether only packets say how many channels there are: MPEG audio in MP4.
+    pub(super) packets_say_channels: bool,
 }
 
 enum Decoder {
@@ -53,20 +55,33 @@ impl Codec {
                 // What the codec's own header says goes before what the container does.
                 let channels = decoder.codec_params().channels.as_ref();
                 let channels = channels.or(parameters.channels.as_ref()).map_or(0, Channels::count);
-                Ok(Self::symphonia(decoder, StreamFormat::new(rate, channels, name)?))
+                let packets_say_channels = channels == 0 && matches!(name, "mp1" | "mp2" | "mp3");
+                // Until a packet has said otherwise.
+                let channels = if packets_say_channels { 1 } else { channels };
+                let format = StreamFormat::new(rate, channels, name)?;
+                Ok(Self { packets_say_channels, ..Self::symphonia(decoder, format) })
             }
         }
     }
 
+    /// Takes the number of channels from a packet of MPEG audio (ISO 11172-3, 2.4.1.3: the mode is
+    /// in the first two bits of the fourth byte, and 3 is a single channel).
+    pub(super) fn take_channels(&mut self, packet: &[u8]) {
+        let is_mono = packet.get(3).is_some_and(|byte| byte >> 6 == 3);
+        self.format.channels = if is_mono { 1 } else { 2 };
+    }
+
     fn symphonia(decoder: Box<dyn AudioDecoder>, format: StreamFormat) -> Self {
-        Self { decoder: Decoder::Symphonia(decoder), format, pre_skip: 0 }
+        let decoder = Decoder::Symphonia(decoder);
+        Self { decoder, format, pre_skip: 0, packets_say_channels: false }
     }
 
     fn open_opus(parameters: &AudioCodecParameters) -> Decoded<Self> {
         let head = OpusHead::read(parameters.extra_data.as_deref().unwrap_or_default())?;
         let format = StreamFormat::new(opus::SAMPLE_RATE, head.channels.into(), "opus")?;
         let pre_skip = head.pre_skip.into();
-        Ok(Self { decoder: Decoder::Opus(Box::new(OpusCodec::new(head)?)), format, pre_skip })
+        let decoder = Decoder::Opus(Box::new(OpusCodec::new(head)?));
+        Ok(Self { decoder, format, pre_skip, packets_say_channels: false })
     }
 
     fn open_aac(parameters: &AudioCodecParameters) -> Decoded<Self> {

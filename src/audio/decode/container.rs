@@ -234,6 +234,7 @@ impl ContainerSource {
             interleaved: Vec::new(),
         };
         source.look_for_he_aac()?;
+        source.look_for_channels()?;
         Ok((source.codec.format.clone(), Box::new(source)))
     }
 
@@ -256,6 +257,18 @@ impl ContainerSource {
         let found = self.ahead.iter().filter(yes).count();
         if found > 0 && 2 * found >= self.ahead.len() {
             self.codec.mark_he_aac();
+        }
+        Ok(())
+    }
+
+    /// Asks the first packet for the number of channels, where the header does not say.
+    fn look_for_channels(&mut self) -> Decoded<()> {
+        if self.codec.packets_say_channels && self.ahead.is_empty() {
+            let step = self.reader.next()?;
+            if let Step::Packet(packet) = &step {
+                self.codec.take_channels(&packet.data);
+            }
+            self.ahead.push_back(step);
         }
         Ok(())
     }

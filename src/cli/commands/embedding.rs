@@ -71,6 +71,8 @@ impl<'a> Embedding<'a> {
                 model.compute().precision,
             ));
         }
+        let options = options_of(self.args);
+        options.check(model.card())?;
         let library = Library::open_or_create(&self.settings.library)?;
         let cancel = cancel_on_interrupt();
         let lock = take_lock(&library, self.command, &cancel, printer)?;
@@ -87,7 +89,7 @@ impl<'a> Embedding<'a> {
             library,
             model,
             decoders: self.decoders,
-            options: options_of(self.args),
+            options,
             cancel,
             progress: Progress::new(self.settings),
             settings: self.settings,
@@ -125,7 +127,7 @@ impl Session<'_> {
     /// Whether somebody can be asked.
     pub(super) fn can_ask(&self) -> bool {
         use std::io::IsTerminal;
-        self.settings.watched && std::io::stdin().is_terminal()
+        self.settings.watched && !self.settings.is_quiet() && std::io::stdin().is_terminal()
     }
 }
 
@@ -211,7 +213,9 @@ pub(super) fn cancel_on_interrupt() -> Cancel {
             stop_at_once();
         }
         asked.cancel();
-        say(format_args!("\nstopping after what is in hand; Ctrl-C again stops at once"));
+        say(format_args!(
+            "\nstopping; files that are not done begin anew next time; Ctrl-C again stops at once"
+        ));
     });
     cancel
 }

@@ -28,6 +28,7 @@ pub(crate) fn run(settings: &Settings, printer: &mut Printer) -> Result<Status> 
         damaged: totals.damaged,
         audio_s: totals.duration_s,
         failures: library.failure_count()?,
+        codecs: library.codecs()?.into_iter().collect(),
         models: library
             .models()?
             .into_iter()
@@ -48,6 +49,7 @@ struct Info {
     damaged: u64,
     audio_s: f64,
     failures: u64,
+    codecs: BTreeMap<String, u64>,
     models: Vec<ModelInfo>,
 }
 
@@ -125,6 +127,20 @@ impl Info {
         self.models.iter().map(|model| model.segments).sum()
     }
 
+    fn codec_text(&self) -> String {
+        let each: Vec<_> =
+            self.codecs.iter().map(|(name, count)| format!("{} {name}", grouped(*count))).collect();
+        let half = if self.codecs.keys().any(|name| name.starts_with("he_aac")) {
+            "; of he_aac the lower half of the band is heard"
+        } else {
+            ""
+        };
+        format!(
+            "codecs: {}{half}",
+            if each.is_empty() { "none".to_owned() } else { each.join(", ") }
+        )
+    }
+
     fn text(&self) -> String {
         let mut flaws = Vec::new();
         for (count, flaw) in [(self.truncated, "truncated"), (self.damaged, "damaged")] {
@@ -147,6 +163,7 @@ impl Info {
                 readable_duration(self.audio_s)
             ),
         ];
+        lines.push(self.codec_text());
         lines.extend(self.models.iter().map(ModelInfo::text));
         if self.failures > 0 {
             let count = counted(self.failures, "file");

@@ -37,11 +37,10 @@ pub(crate) fn run(args: &RemoveArgs, settings: &Settings, printer: &mut Printer)
         }
     }
     let writer = library.begin()?;
-    let mut removed = 0;
+    let mut removal = Removal { removed: 0, failures: 0, dry_run: args.dry_run };
     for target in &targets {
-        removed += remove(&writer, target)?;
+        removal.remove(&writer, target)?;
     }
-    let removal = Removal { removed, dry_run: args.dry_run };
     if args.dry_run {
         drop(writer);
     } else {
@@ -80,44 +79,52 @@ fn stored_path(path: &Path) -> PathBuf {
     absolute
 }
 
-fn remove(writer: &Writer<'_>, target: &Target) -> Result<u64> {
-    match target {
-        Target::Recording(id) => writer.remove_recording(*id).map(u64::from),
-        Target::File(path, id) => {
-            writer.remove_failure(path)?;
-            writer.remove_recording(*id).map(u64::from)
-        }
-        Target::Folder(path) => {
-            writer.remove_failure(path)?;
-            writer.remove_failures_below(path)?;
-            writer.remove_recordings_below(path).map(|removed| removed as u64)
-        }
-    }
-}
-
 #[derive(Debug, Serialize)]
 struct Removal {
     removed: u64,
+    /// Files that leave the ledger of failures.
+    failures: u64,
     dry_run: bool,
 }
 
 impl Removal {
-    fn text(&self) -> String {
-        let count = counted(self.removed, "recording");
-        if self.dry_run {
-            format!("Would be removed: {count}.\n")
-        } else {
-            format!("Removed: {count}. To shrink the library's file: sonoteca compact\n")
+    fn remove(&mut self, writer: &Writer<'_>, target: &Target) -> Result<()> {
+        match target {
+            Target::Recording(id) => self.removed += u64::from(writer.remove_recording(*id)?),
+            Target::File(path, id) => {
+                self.failures += u64::from(writer.remove_failure(path)?);
+                self.removed += u64::from(writer.remove_recording(*id)?);
+            }
+            Target::Folder(path) => {
+                self.failures += u64::from(writer.remove_failure(path)?);
+                self.failures += writer.remove_failures_below(path)? as u64;
+                self.removed += writer.remove_recordings_below(path)? as u64;
+            }
         }
+        Ok(())
+    }
+
+    fn text(&self) -> String {
+        let verb = if self.dry_run { "Would be removed" } else { "Removed" };
+        let failures = match self.failures {
+            0 => String::new(),
+            count => format!(", and {} from the ledger of failures", counted(count, "file")),
+        };
+        let next = if self.removed > 0 && !self.dry_run {
+            " To shrink the library's file: sonoteca compact"
+        } else {
+            ""
+        };
+        format!("{verb}: {}{failures}.{next}\n", counted(self.removed, "recording"))
     }
 }
 
 impl Row for Removal {
-    const COLUMNS: &'static [&'static str] = &["removed", "dry_run"];
+    const COLUMNS: &'static [&'static str] = &["removed", "failures", "dry_run"];
     const HEADINGS: &'static [&'static str] = Self::COLUMNS;
 
     fn cells(&self) -> Vec<String> {
-        vec![self.removed.to_string(), self.dry_run.to_string()]
+        vec![self.removed.to_string(), self.failures.to_string(), self.dry_run.to_string()]
     }
 
     fn readable(&self) -> Vec<String> {

@@ -22,6 +22,8 @@ use crate::cli::settings::Settings;
 
 /// Classes that are shown of each hit.
 const CLASSES_SHOWN: usize = 3;
+/// Below this a score says that the class is not there.
+const LEAST_SCORE: f64 = 0.01;
 
 pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
     let library = Library::open(&settings.library)?;
@@ -35,8 +37,8 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         By::Segment => Level::Segment,
     };
     let (vector, except) = match stored_id(&args.query) {
-        Some(id) => (search::stored_query(&library, &model, id)?, Some(id)),
-        None => (embed_file(Path::new(&args.query), &model, printer)?, None),
+        Some(id) => (search::stored_query(&library, &model, id, level)?, Some(id)),
+        None => (embed_file(Path::new(&args.query), &model, level, printer)?, None),
     };
     warn_of_other_versions(&library, &model, printer)?;
     let searcher = Searcher::open(&library, model, level)?;
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     }
     let hits = searcher.search(&vector, except, args.count as usize)?;
     if hits.is_empty() {
-        printer.note("Nothing to compare with.");
+        printer.note("Nothing to compare with: no other vector is fit for this search.");
         return Ok(Status::NothingFound);
     }
     let rows: Vec<HitRow> = hits.iter().map(|hit| HitRow::new(hit, level)).collect();
@@ -76,8 +78,14 @@ fn stored_id(query: &OsStr) -> Option<i64> {
     query.to_str()?.strip_prefix("id:")?.parse().ok()
 }
 
-/// The pooled vector of an audio file by `model`, whose installed version must be the library's.
-fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec<f32>> {
+/// The vector of an audio file by `model`, whose installed version must be the library's. Among
+/// segments, silence is no part of the question.
+fn embed_file(
+    path: &Path,
+    model: &StoredModel,
+    level: Level,
+    printer: &Printer,
+) -> Result<Vec<f32>> {
     if !path.is_file() {
         return Err(Error::UnknownQuery {
             query: path.to_string_lossy().into_owned(),
@@ -92,7 +100,10 @@ fn embed_file(path: &Path, model: &StoredModel, printer: &Printer) -> Result<Vec
     if let Some(flaw) = extraction.end.integrity.flaw() {
         printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
-    Ok(extraction.pooled)
+    Ok(match level {
+        Level::Recording => extraction.pooled,
+        Level::Segment => extraction.pooled_sound,
+    })
 }
 
 /// A hit as it is printed.
@@ -108,6 +119,7 @@ struct HitRow {
     end_s: f64,
     duration_s: f64,
     status: String,
+    codec: String,
     classes: Vec<ClassRow>,
     #[serde(skip)]
     readable_path: String,
@@ -134,13 +146,18 @@ impl HitRow {
             end_s: hit.range.end_s,
             duration_s: hit.recording.duration_s,
             status: hit.recording.status.clone(),
+            codec: hit.recording.codec.clone(),
             classes: hit
                 .classes
                 .iter()
+                .filter(|class| class.score >= LEAST_SCORE)
                 .take(CLASSES_SHOWN)
                 .map(|class| ClassRow { name: class.name.clone(), score: class.score })
                 .collect(),
-            readable_path: readable_path(path).into_owned(),
+            readable_path: match hit.recording.status.as_str() {
+                "ok" => readable_path(path).into_owned(),
+                flaw => format!("{} ({flaw})", readable_path(path)),
+            },
             level,
         }
     }
@@ -161,6 +178,7 @@ impl Row for HitRow {
         "end_s",
         "duration_s",
         "status",
+        "codec",
         "classes",
     ];
     const HEADINGS: &'static [&'static str] =
@@ -176,6 +194,7 @@ impl Row for HitRow {
             self.end_s.to_string(),
             self.duration_s.to_string(),
             self.status.clone(),
+            self.codec.clone(),
             self.class_names(),
         ]
     }

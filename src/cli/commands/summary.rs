@@ -34,7 +34,7 @@ pub(super) fn tell(
     for (path, flaw) in &report.flawed {
         printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
-    tell_failures(report, printer);
+    tell_failures(report);
     let known = report.indexed + report.unchanged + besides.moved + besides.removed;
     let status = match report {
         report if report.failures + report.failed_before > 0 || report.interrupted => {
@@ -58,9 +58,10 @@ pub(super) fn tell(
     }
 }
 
-fn tell_failures(report: &Report, printer: &Printer) {
+fn tell_failures(report: &Report) {
     if report.failed_before > 0 {
-        printer.note(&format!(
+        // Said even quietly: it is why the status is what it is.
+        say(format_args!(
             "{} failed before and {} not tried again: sonoteca failures",
             counted(report.failed_before, "file"),
             if report.failed_before == 1 { "was" } else { "were" },
@@ -177,6 +178,9 @@ impl Summary {
             if count > 0 {
                 sentences.push(format!("{what}: {}.", counted(count, noun)));
             }
+        }
+        if self.missing > 0 {
+            sentences.push("To follow moves and removals: sonoteca sync.".to_owned());
         }
         if self.interrupted {
             sentences

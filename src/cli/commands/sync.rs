@@ -42,9 +42,28 @@ pub(crate) fn run(args: &SyncArgs, settings: &Settings, printer: &mut Printer) -
     let gone = plan.gone()?;
     let moved = move_recordings(&mut session, &gone)?;
     let gone: Vec<_> = gone.into_iter().filter(|recording| recording.moved_to.is_none()).collect();
-    let removed = prune(args, &mut session, &gone, printer)?;
+    let removed = if is_all_gone(&plan)? && !gone.is_empty() {
+        printer.warning(&format!(
+            "nothing is left in {}; if that is so, and not a disk that is missing: sonoteca remove \
+             FOLDER",
+            args.paths.iter().map(|path| readable_path(path)).collect::<Vec<_>>().join(", ")
+        ));
+        0
+    } else {
+        prune(args, &mut session, &gone, printer)?
+    };
     let report = session.carry_out(plan)?;
     tell(&report, Besides { moved, removed }, settings, printer)
+}
+
+/// Whether not one recording was found: that is what a folder looks like whose disk is missing.
+fn is_all_gone(plan: &Plan) -> Result<bool> {
+    for state in [FileState::Unchanged, FileState::New, FileState::Changed, FileState::Moved] {
+        if plan.sum(state)?.files > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn move_recordings(session: &mut Session<'_>, gone: &[GoneRecording]) -> Result<u64> {
@@ -117,6 +136,11 @@ fn show(plan: &Plan, printer: &mut Printer) -> Result<Status> {
         printer.warning(&format!("{}: {}", readable_path(path), error.reason()));
     }
     printer.rows(&rows)?;
+    let failed_before = plan.sum(FileState::FailedBefore)?.files;
+    if failed_before > 0 {
+        let count = counted(failed_before, "file");
+        printer.note(&format!("{count} failed before: sonoteca failures"));
+    }
     let unchanged = plan.sum(FileState::Unchanged)?.files;
     printer.note(&format!(
         "{} to make, {} unchanged; nothing was done",

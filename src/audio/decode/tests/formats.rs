@@ -38,7 +38,7 @@ const STEP_16: f64 = 3e-5;
 /// AAC of 96 kbit/s: what its quantisation leaves, measured with ffmpeg's decoder too.
 const AAC: f64 = 0.12;
 
-const WHOLE: [Whole; 29] = [
+const WHOLE: [Whole; 30] = [
     whole("chirp.caf", MONO, "pcm_s16le", (13_230, 0), STEP_16),
     whole("chirp_big_endian.caf", MONO, "pcm_s16be", (13_230, 0), STEP_16),
     whole("chirp_float.caf", (22_050, 2), "pcm_f32be", (13_230, 0), 1e-6),
@@ -61,6 +61,8 @@ const WHOLE: [Whole; 29] = [
     whole("chirp_aac.mka", MONO, "aac", (14_336, 1_024), AAC),
     whole("chirp_video.mkv", MONO, "aac", (14_336, 1_024), AAC),
     whole("chirp_fragments.mp4", MONO, "aac", (14_336, 1_024), AAC),
+    // Whose header does not say how many channels there are.
+    whole("chirp_mp3.mp4", (44_100, 2), "mp3", (26_460, 0), 0.05),
     // The core of HE-AAC: half of 44.1 kHz, 24 and 32 kbit/s.
     whole("chirp_he.aac", MONO, "he_aac", (16_384, 2_047), 0.15),
     whole("chirp_he.m4a", MONO, "he_aac", (16_384, 2_047), 0.15),
