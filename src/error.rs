@@ -342,7 +342,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// The limit, in seconds.
-        limit_s: u64,
+        limit_s: f64,
     },
 
     /// What another process of ours met.

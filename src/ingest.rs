@@ -111,17 +111,27 @@ pub struct Report {
 
 /// A wish to stop, which may come from anywhere.
 #[derive(Clone, Debug, Default)]
-pub struct Cancel(Arc<AtomicBool>);
+pub struct Cancel {
+    asked: Arc<AtomicBool>,
+    /// One that this one follows.
+    parent: Option<Arc<AtomicBool>>,
+}
 
 impl Cancel {
     /// Asks to stop after what is in hand.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether that was asked for.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        let is_set = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        is_set(&self.asked) || self.parent.as_ref().is_some_and(is_set)
+    }
+
+    /// One that follows this one, and can be cancelled without it.
+    fn follower(&self) -> Self {
+        Self { asked: Arc::default(), parent: Some(Arc::clone(&self.asked)) }
     }
 }
 
@@ -214,13 +224,22 @@ impl Indexer<'_> {
     /// and what is wanted do not go together.
     pub fn plan(
         &self,
-        library: &mut Library,
+        library: &Library,
         selection: &Selection,
         options: PlanOptions,
     ) -> Result<Plan> {
         self.options.check(self.model.card())?;
-        let model = self.model_id(library)?;
-        Plan::make(library, model, selection, options)
+        // Looking changes nothing: a model that is not there yet has nothing indexed either.
+        let stored = library.models()?;
+        let stored = stored.iter().find(|model| model.identity == *self.model.identity());
+        if let Some(model) = stored.filter(|model| model.recordings > 0)
+            && self.options.segments.is_some_and(|wanted| Some(wanted) != model.segmentation)
+        {
+            let path = library.path().to_owned();
+            return Err(Error::OtherSegments { path, found: model.segmentation });
+        }
+        let model = stored.map_or(0, |model| model.id);
+        Plan::make(library, model, selection, options, self.cancel)
     }
 
     /// Does what `plan` says is to be embedded.
@@ -236,7 +255,7 @@ impl Indexer<'_> {
         let model = self.model_id(library)?;
         let mut report = self.begin_report(library, &plan)?;
         let (worklist, failed) = plan.into_parts();
-        writing::forget_vanished(library)?;
+        writing::forget_settled(library, &worklist)?;
         writing::store_failures(library, &failed)?;
         for (path, error) in failed {
             let outcome = Outcome::Failed(error);
@@ -247,6 +266,7 @@ impl Indexer<'_> {
 
         let (sender, receiver) = sync_channel(FINISHED_WAITING);
         let (patches, filters) = (AtomicU64::new(0), FilterCache::default());
+        let cancel = self.cancel.follower();
         let card = self.model.card();
         let watch = Watch { observer: self.observer, patches: &patches, hop_s: card.hop_s };
         let time = self.options.time_limit;
@@ -258,12 +278,17 @@ impl Indexer<'_> {
             jobs: share.jobs,
             assembly,
             queue: PatchQueue::new(share.patches),
-            cancel: self.cancel,
+            cancel: &cancel,
             patches: &patches,
         };
         std::thread::scope(|scope| {
             work.start(scope, self.model, worklist, sender)?;
-            writing::store_all(library, belonging, receiver, &mut report, &watch)
+            let stored = writing::store_all(library, belonging, receiver, &mut report, &watch);
+            if stored.is_err() {
+                // Nothing of what is in hand can be kept any more.
+                work.stop();
+            }
+            stored
         })?;
         let writer = library.begin()?;
         writer.finish_run(belonging.run)?;
@@ -285,7 +310,10 @@ impl Indexer<'_> {
     }
 
     fn begin_report(&self, library: &Library, plan: &Plan) -> Result<Report> {
-        self.observer.planned(&plan.workload()?);
+        let mut workload = plan.workload()?;
+        let failed = Sum { files: plan.failed().len() as u64, bytes: 0 };
+        workload.extend((failed.files > 0).then(|| (String::new(), failed)));
+        self.observer.planned(&workload);
         let mut missing = 0;
         for recording in plan.gone()? {
             // It may have been moved or removed since the plan was made.

@@ -48,7 +48,12 @@ const SQLITE_MAGIC: &[u8; 16] = b"SQLite format 3\0";
 pub struct Library {
     connection: Connection,
     path: PathBuf,
+    /// Which file it is, whatever its name comes to stand for.
+    file: Option<FileId>,
 }
+
+/// Device and number of a file.
+type FileId = (u64, u64);
 
 impl Library {
     /// Opens the library at `path`; makes it when there is none.
@@ -93,7 +98,8 @@ impl Library {
             result => result,
         }
         .map_err(|error| store_error("open", path, error))?;
-        let mut library = Self { connection, path: path.to_owned() };
+        let file = file_id(&absolute);
+        let mut library = Self { connection, path: path.to_owned(), file };
         let application_id = library.pragma("application_id")?;
         if application_id != APPLICATION_ID {
             let found = "it is another program's SQLite file";
@@ -111,9 +117,13 @@ impl Library {
     /// Starts a transaction that writes; dropping it without a commit undoes it.
     ///
     /// # Errors
-    /// [`Error::LibraryBusy`] when another process writes for too long.
+    /// [`Error::LibraryBusy`] when another process writes for too long, [`Error::LibraryMissing`]
+    /// when the file was removed or replaced: what is written into it would be lost.
     pub fn begin(&mut self) -> Result<Writer<'_>> {
         let path = self.path.clone();
+        if self.file.is_some() && file_id(&path) != self.file {
+            return Err(Error::LibraryMissing { path });
+        }
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -152,7 +162,9 @@ impl Library {
 
     /// The folder of what can be made again, beside the library.
     pub fn cache_folder(&self) -> PathBuf {
-        let mut name = self.path.as_os_str().to_owned();
+        // By the real name: two names of one library have one cache, and one lock.
+        let path = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let mut name = path.into_os_string();
         name.push(".cache");
         PathBuf::from(name)
     }
@@ -217,6 +229,17 @@ fn configured(name: &Path, flags: OpenFlags, fresh: bool) -> rusqlite::Result<Co
     // Opening alone touches nothing: what is wrong with the file shows now or never.
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
+}
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(_: &Path) -> Option<FileId> {
+    None
 }
 
 fn is_read_only(error: &rusqlite::Error) -> bool {

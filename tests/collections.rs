@@ -129,6 +129,52 @@ fn a_missing_folder_prunes_nothing() {
     assert!(!bench.path("none.db").exists());
 }
 
+/// An empty folder is what a disk that is not mounted leaves behind.
+#[test]
+fn a_folder_without_a_recording_left_prunes_nothing() {
+    let bench = Bench::with_sounds();
+    fs::create_dir(bench.path("more")).unwrap();
+    for name in ["a", "b"] {
+        bench.tone(&format!("more/{name}.wav"), 700.0);
+    }
+    bench.run(&["index", "sounds", "more", "-q"]).expect(0);
+    fs::rename(bench.path("sounds"), bench.path("unplugged")).unwrap();
+    fs::create_dir(bench.path("sounds")).unwrap();
+    fs::remove_file(bench.path("more/a.wav")).unwrap();
+    let answer = bench.run(&["sync", "sounds", "more", "--prune", "--format", "json"]).expect(0);
+    assert!(answer.err.contains("no recording is left in sounds"), "{}", answer.err);
+    assert_eq!(
+        (&answer.json()[0]["removed"], &answer.json()[0]["missing"]),
+        (&1.into(), &6.into())
+    );
+    assert_eq!(object(&bench, &["remove", "sounds"], 0)["removed"], 6);
+}
+
+#[test]
+fn a_dry_run_settles_nothing() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    bench.run(&["remove", "sounds"]).expect(0);
+    bench.run(&["sync", "sounds", "--dry-run", "--segment", "2"]).expect(0);
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    let info = object(&bench, &["info"], 0);
+    assert_eq!(info["models"][0]["segment_s"], 0.96);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_lies_behind_a_link_is_synced_too() {
+    let bench = Bench::with_sounds();
+    fs::create_dir(bench.path("links")).unwrap();
+    std::os::unix::fs::symlink(bench.path("sounds"), bench.path("links/in")).unwrap();
+    assert_eq!(object(&bench, &["sync", "links"], 0)["indexed"], 6);
+    fs::remove_file(bench.path("sounds/tone-0.wav")).unwrap();
+    fs::rename(bench.path("sounds/tone-1.wav"), bench.path("sounds/z.wav")).unwrap();
+    let report = object(&bench, &["sync", "links", "--prune"], 0);
+    assert_eq!((&report["moved"], &report["removed"]), (&1.into(), &1.into()));
+    assert_eq!(scalar(&bench, "SELECT count(*) FROM recordings"), 5);
+}
+
 #[test]
 fn removed_recordings_are_gone_and_compact_gives_their_room_back() {
     let bench = Bench::with_sounds();

@@ -74,6 +74,67 @@ fn acknowledged(log: &Path) -> BTreeSet<String> {
         .collect()
 }
 
+/// A folder of sounds is often where its library is. Closing a file there loses all of a process's
+/// locks on it, SQLite's too; then the next command that looks takes the journal away.
+#[test]
+fn a_library_among_the_sounds_that_others_look_at_loses_nothing() {
+    let bench = Bench::new();
+    for n in 0..RECORDINGS {
+        bench.tone(&format!("{n:03}.wav"), 200.0 + 5.0 * f64::from(n));
+    }
+    for round in 0..5 {
+        let log = bench.path("log");
+        let mut run = bench
+            .command()
+            .args(["index", ".", "-v", "-j1"])
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        while acknowledged(&log).is_empty() && run.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(5));
+        }
+        bench.run(&["info"]).expect(0);
+        sleep(Duration::from_millis(600));
+        run.kill().unwrap();
+        run.wait().unwrap();
+        let said = acknowledged(&log);
+        assert!(!said.is_empty());
+        let content = content(&bench.path("sonoteca.db"));
+        let missing: Vec<_> = said.iter().filter(|name| !content.contains_key(*name)).collect();
+        assert!(missing.is_empty(), "round {round}: {missing:?}");
+        for name in ["sonoteca.db", "sonoteca.db-wal", "sonoteca.db-shm"] {
+            let _ = fs::remove_file(bench.path(name));
+        }
+    }
+}
+
+/// What is written into a file without a name is lost, so it is not said to be stored.
+#[test]
+fn a_library_that_is_taken_away_ends_the_run() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("sounds")).unwrap();
+    for n in 0..RECORDINGS {
+        bench.tone(&format!("sounds/{n:03}.wav"), 200.0 + 5.0 * f64::from(n));
+    }
+    let log = bench.path("log");
+    let mut run = bench
+        .command()
+        .args(["index", "sounds", "-v", "-j1"])
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    while acknowledged(&log).is_empty() {
+        sleep(Duration::from_millis(5));
+    }
+    fs::remove_file(bench.path("sonoteca.db")).unwrap();
+    assert_eq!(run.wait().unwrap().code(), Some(2));
+    let said = fs::read_to_string(&log).unwrap();
+    assert!(said.contains("there is no library at"), "{said}");
+    assert!(acknowledged(&log).len() < RECORDINGS as usize, "it stopped");
+}
+
 #[test]
 fn a_hundred_kills_lose_nothing_that_was_said() {
     let bench = Bench::new();

@@ -216,7 +216,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 fn byte_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
     let unit = text[digits.len()..].trim().to_ascii_lowercase();
-    let factor = match unit.trim_end_matches('b') {
+    let factor = match unit.strip_suffix('b').unwrap_or(&unit) {
         "" => 1.0,
         "k" => 1e3,
         "m" => 1e6,

@@ -25,6 +25,12 @@ use crate::store::worklist::FoundFile;
 /// Bytes of encoded segments that a recording keeps in memory: some ten minutes of YAMNet's.
 const BYTES_IN_MEMORY: usize = 1 << 20;
 
+/// What failed when segments could not be put aside.
+pub(super) const KEEP_SEGMENTS: &str = "keep the segments of";
+
+/// Float noise of times, in seconds: far less than a sample.
+const TIME_NOISE_S: f64 = 1e-9;
+
 /// What holds for every recording of a run.
 #[derive(Clone, Debug)]
 pub(super) struct AssemblyPlan {
@@ -199,12 +205,16 @@ impl Assembly {
         let Some(segments) = self.plan.segments else {
             return self.write(state, embedding, scores, health);
         };
-        // A patch belongs to the segments that its middle lies in.
+        // A patch belongs to the segments that its middle lies in. On the edge between two it
+        // belongs to the second, or, where they overlap, to neither: others have it whole.
         let middle_s = index as f64 * self.plan.patch.hop_s + self.plan.patch.segment_s / 2.0;
-        while let Some(open) = state.open.pop_front_if(|open| open.end_s <= middle_s) {
+        while let Some(open) = state.open.pop_front_if(|open| open.end_s <= middle_s + TIME_NOISE_S)
+        {
             self.close(state, &open)?;
         }
-        while state.opened as f64 * segments.hop_s <= middle_s {
+        let overlap = segments.hop_s < segments.segment_s;
+        let reach_s = middle_s + if overlap { -TIME_NOISE_S } else { TIME_NOISE_S };
+        while state.opened as f64 * segments.hop_s <= reach_s {
             let start_s = state.opened as f64 * segments.hop_s;
             state.open.push_back(OpenSegment {
                 start_s,
@@ -240,7 +250,7 @@ impl Assembly {
         let classes = scores::encode(&top_scores(class_scores, self.plan.scores));
         state.segments += 1;
         write_parts(&mut state.encoded, &vector, &classes, health)
-            .map_err(|source| self.io_error("keep the segments of", source))
+            .map_err(|source| self.io_error(KEEP_SEGMENTS, source))
     }
 
     fn finish(&self, state: &mut State) -> Result<Option<Finished>> {
@@ -256,7 +266,7 @@ impl Assembly {
         }
         state.is_settled = true;
         let mut encoded = std::mem::replace(&mut state.encoded, SpooledTempFile::new(0));
-        encoded.rewind().map_err(|source| self.io_error("keep the segments of", source))?;
+        encoded.rewind().map_err(|source| self.io_error(KEEP_SEGMENTS, source))?;
         Ok(Some(Finished {
             file: self.file.clone(),
             content_hash: self.content_hash,

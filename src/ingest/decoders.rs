@@ -20,6 +20,9 @@ use super::shield;
 use crate::audio::resample::FilterCache;
 use crate::error::Result;
 
+/// What failed when a decoding process could not be had.
+pub(super) const START_DECODER: &str = "start a process to decode";
+
 /// Time that a file may take whatever its size: for a disk that has to wake up.
 const LEAST_TIME: Duration = Duration::from_mins(2);
 /// Time that every further megabyte may take: for a slow network disk.

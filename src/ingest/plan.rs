@@ -11,15 +11,13 @@ use std::time::UNIX_EPOCH;
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
+use super::Cancel;
 use super::reading::hash_file;
 use crate::audio::sniff::{FileKind, by_extension, kind_of};
 use crate::error::{Error, Result};
 use crate::store::Library;
 use crate::store::recordings::FileStamp;
 use crate::store::worklist::{FileState, FoundFile, GoneRecording, Sum, Worklist};
-
-/// Failures that are kept to be told; the rest are counted.
-const MAX_FAILURES: usize = 1_000;
 
 /// What is planned for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +47,13 @@ pub struct Plan {
     /// Paths that could not be looked at.
     failed: Vec<(PathBuf, Error)>,
     skipped: u64,
-    /// The library, and what lies beside it.
+    /// The library, and what lies beside it. Not even to be opened: when a process closes a file,
+    /// it loses all locks that it has on it, SQLite's too.
     own_files: Vec<PathBuf>,
+    cancel: Cancel,
+    /// What was walked, the targets of links included.
+    roots: Vec<PathBuf>,
+    emptied: Vec<PathBuf>,
 }
 
 impl Plan {
@@ -63,11 +66,20 @@ impl Plan {
         model: i64,
         selection: &Selection,
         options: PlanOptions,
+        cancel: &Cancel,
     ) -> Result<Self> {
         let worklist = Worklist::new(library, model)?;
         let own_files = library.own_files();
-        let mut plan = Self { worklist, options, failed: Vec::new(), skipped: 0, own_files };
-        let mut roots = Vec::new();
+        let mut plan = Self {
+            worklist,
+            options,
+            cancel: cancel.clone(),
+            failed: Vec::new(),
+            skipped: 0,
+            own_files,
+            roots: Vec::new(),
+            emptied: Vec::new(),
+        };
         match selection {
             Selection::Paths(paths) => {
                 for path in paths {
@@ -75,7 +87,7 @@ impl Plan {
                     match path.canonicalize() {
                         Ok(root) => {
                             plan.walk(&root)?;
-                            roots.push(root);
+                            plan.roots.push(root);
                         }
                         Err(source) => {
                             let error = Error::Io { action: "find", path: path.clone(), source };
@@ -87,8 +99,8 @@ impl Plan {
             Selection::Failures => {
                 plan.options.retry_failed = true;
                 for path in plan.worklist.failed_paths()? {
-                    match path.metadata() {
-                        Ok(metadata) => plan.add(path, &metadata)?,
+                    match path.canonicalize().and_then(|path| Ok((path.metadata()?, path))) {
+                        Ok((metadata, path)) => plan.add(path, &metadata)?,
                         // It is forgotten before anything is done.
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         Err(source) => {
@@ -99,13 +111,15 @@ impl Plan {
                 }
             }
         }
-        for root in &roots {
-            plan.worklist.find_gone(root)?;
+        for root in std::mem::take(&mut plan.roots) {
+            if plan.worklist.find_gone(&root)? {
+                plan.emptied.push(root);
+            }
         }
-        if options.find_moved {
+        if options.find_moved && !cancel.is_cancelled() {
             plan.find_moved()?;
         }
-        if options.checksum {
+        if options.checksum && !cancel.is_cancelled() {
             plan.compare_contents()?;
         }
         plan.worklist.finish()?;
@@ -147,6 +161,11 @@ impl Plan {
         self.worklist.gone()
     }
 
+    /// The folders in which not one recording is left: so it looks where a disk is missing.
+    pub fn emptied(&self) -> &[PathBuf] {
+        &self.emptied
+    }
+
     /// Paths that could not be looked at, and why.
     pub fn failed(&self) -> &[(PathBuf, Error)] {
         &self.failed
@@ -159,9 +178,15 @@ impl Plan {
     fn walk(&mut self, root: &Path) -> Result<()> {
         let mut linked = false;
         for entry in WalkDir::new(root).follow_links(true).sort_by_file_name() {
+            if self.cancel.is_cancelled() {
+                return Ok(());
+            }
             let (path, metadata) = match entry {
                 Ok(entry) => {
                     linked |= entry.path_is_symlink();
+                    if entry.path_is_symlink() && entry.depth() > 0 {
+                        self.roots.extend(entry.path().canonicalize().ok());
+                    }
                     if entry.file_type().is_dir() {
                         continue;
                     }
@@ -198,7 +223,9 @@ impl Plan {
         // Pipes, sockets and devices: opening one could wait for ever.
         if !metadata.is_file() {
             self.skipped += 1;
-            return Ok(());
+            let stamp = FileStamp { size_bytes: 0, modified_ns: 0 };
+            let state = FileState::Skipped;
+            return self.worklist.put(&FoundFile { path, stamp, state, known: None });
         }
         let stamp = match stamp(&path, metadata) {
             Ok(stamp) => stamp,
@@ -227,12 +254,12 @@ impl Plan {
             },
         };
         self.skipped += u64::from(state == FileState::Skipped);
-        self.worklist.put(&FoundFile { path, stamp, state, known, content_hash: None })
+        self.worklist.put(&FoundFile { path, stamp, state, known })
     }
 
     /// Looks for the content of what is gone among the new files of the same length.
     fn find_moved(&mut self) -> Result<()> {
-        for (file, hash) in hashed(self.worklist.perhaps_moved()?) {
+        for (file, hash) in self.hashed(self.worklist.perhaps_moved()?) {
             // What cannot be read now fails again where it is decoded, and is told then.
             if let Ok(hash) = hash {
                 self.worklist.note_moved(file, hash)?;
@@ -243,18 +270,28 @@ impl Plan {
 
     /// Looks whether the content of the files that seem unchanged is what it was.
     fn compare_contents(&mut self) -> Result<()> {
-        for (mut file, hash) in hashed(self.worklist.files(FileState::Unchanged)?) {
-            match hash {
-                Ok(hash) => {
-                    if file.known.as_ref().is_some_and(|known| known.content_hash != hash) {
-                        file.state = FileState::Changed;
-                        self.worklist.put(&file)?;
-                    }
-                }
-                Err(error) => self.fail(file.path, error),
+        for (mut file, hash) in self.hashed(self.worklist.files(FileState::Unchanged)?) {
+            let known = file.known.as_ref().map(|known| known.content_hash);
+            // What cannot be read now fails again where it is decoded, and is told then.
+            if hash.ok() != known {
+                file.state = FileState::Changed;
+                self.worklist.put(&file)?;
             }
         }
         Ok(())
+    }
+
+    /// The files with their contents' hashes; several are read at once. Fewer, when it is to stop.
+    fn hashed(&self, files: Vec<FoundFile>) -> Vec<(FoundFile, Result<[u8; 32]>)> {
+        let cancel = &self.cancel;
+        files
+            .into_par_iter()
+            .filter(|_| !cancel.is_cancelled())
+            .map(|file| {
+                let hash = hash_file(&file.path);
+                (file, hash)
+            })
+            .collect()
     }
 
     fn fail_to_read(&mut self, path: PathBuf, source: io::Error) {
@@ -262,21 +299,8 @@ impl Plan {
     }
 
     fn fail(&mut self, path: PathBuf, error: Error) {
-        if self.failed.len() < MAX_FAILURES {
-            self.failed.push((path, error));
-        }
+        self.failed.push((path, error));
     }
-}
-
-/// The files with their contents' hashes; several are read at once.
-fn hashed(files: Vec<FoundFile>) -> Vec<(FoundFile, Result<[u8; 32]>)> {
-    files
-        .into_par_iter()
-        .map(|file| {
-            let hash = hash_file(&file.path);
-            (file, hash)
-        })
-        .collect()
 }
 
 /// The operating system's error, without walkdir's repetition of path and words.

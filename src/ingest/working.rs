@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use super::Cancel;
-use super::assembly::{Assembly, AssemblyPlan, Finished};
-use super::decoders::{Decoder, Decoders, DecodingLimits};
+use super::assembly::{Assembly, AssemblyPlan, Finished, KEEP_SEGMENTS};
+use super::decoders::{Decoder, Decoders, DecodingLimits, START_DECODER};
 use super::queue::{PatchQueue, Piece};
 use super::reading::{Event, Request};
 use super::shield;
@@ -25,6 +25,11 @@ use crate::store::worklist::{FoundFile, Worklist};
 
 /// Files that are listed ahead: tiny ones are read by the thousand in a second.
 const FILES_AHEAD: usize = 256;
+
+/// Whether an error is no fault of the file that was in hand: the next one would fare no better.
+fn is_our_trouble(error: &Error) -> bool {
+    matches!(error, Error::Io { action: START_DECODER | KEEP_SEGMENTS, .. })
+}
 
 /// What the threads share.
 #[derive(Debug)]
@@ -39,6 +44,15 @@ pub(super) struct Work<'a> {
     pub(super) cancel: &'a Cancel,
     /// Patches that were embedded.
     pub(super) patches: &'a AtomicU64,
+}
+
+/// Ends a queue when it goes out of scope.
+struct Over<'a>(&'a PatchQueue);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl Work<'_> {
@@ -78,6 +92,8 @@ impl Work<'_> {
         // A model can be sent to another thread but not be shared between threads.
         let models = Mutex::new((0..self.jobs).map(|_| model.share()).collect::<Vec<_>>());
         scope.spawn(move || {
+            // Whatever becomes of the embedders: nobody waits for them afterwards.
+            let _over = Over(&self.queue);
             pool.broadcast(|_| {
                 let model = models.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 if let Some(model) = model {
@@ -86,6 +102,12 @@ impl Work<'_> {
             });
         });
         Ok(())
+    }
+
+    /// Ends everything, however much is left.
+    pub(super) fn stop(&self) {
+        self.cancel.cancel();
+        self.queue.abandon();
     }
 
     fn list(
@@ -153,6 +175,9 @@ impl Work<'_> {
         let Err(error) = decoder.read(&request, file.stamp.size_bytes, &mut sink) else {
             return true;
         };
+        if is_our_trouble(&error) {
+            return self.send(sender, Message::Broken(error));
+        }
         // Its embeddings may have failed before.
         let is_news = recording.as_ref().is_none_or(|recording| recording.fail());
         !is_news || self.send(sender, Message::Failed(file.clone(), error))
@@ -201,6 +226,9 @@ impl Work<'_> {
                 let taken = piece.recording.take(piece.first + index, embedding, scores, health);
                 let wanted = match taken {
                     Ok(finished) => self.hand_on(sender, finished),
+                    Err(error) if is_our_trouble(&error) => {
+                        self.send(sender, Message::Broken(error))
+                    }
                     Err(error) if piece.recording.fail() => {
                         let file = piece.recording.file.clone();
                         self.send(sender, Message::Failed(file, error))

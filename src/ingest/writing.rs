@@ -1,7 +1,7 @@
 //! What the workers send, into the library.
 //!
 //! In: recordings that are done, and failures. Out: commits, several recordings each, and the
-//! word that they are done. The only place that writes while indexing.
+//! word that they are done. The only place that writes while workers are at work.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,13 +15,16 @@ use crate::error::{Error, Result};
 use crate::store::failures::NewFailure;
 use crate::store::recordings::{FileStamp, NewRecording};
 use crate::store::segments::VectorsOf;
-use crate::store::worklist::FoundFile;
+use crate::store::worklist::{FileState, FoundFile, Worklist};
 use crate::store::{Library, Writer};
 
 /// Longest time that a finished recording waits for its commit, and most that share one. A commit
 /// syncs the disk, which costs milliseconds; losing half a second of work costs that.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 const COMMIT_RECORDINGS: usize = 1_024;
+
+/// How often a library that another program writes to is tried again.
+const BUSY_TRIES: u32 = 30;
 
 /// What a worker sends to the writer.
 #[derive(Debug)]
@@ -69,7 +72,7 @@ pub(super) fn store_all(
     while let Some(batch) = next_batch(&receiver, watch) {
         // The transaction begins when everything for it is there: other processes want the
         // library too.
-        let writer = library.begin()?;
+        let writer = begin(library)?;
         let mut done = Vec::with_capacity(batch.len());
         for message in batch {
             done.push(store(&writer, belonging, message)?);
@@ -85,20 +88,28 @@ pub(super) fn store_all(
     Ok(())
 }
 
-/// Forgets the failures of files that are not there any more.
-pub(super) fn forget_vanished(library: &mut Library) -> Result<()> {
-    let mut vanished = Vec::new();
+/// Forgets the failures of files that are not there any more, that turned out to be indexed or no
+/// audio, and of folders, which are told again if they still cannot be read.
+pub(super) fn forget_settled(library: &mut Library, worklist: &Worklist) -> Result<()> {
+    let mut settled = Vec::new();
     library.for_each_failure(|failure| {
-        if matches!(failure.path.try_exists(), Ok(false)) {
-            vanished.push(failure.path);
+        let path = failure.path;
+        let is_settled = matches!(path.try_exists(), Ok(false))
+            || path.is_dir()
+            || matches!(
+                worklist.state_of(&path)?,
+                Some(FileState::Unchanged | FileState::Skipped | FileState::Moved)
+            );
+        if is_settled {
+            settled.push(path);
         }
         Ok(())
     })?;
-    if vanished.is_empty() {
+    if settled.is_empty() {
         return Ok(());
     }
     let writer = library.begin()?;
-    for path in vanished {
+    for path in settled {
         writer.remove_failure(&path)?;
     }
     writer.commit()
@@ -117,6 +128,23 @@ pub(super) fn store_failures(library: &mut Library, failed: &[(PathBuf, Error)])
         put_failure(&writer, &path, stamp_of(&path), error)?;
     }
     writer.commit()
+}
+
+/// Begins to write, however long another program holds the library within reason: a night's work
+/// should not end because somebody looks at it with an SQLite shell.
+fn begin(library: &mut Library) -> Result<Writer<'_>> {
+    for _ in 0..BUSY_TRIES {
+        // Each waits for ten seconds.
+        match library.begin() {
+            Err(Error::LibraryBusy { .. }) => {}
+            Err(error) => return Err(error),
+            Ok(writer) => {
+                drop(writer);
+                break;
+            }
+        }
+    }
+    library.begin()
 }
 
 /// What the workers send within [`COMMIT_EVERY`] of the first message; `None` when they have hung

@@ -78,9 +78,7 @@ impl Writer<'_> {
         };
         add().map_err(|error| self.error(error))
     }
-}
 
-impl Writer<'_> {
     /// The segmentation of the model with row id `model`, which becomes `wanted` while nothing is
     /// indexed with it.
     ///
@@ -91,24 +89,22 @@ impl Writer<'_> {
         model: i64,
         wanted: Option<Segmentation>,
     ) -> Result<Option<Segmentation>> {
-        let settle = || -> rusqlite::Result<(Option<Segmentation>, bool)> {
-            let stored = self.transaction.query_row(
+        let settle = || -> rusqlite::Result<Option<Segmentation>> {
+            let (found, is_settled): (_, bool) = self.transaction.query_row(
                 "SELECT segment_s, segment_hop_s, EXISTS (
                      SELECT 1 FROM recording_vectors WHERE model_id = ?1)
                  FROM models WHERE id = ?1",
                 [model],
                 |row| Ok((read_segmentation(row.get(0)?, row.get(1)?), row.get(2)?)),
             )?;
-            if let ((_, false), Some(wanted)) = (&stored, wanted) {
-                self.transaction.execute(
-                    "UPDATE models SET segment_s = ?2, segment_hop_s = ?3 WHERE id = ?1",
-                    params![model, wanted.segment_s, wanted.hop_s],
-                )?;
-                return Ok((Some(wanted), true));
-            }
-            Ok(stored)
+            let Some(wanted) = wanted.filter(|_| !is_settled) else { return Ok(found) };
+            self.transaction.execute(
+                "UPDATE models SET segment_s = ?2, segment_hop_s = ?3 WHERE id = ?1",
+                params![model, wanted.segment_s, wanted.hop_s],
+            )?;
+            Ok(Some(wanted))
         };
-        let (found, _) = settle().map_err(|error| self.error(error))?;
+        let found = settle().map_err(|error| self.error(error))?;
         if wanted.is_some() && wanted != found {
             return Err(Error::OtherSegments { path: self.path.clone(), found });
         }

@@ -37,6 +37,11 @@ impl FileState {
     fn code(self) -> i64 {
         self as i64
     }
+
+    /// The state of a code, which is written here and nowhere else.
+    fn of(code: i64) -> Self {
+        Self::ALL.into_iter().find(|state| state.code() == code).unwrap_or(Self::New)
+    }
 }
 
 /// A file that was found.
@@ -50,8 +55,6 @@ pub struct FoundFile {
     pub state: FileState,
     /// What the library has under its path.
     pub known: Option<KnownFile>,
-    /// Its content's hash, where that was looked at.
-    pub content_hash: Option<[u8; 32]>,
 }
 
 /// A recording whose file is not where it was.
@@ -99,7 +102,7 @@ impl Worklist {
                  CREATE TABLE main.found (
                      path TEXT PRIMARY KEY, size_bytes INTEGER, modified_ns INTEGER, state INTEGER,
                      known_id INTEGER, known_size INTEGER, known_modified INTEGER, known_hash BLOB,
-                     known_indexed INTEGER, content_hash BLOB, extension TEXT
+                     known_indexed INTEGER, extension TEXT
                  ) WITHOUT ROWID;
                  CREATE TABLE main.gone (
                      id INTEGER PRIMARY KEY, path TEXT, size_bytes INTEGER, content_hash BLOB,
@@ -133,7 +136,8 @@ impl Worklist {
             .map_err(|error| self.error(error))
     }
 
-    /// Whether this version of sonoteca tried the file at `path` as it is, and failed.
+    /// Whether this version of sonoteca could not decode the file at `path` as it is. What failed
+    /// otherwise, for example to be opened, may succeed next time.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -141,7 +145,8 @@ impl Worklist {
         self.connection
             .prepare_cached(
                 "SELECT EXISTS (SELECT 1 FROM library.failures WHERE path = ?1 AND size_bytes = ?2
-                     AND modified_ns = ?3 AND sonoteca_version = ?4)",
+                     AND modified_ns = ?3 AND sonoteca_version = ?4
+                     AND stage IN ('decode', 'panic'))",
             )
             .and_then(|mut query| {
                 query.query_row(
@@ -157,7 +162,7 @@ impl Worklist {
             .map_err(|error| self.error(error))
     }
 
-    /// Calls `visit` with the path of every file that failed and was not indexed since.
+    /// The paths in the ledger of failures.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -191,7 +196,7 @@ impl Worklist {
         self.connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO found
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             )
             .and_then(|mut insert| {
                 insert.execute(params![
@@ -204,7 +209,6 @@ impl Worklist {
                     known.map(|known| known.stamp.modified_ns),
                     known.map(|known| known.content_hash),
                     known.map(|known| known.indexed),
-                    file.content_hash,
                     extension_of(&file.path),
                 ])
             })
@@ -212,13 +216,15 @@ impl Worklist {
             .map_err(|error| self.error(error))
     }
 
-    /// Finds the recordings below `root`, or at it, that were not met and are not there.
+    /// Finds the recordings below `root`, or at it, that were not met and are not there. Returns
+    /// whether that is all of them: so it looks where a disk is missing.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn find_gone(&self, root: &Path) -> Result<()> {
+    pub fn find_gone(&self, root: &Path) -> Result<bool> {
         let failed = |error| self.error(error);
         let below = Below::new(root);
+        let mut any_gone = false;
         let mut query = self
             .connection
             .prepare(
@@ -241,9 +247,24 @@ impl Worklist {
                 let (id, size, hash): (i64, i64, Vec<u8>) =
                     (|| Ok((row.get(0)?, row.get(2)?, row.get(3)?)))().map_err(failed)?;
                 insert.execute(params![id, PathBytes(&path), size, hash]).map_err(failed)?;
+                any_gone = true;
             }
         }
-        Ok(())
+        let any_found: bool = self
+            .connection
+            .query_row(
+                "SELECT EXISTS (SELECT 1 FROM found WHERE state <> ?4
+                     AND (path >= ?1 AND path < ?2 OR path = ?3))",
+                params![
+                    TextBytes(&below.first),
+                    TextBytes(&below.behind),
+                    PathBytes(root),
+                    FileState::Skipped.code()
+                ],
+                |row| row.get(0),
+            )
+            .map_err(failed)?;
+        Ok(any_gone && !any_found)
     }
 
     /// New files that are as long as a recording that is gone: perhaps it moved there.
@@ -256,6 +277,18 @@ impl Worklist {
              ORDER BY path",
             FileState::New,
         )
+    }
+
+    /// What was said of the file at `path`, if it was met.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn state_of(&self, path: &Path) -> Result<Option<FileState>> {
+        self.connection
+            .prepare_cached("SELECT state FROM found WHERE path = ?1")
+            .and_then(|mut query| query.query_row([PathBytes(path)], |row| row.get(0)).optional())
+            .map(|code| code.map(FileState::of))
+            .map_err(|error| self.error(error))
     }
 
     /// Takes `file`, whose content has `content_hash`, for the gone recording of that content, if
@@ -275,7 +308,6 @@ impl Worklist {
         if updated > 0 {
             file.state = FileState::Moved;
         }
-        file.content_hash = Some(content_hash);
         self.put(&file)?;
         Ok(updated > 0)
     }
@@ -428,6 +460,5 @@ fn read_found(row: &Row<'_>) -> rusqlite::Result<FoundFile> {
             .find(|state| state.code() == code)
             .unwrap_or(FileState::New),
         known: known.map(|_| read_known(row, 4)).transpose()?,
-        content_hash: row.get(9)?,
     })
 }

@@ -45,7 +45,8 @@ pub(super) struct Session<'a> {
     cancel: Cancel,
     progress: Progress,
     settings: &'a Settings,
-    _lock: WriterLock,
+    /// Held to the end.
+    lock: Option<WriterLock>,
 }
 
 impl<'a> Embedding<'a> {
@@ -61,6 +62,14 @@ impl<'a> Embedding<'a> {
 
     /// Loads the model and opens the library, once no other process is indexing into it.
     pub(super) fn open(self, printer: &Printer) -> Result<Session<'a>> {
+        let command = self.command;
+        let mut session = self.look(printer)?;
+        session.lock = Some(take_lock(&session.library, command, &session.cancel, printer)?);
+        Ok(session)
+    }
+
+    /// As [`open`](Self::open), to look and change nothing.
+    pub(super) fn look(self, printer: &Printer) -> Result<Session<'a>> {
         // The model first: without it no library should be made.
         let compute = compute_of(self.args);
         let model = EmbeddingModel::load(&self.args.model, &ModelStore::of_user()?, compute)?;
@@ -75,7 +84,6 @@ impl<'a> Embedding<'a> {
         options.check(model.card())?;
         let library = Library::open_or_create(&self.settings.library)?;
         let cancel = cancel_on_interrupt();
-        let lock = take_lock(&library, self.command, &cancel, printer)?;
         printer.detail(&format!(
             "{} into {} with {} on {} in {}, files decoded {}",
             self.command,
@@ -93,7 +101,7 @@ impl<'a> Embedding<'a> {
             cancel,
             progress: Progress::new(self.settings),
             settings: self.settings,
-            _lock: lock,
+            lock: None,
         })
     }
 }
@@ -103,7 +111,7 @@ impl Session<'_> {
     pub(super) fn plan(&mut self, selection: &Selection, options: PlanOptions) -> Result<Plan> {
         let indexer =
             indexer(&self.model, &self.decoders, &self.options, &self.cancel, &self.progress);
-        indexer.plan(&mut self.library, selection, options)
+        indexer.plan(&self.library, selection, options)
     }
 
     /// Does what `plan` says.
@@ -122,6 +130,11 @@ impl Session<'_> {
     pub(super) fn index(&mut self, selection: &Selection, options: PlanOptions) -> Result<Report> {
         let plan = self.plan(selection, options)?;
         self.carry_out(plan)
+    }
+
+    /// Whether it was asked to stop.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
     }
 
     /// Whether somebody can be asked.

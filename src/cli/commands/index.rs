@@ -40,7 +40,7 @@ fn listed(list: &Path) -> Result<Vec<PathBuf>> {
     let separator = if text.contains(&0) { 0 } else { b'\n' };
     Ok(text
         .split(|&byte| byte == separator)
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .map(|line| if separator == 0 { line } else { line.strip_suffix(b"\r").unwrap_or(line) })
         .filter(|line| !line.is_empty())
         .map(path_of)
         .collect())

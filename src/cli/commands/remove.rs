@@ -15,7 +15,6 @@ use crate::cli::settings::Settings;
 
 /// What is to be removed.
 enum Target {
-    Recording(i64),
     File(PathBuf, i64),
     /// Everything below it, failures too.
     Folder(PathBuf),
@@ -53,10 +52,8 @@ pub(crate) fn run(args: &RemoveArgs, settings: &Settings, printer: &mut Printer)
 fn find(library: &Library, target: &OsStr) -> Result<Target> {
     let id = target.to_str().and_then(|text| text.strip_prefix("id:")?.parse().ok());
     if let Some(id) = id {
-        return match library.recording(id)? {
-            Some(_) => Ok(Target::Recording(id)),
-            None => Err(Error::UnknownRecording { id }),
-        };
+        let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
+        return Ok(Target::File(recording.path, id));
     }
     let path = stored_path(Path::new(target));
     if let Some(recording) = library.recording_at(&path)? {
@@ -90,7 +87,6 @@ struct Removal {
 impl Removal {
     fn remove(&mut self, writer: &Writer<'_>, target: &Target) -> Result<()> {
         match target {
-            Target::Recording(id) => self.removed += u64::from(writer.remove_recording(*id)?),
             Target::File(path, id) => {
                 self.failures += u64::from(writer.remove_failure(path)?);
                 self.removed += u64::from(writer.remove_recording(*id)?);

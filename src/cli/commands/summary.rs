@@ -127,7 +127,7 @@ impl Summary {
             moved: besides.moved,
             removed: besides.removed,
             skipped: report.skipped,
-            missing: report.missing.saturating_sub(besides.removed),
+            missing: report.missing,
             failures: report.failures,
             failed_before: report.failed_before,
             interrupted: report.interrupted,

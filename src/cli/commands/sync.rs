@@ -31,7 +31,8 @@ pub(crate) fn run(args: &SyncArgs, settings: &Settings, printer: &mut Printer) -
         // Looking must not make a library.
         Library::open(&settings.library)?;
     }
-    let mut session = embedding.open(printer)?;
+    let mut session =
+        if args.dry_run { embedding.look(printer)? } else { embedding.open(printer)? };
     let selection = Selection::Paths(args.paths.clone());
     let options =
         PlanOptions { checksum: args.checksum, find_moved: true, ..PlanOptions::default() };
@@ -39,31 +40,27 @@ pub(crate) fn run(args: &SyncArgs, settings: &Settings, printer: &mut Printer) -
     if args.dry_run {
         return show(&plan, printer);
     }
+    if session.is_cancelled() {
+        printer.note("Stopped while looking; nothing was done.");
+        return Ok(Status::Failed);
+    }
     let gone = plan.gone()?;
     let moved = move_recordings(&mut session, &gone)?;
-    let gone: Vec<_> = gone.into_iter().filter(|recording| recording.moved_to.is_none()).collect();
-    let removed = if is_all_gone(&plan)? && !gone.is_empty() {
-        printer.warning(&format!(
-            "nothing is left in {}; if that is so, and not a disk that is missing: sonoteca remove \
-             FOLDER",
-            args.paths.iter().map(|path| readable_path(path)).collect::<Vec<_>>().join(", ")
-        ));
-        0
-    } else {
-        prune(args, &mut session, &gone, printer)?
+    let is_to_go = |recording: &GoneRecording| {
+        recording.moved_to.is_none()
+            && !plan.emptied().iter().any(|folder| recording.path.starts_with(folder))
     };
+    let gone: Vec<_> = gone.into_iter().filter(is_to_go).collect();
+    for folder in plan.emptied() {
+        printer.warning(&format!(
+            "no recording is left in {}, so none of it is removed; if no disk is missing: sonoteca \
+             remove FOLDER",
+            readable_path(folder)
+        ));
+    }
+    let removed = prune(args, &mut session, &gone, printer)?;
     let report = session.carry_out(plan)?;
     tell(&report, Besides { moved, removed }, settings, printer)
-}
-
-/// Whether not one recording was found: that is what a folder looks like whose disk is missing.
-fn is_all_gone(plan: &Plan) -> Result<bool> {
-    for state in [FileState::Unchanged, FileState::New, FileState::Changed, FileState::Moved] {
-        if plan.sum(state)?.files > 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 fn move_recordings(session: &mut Session<'_>, gone: &[GoneRecording]) -> Result<u64> {

@@ -13,7 +13,6 @@ fn assembly(segments: Option<Segmentation>) -> Assembly {
         stamp: FileStamp { size_bytes: 1, modified_ns: 1 },
         state: FileState::New,
         known: None,
-        content_hash: None,
     };
     let format = StreamFormat {
         sample_rate: SampleRate::new(16_000).unwrap(),
@@ -108,6 +107,12 @@ fn overlapping_segments_share_patches_and_none_begins_past_the_end() {
     let segments = assemble(&assembly(Some(short)), 0..1, 1, 0.3);
     assert_eq!(segments.len(), 1);
     assert_eq!(segments[0].0, TimeRange { start_s: 0.0, end_s: 0.3 });
+    // Its middle is where a second segment would begin, which has nothing of its own.
+    assert_eq!(assemble(&assembly(Some(short)), 0..1, 1, 0.7).len(), 1);
+    // Segments like patches are patches.
+    let alike = assemble(&assembly(Some(short)), 0..9, 9, 4.8);
+    let values: Vec<f32> = alike.iter().map(|(_, values)| values[0]).collect();
+    assert_eq!(values, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
 }
 
 #[test]

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use super::super::Cancel;
 use super::super::reading::{Event, Request};
-use super::DecodingLimits;
 use super::nursery::{Child, Nursery};
 use super::wire::{self, Answer};
+use super::{DecodingLimits, START_DECODER};
 use crate::error::{Error, Result};
 
 /// A decoder in a process of its own.
@@ -37,14 +37,13 @@ impl<'a> Client<'a> {
         size_bytes: u64,
         sink: &mut dyn FnMut(Event) -> Result<bool>,
     ) -> Result<()> {
-        let child = match self.child.take() {
-            Some(child) => child,
-            None => self.nursery.spawn(self.limits.memory_bytes).map_err(|source| Error::Io {
-                action: "start a process to decode",
-                path: request.path.clone(),
-                source,
-            })?,
-        };
+        let child =
+            match self.child.take() {
+                Some(child) => child,
+                None => self.nursery.spawn(self.limits.memory_bytes).map_err(|source| {
+                    Error::Io { action: START_DECODER, path: request.path.clone(), source }
+                })?,
+            };
         let allowed = self.limits.time_for(size_bytes);
         let stream = Patient { stream: &child.stream, left: allowed, cancel: self.cancel };
         match converse(stream, request, sink) {
@@ -63,7 +62,8 @@ impl<'a> Client<'a> {
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                 let _ = self.nursery.end(&child);
-                Err(Error::TimeLimit { path: request.path.clone(), limit_s: allowed.as_secs() })
+                let limit_s = allowed.as_secs_f64();
+                Err(Error::TimeLimit { path: request.path.clone(), limit_s })
             }
             // What it last wrote may be half a frame, so that any other error is its death, too.
             Err(error) => {
@@ -90,6 +90,15 @@ impl<'a> Client<'a> {
             _ => format!("could not be talked to: {error}"),
         };
         Error::DecoderDied { path: path.to_owned(), how }
+    }
+}
+
+/// A decoder that is not needed any more leaves nothing behind.
+impl Drop for Client<'_> {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            let _ = self.nursery.end(&child);
+        }
     }
 }
 
