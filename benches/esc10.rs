@@ -6,7 +6,16 @@
 //! library on all cores. Not measured: the time to load libtorch and the weights.
 //!
 //! AMD EPYC (Zen 5, AVX-512, 2 cores, otherwise idle), rustc 1.95, libtorch 2.13.0; seconds of
-//! audio per second, in the order of the lines: see `ARCHITECTURE.md`, "Figures".
+//! audio per second, in the order of the lines: see `ARCHITECTURE.md`, "Figures". How threads are
+//! split, there too, measured by the whole command (best of four, seconds; batches of 16 patches,
+//! libtorch with one thread per operation; layouts and batches are in `benches/network.rs`):
+//!
+//! | jobs | float32 | bfloat16 |
+//! | --- | --- | --- |
+//! | 1 | 2.70 | 2.31 |
+//! | 2 | 2.60 | 1.99 |
+//! | 3 | 2.59 | 1.95 |
+//! | 4 | 2.70 | 2.04 |
 
 #![allow(
     missing_docs,

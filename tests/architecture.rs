@@ -21,14 +21,13 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only one room may import.
-const ROOMS: [(&str, &str); 14] = [
+const ROOMS: [(&str, &str); 13] = [
     ("symphonia", "audio/decode"),
     ("hound", "audio/decode"),
     ("opus_pure", "audio/decode/opus"),
     ("realfft", "frontend"),
     ("tch", "model"),
     ("multiversion", "model/kernel"),
-    ("bytemuck", "model/kernel"),
     ("rusqlite", "store"),
     ("refinery", "store"),
     ("hnsw_rs", "index/hnsw"),

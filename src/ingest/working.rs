@@ -207,7 +207,8 @@ impl Work<'_> {
         let values = if let [piece] = pieces {
             &piece.patches.values
         } else {
-            joined = pieces.iter().flat_map(|piece| &piece.patches.values).copied().collect();
+            let each: Vec<&[f32]> = pieces.iter().map(|piece| &piece.patches.values[..]).collect();
+            joined = each.concat();
             &joined
         };
         let path = pieces.first().map_or(Path::new(""), |piece| &piece.recording.file.path);

@@ -98,8 +98,7 @@ pub(super) fn write_event(stream: &mut impl Write, event: &Event) -> io::Result<
             write_frame(stream, Tag::Opened, &serde_json::to_vec(&body)?)
         }
         Event::Patches(patches) => {
-            let values: Vec<u8> =
-                patches.values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+            let values: &[u8] = bytemuck::cast_slice(&patches.values);
             let count = to_u32(patches.health.len())?;
             let length = to_u32(4 + patches.health.len() + values.len())?;
             stream.write_all(&length.to_le_bytes())?;
@@ -107,7 +106,7 @@ pub(super) fn write_event(stream: &mut impl Write, event: &Event) -> io::Result<
             stream.write_all(&count.to_le_bytes())?;
             let health: Vec<u8> = patches.health.iter().map(|health| health.bits()).collect();
             stream.write_all(&health)?;
-            stream.write_all(&values)
+            stream.write_all(values)
         }
         Event::Ended(end) => {
             let body = EndedBody {
