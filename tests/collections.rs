@@ -129,6 +129,21 @@ fn a_missing_folder_prunes_nothing() {
     assert!(!bench.path("none.db").exists());
 }
 
+#[test]
+fn what_moved_and_was_not_embedded_by_this_model_is() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    // As if another version of the model had made the library.
+    let library = Connection::open(bench.path("sonoteca.db")).unwrap();
+    library.execute("UPDATE models SET front_end_version = 0", []).unwrap();
+    drop(library);
+    fs::rename(bench.path("sounds/tone-0.wav"), bench.path("sounds/z.wav")).unwrap();
+    let report = object(&bench, &["sync", "sounds"], 0);
+    assert_eq!((&report["indexed"], &report["moved"]), (&6.into(), &1.into()));
+    assert_eq!(scalar(&bench, "SELECT count(*) FROM recordings"), 6);
+    assert_eq!(object(&bench, &["sync", "sounds"], 0)["unchanged"], 6);
+}
+
 /// An empty folder is what a disk that is not mounted leaves behind.
 #[test]
 fn a_folder_without_a_recording_left_prunes_nothing() {

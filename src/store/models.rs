@@ -34,7 +34,7 @@ impl Writer<'_> {
     /// The row id of `identity`, which is added with its card's windows and `classes` when new.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store).
+    /// [`Error::Store`].
     pub fn model_id(
         &self,
         identity: &ModelIdentity,
@@ -120,7 +120,7 @@ impl Library {
     /// All models that the library holds vectors of, in the order in which they came.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store).
+    /// [`Error::Store`].
     pub fn models(&self) -> Result<Vec<StoredModel>> {
         let list = || -> rusqlite::Result<Vec<StoredModel>> {
             let mut query = self.connection.prepare(

@@ -77,6 +77,12 @@ pub struct Sum {
     pub bytes: u64,
 }
 
+/// Whether a file is to be read; the parameters are [`TASK_STATES`]. A recording that moved is,
+/// when the model has not embedded it.
+const IS_TASK: &str = "(state IN (?1, ?2)
+    OR state = ?3 AND path IN (SELECT moved_to FROM gone WHERE NOT indexed))";
+const TASK_STATES: [FileState; 3] = [FileState::New, FileState::Changed, FileState::Moved];
+
 /// A temporary database of files.
 #[derive(Debug)]
 pub struct Worklist {
@@ -106,7 +112,7 @@ impl Worklist {
                  ) WITHOUT ROWID;
                  CREATE TABLE main.gone (
                      id INTEGER PRIMARY KEY, path TEXT, size_bytes INTEGER, content_hash BLOB,
-                     moved_to TEXT
+                     indexed INTEGER, moved_to TEXT
                  );
                  BEGIN",
             )?;
@@ -228,25 +234,36 @@ impl Worklist {
         let mut query = self
             .connection
             .prepare(
-                "SELECT id, path, size_bytes, content_hash FROM library.recordings AS known
+                "SELECT id, path, size_bytes, content_hash, EXISTS (
+                     SELECT 1 FROM library.recording_vectors
+                     WHERE recording_id = known.id AND model_id = ?4)
+                 FROM library.recordings AS known
                  WHERE (path >= ?1 AND path < ?2 OR path = ?3)
                    AND NOT EXISTS (SELECT 1 FROM found WHERE found.path = known.path)",
             )
             .map_err(failed)?;
         let mut rows = query
-            .query(params![TextBytes(&below.first), TextBytes(&below.behind), PathBytes(root)])
+            .query(params![
+                TextBytes(&below.first),
+                TextBytes(&below.behind),
+                PathBytes(root),
+                self.model
+            ])
             .map_err(failed)?;
         let mut insert = self
             .connection
-            .prepare("INSERT OR IGNORE INTO gone VALUES (?1, ?2, ?3, ?4, NULL)")
+            .prepare("INSERT OR IGNORE INTO gone VALUES (?1, ?2, ?3, ?4, ?5, NULL)")
             .map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let OwnedPath(path) = row.get(1).map_err(failed)?;
             // A file that may not be looked at is not gone.
             if matches!(path.try_exists(), Ok(false)) {
-                let (id, size, hash): (i64, i64, Vec<u8>) =
-                    (|| Ok((row.get(0)?, row.get(2)?, row.get(3)?)))().map_err(failed)?;
-                insert.execute(params![id, PathBytes(&path), size, hash]).map_err(failed)?;
+                let (id, size, hash, indexed): (i64, i64, Vec<u8>, bool) =
+                    (|| Ok((row.get(0)?, row.get(2)?, row.get(3)?, row.get(4)?)))()
+                        .map_err(failed)?;
+                insert
+                    .execute(params![id, PathBytes(&path), size, hash, indexed])
+                    .map_err(failed)?;
                 any_gone = true;
             }
         }
@@ -346,11 +363,11 @@ impl Worklist {
     pub fn workload(&self) -> Result<Vec<(String, Sum)>> {
         let list = || -> rusqlite::Result<Vec<(String, Sum)>> {
             self.connection
-                .prepare(
+                .prepare(&format!(
                     "SELECT extension, count(*), sum(size_bytes) FROM found
-                     WHERE state IN (?1, ?2) GROUP BY extension",
-                )?
-                .query_map([FileState::New.code(), FileState::Changed.code()], |row| {
+                         WHERE {IS_TASK} GROUP BY extension"
+                ))?
+                .query_map(TASK_STATES.map(FileState::code), |row| {
                     let (files, bytes): (i64, i64) = (row.get(1)?, row.get(2)?);
                     let sum = Sum { files: files.cast_unsigned(), bytes: bytes.cast_unsigned() };
                     Ok((row.get(0)?, sum))
@@ -368,10 +385,9 @@ impl Worklist {
         let failed = |error| self.error(error);
         let mut query = self
             .connection
-            .prepare("SELECT * FROM found WHERE state IN (?1, ?2) ORDER BY path")
+            .prepare(&format!("SELECT * FROM found WHERE {IS_TASK} ORDER BY path"))
             .map_err(failed)?;
-        let mut rows =
-            query.query([FileState::New.code(), FileState::Changed.code()]).map_err(failed)?;
+        let mut rows = query.query(TASK_STATES.map(FileState::code)).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             if !visit(read_found(row).map_err(failed)?) {
                 break;
