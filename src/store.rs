@@ -131,6 +131,14 @@ impl Library {
         Ok(Writer { transaction, path })
     }
 
+    /// Sets how long a write waits for another process's; ten seconds, where nothing is said.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn wait_for_others(&self, patience: Duration) -> Result<()> {
+        self.connection.busy_timeout(patience).map_err(|error| self.error("open", error))
+    }
+
     /// Bytes that the library takes on the disk, its journal not counted.
     ///
     /// # Errors

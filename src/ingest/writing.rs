@@ -23,8 +23,9 @@ use crate::store::{Library, Writer};
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
 const COMMIT_RECORDINGS: usize = 1_024;
 
-/// How often a library that another program writes to is tried again.
-const BUSY_TRIES: u32 = 30;
+/// How long another program may hold the library: a night's work should not end because somebody
+/// looks at it with an SQLite shell.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// What a worker sends to the writer.
 #[derive(Debug)]
@@ -69,10 +70,11 @@ pub(super) fn store_all(
     report: &mut Report,
     watch: &Watch<'_>,
 ) -> Result<()> {
+    library.wait_for_others(PATIENCE)?;
     while let Some(batch) = next_batch(&receiver, watch) {
         // The transaction begins when everything for it is there: other processes want the
         // library too.
-        let writer = begin(library)?;
+        let writer = library.begin()?;
         let mut done = Vec::with_capacity(batch.len());
         for message in batch {
             done.push(store(&writer, belonging, message)?);
@@ -128,23 +130,6 @@ pub(super) fn store_failures(library: &mut Library, failed: &[(PathBuf, Error)])
         put_failure(&writer, &path, stamp_of(&path), error)?;
     }
     writer.commit()
-}
-
-/// Begins to write, however long another program holds the library within reason: a night's work
-/// should not end because somebody looks at it with an SQLite shell.
-fn begin(library: &mut Library) -> Result<Writer<'_>> {
-    for _ in 0..BUSY_TRIES {
-        // Each waits for ten seconds.
-        match library.begin() {
-            Err(Error::LibraryBusy { .. }) => {}
-            Err(error) => return Err(error),
-            Ok(writer) => {
-                drop(writer);
-                break;
-            }
-        }
-    }
-    library.begin()
 }
 
 /// What the workers send within [`COMMIT_EVERY`] of the first message; `None` when they have hung

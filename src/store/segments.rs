@@ -3,7 +3,7 @@
 //! In: encoded vectors. Out: vectors with their ids, one at a time, so that a scan need not hold
 //! them all.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Params, params};
 
 use super::recordings::ClassScore;
 use super::vector::decode;
@@ -137,7 +137,7 @@ impl Library {
         visit: impl FnMut(i64, &[f32]) -> Result<()>,
     ) -> Result<()> {
         let sql = "SELECT id, vector FROM segments WHERE model_id = ?1 AND health = 0 ORDER BY id";
-        self.for_each_vector(sql, "segment", model, dimension, visit)
+        self.for_each_vector(sql, "segment", [model], dimension, visit)
     }
 
     /// Calls `visit` with the id and pooled vector of every recording that `model` embedded.
@@ -151,20 +151,20 @@ impl Library {
         visit: impl FnMut(i64, &[f32]) -> Result<()>,
     ) -> Result<()> {
         let sql = format!("{POOLED} ORDER BY pooled.recording_id");
-        self.for_each_vector(&sql, "recording", model, dimension, visit)
+        self.for_each_vector(&sql, "recording", [model], dimension, visit)
     }
 
     fn for_each_vector(
         &self,
         sql: &str,
         kind: &str,
-        model: i64,
+        parameters: impl Params,
         dimension: usize,
         mut visit: impl FnMut(i64, &[f32]) -> Result<()>,
     ) -> Result<()> {
         let failed = |error| self.error("read", error);
         let mut query = self.connection.prepare(sql).map_err(failed)?;
-        let mut rows = query.query([model]).map_err(failed)?;
+        let mut rows = query.query(parameters).map_err(failed)?;
         let mut vector = Vec::with_capacity(dimension);
         while let Some(row) = rows.next().map_err(failed)? {
             let id = row.get(0).map_err(failed)?;
@@ -215,28 +215,14 @@ impl Library {
         model: i64,
         dimension: usize,
     ) -> Result<Option<Vec<f32>>> {
-        let failed = |error| self.error("read", error);
-        let mut query = self
-            .connection
-            .prepare_cached(
-                "SELECT id, vector FROM segments
-                 WHERE recording_id = ?1 AND model_id = ?2 AND health = 0",
-            )
-            .map_err(failed)?;
-        let mut rows = query.query([recording, model]).map_err(failed)?;
+        let sql = "SELECT id, vector FROM segments
+                   WHERE recording_id = ?1 AND model_id = ?2 AND health = 0";
         let (mut mean, mut is_empty) = (Mean::new(dimension), true);
-        let mut vector = Vec::with_capacity(dimension);
-        while let Some(row) = rows.next().map_err(failed)? {
-            let id: i64 = row.get(0).map_err(failed)?;
-            let bytes = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
-            vector.clear();
-            decode(bytes, dimension, &mut vector).map_err(|problem| Error::Vector {
-                what: format!("vector of segment {id} in {}", self.path.display()),
-                problem,
-            })?;
-            mean.add(&vector);
+        self.for_each_vector(sql, "segment", [recording, model], dimension, |_, vector| {
+            mean.add(vector);
             is_empty = false;
-        }
+            Ok(())
+        })?;
         Ok((!is_empty).then(|| mean.mean()))
     }
 
