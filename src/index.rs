@@ -7,6 +7,7 @@
 pub mod exact;
 pub mod hnsw;
 pub mod metric;
+pub mod scope;
 
 use crate::error::{Result, VectorProblem};
 

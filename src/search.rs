@@ -1,53 +1,24 @@
 //! Questions into hits.
 //!
-//! In: a library and a vector, from a file or from a stored recording. Out: the most similar
-//! recordings or segments, nearest first. Refuses to compare vectors of different models, weights
-//! or front ends.
+//! In: a library and a question. Out: the most similar recordings or segments, nearest first.
+//! Refuses to compare vectors of different models, weights or front ends. [`query`] makes the
+//! vector that is searched with, [`collection`] finds the vectors nearest to it, [`hits`] says
+//! what they are.
 
-use crate::audio::segment::TimeRange;
-use crate::error::{Error, Result, VectorProblem};
-use crate::index::exact::ExactIndex;
-use crate::index::{NeighbourIndex, refused};
+pub mod collection;
+pub mod hits;
+pub mod query;
+
+use crate::error::{Error, Result};
 use crate::model::card::Sha256;
 use crate::model::{ModelIdentity, identity_of, registry};
 use crate::store::Library;
 use crate::store::models::StoredModel;
-use crate::store::recordings::{ClassScore, StoredRecording};
 
-/// What is compared with the query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Level {
-    /// Each recording's pooled vector.
-    Recording,
-    /// Each segment's vector.
-    Segment,
-}
-
-/// Something similar.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hit {
-    /// 1 for the nearest.
-    pub rank: usize,
-    /// Cosine of the angle to the query, in [−1, 1].
-    pub score: f32,
-    /// The recording.
-    pub recording: StoredRecording,
-    /// The stretch of it: all of it when recordings are compared.
-    pub range: TimeRange,
-    /// The highest class scores of the stretch, highest first; the recording's, where the
-    /// stretch's were not stored.
-    pub classes: Vec<ClassScore>,
-}
-
-/// The vectors of one model at one level, ready to be searched.
-#[derive(Debug)]
-pub struct Searcher<'a> {
-    library: &'a Library,
-    model: StoredModel,
-    level: Level,
-    index: ExactIndex,
-    without_direction: usize,
-}
+pub use crate::store::segments::Level;
+pub use collection::Collection;
+pub use hits::{Hit, Searcher};
+pub use query::stored_query;
 
 /// The model of `library` to search with: the one called `name`, or else the only one.
 ///
@@ -101,120 +72,6 @@ pub fn require_same_version(model: &StoredModel, installed: &ModelIdentity) -> R
     })
 }
 
-impl<'a> Searcher<'a> {
-    /// Reads the vectors of `model` at `level`.
-    ///
-    /// # Errors
-    /// [`Error::Store`], or [`Error::Vector`] when stored bytes are damaged.
-    pub fn open(library: &'a Library, model: StoredModel, level: Level) -> Result<Self> {
-        let dimension = model.identity.dimension;
-        let mut index = ExactIndex::new(dimension);
-        let mut without_direction = 0;
-        let mut add = |id: i64, vector: &[f32]| match index.add(id, vector) {
-            Ok(()) => Ok(()),
-            // A network may answer silence with zeros: nothing can be near to it.
-            Err(VectorProblem::Zero) => {
-                without_direction += 1;
-                Ok(())
-            }
-            Err(problem) => refused(Err(problem), || format!("stored vector {id}")),
-        };
-        match level {
-            Level::Recording => library.for_each_recording(model.id, dimension, &mut add)?,
-            Level::Segment => library.for_each_segment(model.id, dimension, &mut add)?,
-        }
-        Ok(Self { library, model, level, index, without_direction })
-    }
-
-    /// Vectors that were left out because all their values are zero.
-    pub fn without_direction(&self) -> usize {
-        self.without_direction
-    }
-
-    /// The `count` most similar to `vector`, without recording `except`.
-    ///
-    /// # Errors
-    /// [`Error::Vector`] when the query has no direction, [`Error::Store`].
-    pub fn search(&self, vector: &[f32], except: Option<i64>, count: usize) -> Result<Vec<Hit>> {
-        let mut left_out = match (except, self.level) {
-            (None, _) => Vec::new(),
-            (Some(recording), Level::Recording) => vec![recording],
-            (Some(recording), Level::Segment) => {
-                self.library.segment_ids(recording, self.model.id)?
-            }
-        };
-        left_out.sort_unstable();
-        let keep = |id: i64| left_out.binary_search(&id).is_err();
-        let found = refused(self.index.search(vector, count, &keep), || "the query".to_owned())?;
-        let mut hits = Vec::with_capacity(found.len());
-        for neighbour in found {
-            // A row that another process removed since the vectors were read is no hit any more.
-            let Some((recording, range)) = self.place(neighbour.id)? else {
-                continue;
-            };
-            let classes = self.classes(neighbour.id, recording.id)?;
-            hits.push(Hit {
-                rank: hits.len() + 1,
-                score: neighbour.cosine,
-                recording,
-                range,
-                classes,
-            });
-        }
-        Ok(hits)
-    }
-
-    fn classes(&self, id: i64, recording: i64) -> Result<Vec<ClassScore>> {
-        if self.level == Level::Segment {
-            let classes = self.library.segment_classes(id)?;
-            if !classes.is_empty() {
-                return Ok(classes);
-            }
-        }
-        self.library.classes(recording, self.model.id)
-    }
-
-    fn place(&self, id: i64) -> Result<Option<(StoredRecording, TimeRange)>> {
-        let (recording_id, range) = match self.level {
-            Level::Recording => (id, None),
-            Level::Segment => match self.library.segment(id)? {
-                Some(place) => (place.recording_id, Some(place.range)),
-                None => return Ok(None),
-            },
-        };
-        Ok(self.library.recording(recording_id)?.map(|recording| {
-            let whole = TimeRange { start_s: 0.0, end_s: recording.duration_s };
-            (recording, range.unwrap_or(whole))
-        }))
-    }
-}
-
-/// The vector of stored recording `id` by `model`, to search `level` with: the mean over all of
-/// it, or, among segments, over its segments that are fit to be searched. Silence, which is not
-/// among the segments, should not be in the question either.
-///
-/// # Errors
-/// [`Error::UnknownRecording`], [`Error::NotIndexed`], [`Error::Store`].
-pub fn stored_query(
-    library: &Library,
-    model: &StoredModel,
-    id: i64,
-    level: Level,
-) -> Result<Vec<f32>> {
-    if library.recording(id)?.is_none() {
-        return Err(Error::UnknownRecording { id });
-    }
-    let dimension = model.identity.dimension;
-    if level == Level::Segment
-        && let Some(vector) = library.sound_vector(id, model.id, dimension)?
-    {
-        return Ok(vector);
-    }
-    library
-        .pooled_vector(id, model.id, dimension)?
-        .ok_or_else(|| Error::NotIndexed { id, model: model.identity.name.clone() })
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -222,6 +79,7 @@ mod tests {
     use super::*;
     use crate::audio::decode::{Integrity, StreamFormat};
     use crate::audio::health::Health;
+    use crate::audio::segment::TimeRange;
     use crate::store::recordings::{FileStamp, NewRecording};
     use crate::store::runs::NewRun;
     use crate::store::segments::NewSegment;

@@ -3,10 +3,14 @@
 //! In: the process's arguments. Out: [`Args`], as typed; what they mean is decided in
 //! [`super::settings`].
 
+mod search;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+
+pub(crate) use search::{By, SearchArgs};
 
 /// The library where nothing else is said.
 pub(crate) const DEFAULT_LIBRARY: &str = "sonoteca.db";
@@ -306,50 +310,6 @@ pub(crate) struct FailuresArgs {
     pub(crate) retry: bool,
     #[command(flatten)]
     pub(crate) embedding: EmbeddingArgs,
-}
-
-/// `sonoteca search`
-#[derive(Debug, clap::Args)]
-#[command(
-    long_about = "Find the recordings, or the moments in them, that sound most like one
-
-The score is the cosine of the angle between two vectors: 1 for the same sound, about 0 for sounds \
-                  with nothing in common. The query's vector is the mean over all of it; with --by segment, over \
-                  what of it is not silent.",
-    after_help = "Examples:
-  sonoteca search bark.wav                  the ten recordings most like bark.wav
-  sonoteca search id:17 -k 5                the five most like recording 17, itself left out
-  sonoteca search bark.wav --by segment     the moments, inside long recordings, most like it
-  sonoteca search bark.wav --format json | jq -r .path"
-)]
-pub(crate) struct SearchArgs {
-    /// An audio file, or id:N for recording N of the library
-    #[arg(value_name = "QUERY")]
-    pub(crate) query: OsString,
-    /// How many results
-    #[arg(
-        short = 'k',
-        long = "count",
-        value_name = "N",
-        default_value_t = 10,
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
-    pub(crate) count: u32,
-    /// What is compared with the query
-    #[arg(long, value_name = "LEVEL", default_value = "recording")]
-    pub(crate) by: By,
-    /// The network to use [default: the library's only one]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model: Option<String>,
-}
-
-/// What is compared with the query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
-    /// Whole recordings.
-    Recording,
-    /// Segments: about a second each, unless the library was made with longer ones.
-    Segment,
 }
 
 /// `sonoteca models`

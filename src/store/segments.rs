@@ -3,7 +3,7 @@
 //! In: encoded vectors. Out: vectors with their ids, one at a time, so that a scan need not hold
 //! them all.
 
-use rusqlite::{OptionalExtension, Params, params};
+use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::recordings::ClassScore;
 use super::vector::decode;
@@ -36,6 +36,25 @@ pub struct VectorsOf {
     pub model: i64,
     /// The run's.
     pub run: i64,
+}
+
+/// What is compared with a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// Each recording's pooled vector.
+    Recording,
+    /// Each segment's vector.
+    Segment,
+}
+
+/// What a vector that is searched stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VectorKey {
+    /// The segment's row id, or the first one's of a recording. Never given twice, so that new
+    /// vectors of the same recording have a new key.
+    pub segment: i64,
+    /// The recording's row id.
+    pub recording: i64,
 }
 
 /// Segments that are left out of searches.
@@ -124,6 +143,39 @@ const POOLED: &str = "SELECT pooled.recording_id, coalesce(pooled.vector, segmen
      WHERE pooled.model_id = ?1";
 
 impl Library {
+    /// Calls `visit` with the key and vector of all that a search at `level` compares, in the
+    /// order of keys.
+    ///
+    /// # Errors
+    /// As [`for_each_segment`](Self::for_each_segment).
+    pub fn for_each_searched(
+        &self,
+        model: i64,
+        level: Level,
+        dimension: usize,
+        mut visit: impl FnMut(VectorKey, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let (sql, kind) = match level {
+            Level::Segment => (
+                "SELECT id, vector, recording_id FROM segments
+                 WHERE model_id = ?1 AND health = 0 ORDER BY id",
+                "segment",
+            ),
+            Level::Recording => (
+                "SELECT min(segments.id), coalesce(pooled.vector, segments.vector),
+                        pooled.recording_id
+                 FROM recording_vectors AS pooled JOIN segments USING (recording_id, model_id)
+                 WHERE model_id = ?1 GROUP BY pooled.recording_id ORDER BY 1",
+                "the recording of segment",
+            ),
+        };
+        self.for_each_row(sql, kind, [model], dimension, |row, vector| {
+            let recording = row.get(2).map_err(|error| self.error("read", error))?;
+            let segment = row.get(0).map_err(|error| self.error("read", error))?;
+            visit(VectorKey { segment, recording }, vector)
+        })
+    }
+
     /// Calls `visit` with the id and vector of every segment that `model` embedded and that is
     /// fit to be searched.
     ///
@@ -162,19 +214,33 @@ impl Library {
         dimension: usize,
         mut visit: impl FnMut(i64, &[f32]) -> Result<()>,
     ) -> Result<()> {
+        self.for_each_row(sql, kind, parameters, dimension, |row, vector| {
+            visit(row.get(0).map_err(|error| self.error("read", error))?, vector)
+        })
+    }
+
+    /// Decodes the vector in the second column of every row; the first one is its id.
+    fn for_each_row(
+        &self,
+        sql: &str,
+        kind: &str,
+        parameters: impl Params,
+        dimension: usize,
+        mut visit: impl FnMut(&Row<'_>, &[f32]) -> Result<()>,
+    ) -> Result<()> {
         let failed = |error| self.error("read", error);
         let mut query = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = query.query(parameters).map_err(failed)?;
         let mut vector = Vec::with_capacity(dimension);
         while let Some(row) = rows.next().map_err(failed)? {
-            let id = row.get(0).map_err(failed)?;
+            let id: i64 = row.get(0).map_err(failed)?;
             let bytes = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
             vector.clear();
             decode(bytes, dimension, &mut vector).map_err(|problem| Error::Vector {
                 what: format!("vector of {kind} {id} in {}", self.path.display()),
                 problem,
             })?;
-            visit(id, &vector)?;
+            visit(row, &vector)?;
         }
         Ok(())
     }

@@ -1,0 +1,39 @@
+//! Which vectors a search may find.
+//!
+//! In: ids of what passed a filter. Out: whether a vector is among them.
+
+use crate::store::segments::VectorKey;
+
+/// The vectors that a search may find.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Which of them.
+    pub allowed: Allowed,
+    /// Recordings that are left out nevertheless.
+    pub except: Vec<i64>,
+}
+
+/// What passed a filter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Allowed {
+    /// Everything: there was no filter.
+    #[default]
+    All,
+    /// These recordings' vectors; row ids, ascending.
+    Recordings(Vec<i64>),
+    /// These segments' vectors; row ids, ascending. At the level of recordings, a recording passes
+    /// by its first segment.
+    Segments(Vec<i64>),
+}
+
+impl Scope {
+    /// Whether the vector of `key` may be found.
+    pub fn contains(&self, key: VectorKey) -> bool {
+        let allowed = match &self.allowed {
+            Allowed::All => true,
+            Allowed::Recordings(ids) => ids.binary_search(&key.recording).is_ok(),
+            Allowed::Segments(ids) => ids.binary_search(&key.segment).is_ok(),
+        };
+        allowed && !self.except.contains(&key.recording)
+    }
+}
