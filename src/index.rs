@@ -5,7 +5,9 @@
 //! trades a little recall for speed.
 
 pub mod exact;
+pub(crate) mod file;
 pub mod hnsw;
+mod mapped;
 pub mod metric;
 pub mod scope;
 
