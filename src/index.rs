@@ -4,9 +4,12 @@
 //! direction. [`exact`] is what searches use and what every other index is judged by; [`hnsw`]
 //! trades a little recall for speed.
 
+pub mod codes;
 pub mod exact;
 pub mod hnsw;
+mod kernel;
 pub mod metric;
+pub mod quantise;
 pub mod scope;
 
 use crate::error::{Result, VectorProblem};
