@@ -17,13 +17,14 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crc_fast::{CrcAlgorithm, Digest, checksum};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::mapped::Mapping;
+use super::codes::{Blob, Damaged};
+use super::mapped::{Mapping, prefetch};
 
 const MAGIC: &[u8; 8] = b"SNTCIDX\0";
 /// The layout's version: files of another one are made anew.
@@ -185,17 +186,6 @@ impl CacheWriter {
         }
     }
 
-    /// The rows as far as they are written, mapped: what comes next can be made from them.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    pub(crate) fn rows(&mut self) -> io::Result<WrittenRows> {
-        self.file.flush()?;
-        step("rows written");
-        let range = self.sections.iter().find(|section| section.name == ROWS).map_or(0..0, span);
-        Ok(WrittenRows { mapping: Mapping::of(self.file.get_ref().as_file())?, range })
-    }
-
     /// A number that changes whenever the sections so far do.
     pub(crate) fn fingerprint(&mut self) -> u64 {
         self.end();
@@ -237,20 +227,6 @@ impl CacheWriter {
 fn span(section: &Section) -> Range<usize> {
     let start = usize::try_from(section.start).unwrap_or(usize::MAX);
     start..start.saturating_add(usize::try_from(section.bytes).unwrap_or(usize::MAX))
-}
-
-/// Rows of a file that is not finished.
-#[derive(Debug)]
-pub(crate) struct WrittenRows {
-    mapping: Mapping,
-    range: Range<usize>,
-}
-
-impl WrittenRows {
-    /// Their bytes.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.mapping.bytes().get(self.range.clone()).unwrap_or_default()
-    }
 }
 
 /// A file that is whole, but not yet in its place.
@@ -296,7 +272,6 @@ pub(crate) struct CacheFile<T> {
     blocks: Vec<u64>,
     /// A bit for each block that was found to be as it was written.
     sound: Vec<AtomicU64>,
-    is_damaged: AtomicBool,
 }
 
 impl<T: for<'a> Deserialize<'a>> CacheFile<T> {
@@ -329,8 +304,7 @@ impl<T: for<'a> Deserialize<'a>> CacheFile<T> {
             return Err(Unusable::Damaged("checksums are missing"));
         }
         let sound = blocks.chunks(64).map(|_| AtomicU64::new(0)).collect();
-        let is_damaged = AtomicBool::new(false);
-        Ok(Self { path: path.to_owned(), mapping, header, rows, blocks, sound, is_damaged })
+        Ok(Self { path: path.to_owned(), mapping, header, rows, blocks, sound })
     }
 }
 
@@ -382,38 +356,10 @@ impl<T> CacheFile<T> {
         bytemuck::try_cast_slice(self.section(name)).unwrap_or_default()
     }
 
-    /// The names of the sections.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.header.sections.iter().map(|section| section.name.as_str())
-    }
-
-    /// Bytes of the rows.
-    pub(crate) fn row_bytes(&self) -> usize {
-        self.rows.len()
-    }
-
-    /// Says that the rows will be read from the first to the last.
-    pub(crate) fn will_be_scanned(&self) {
+    /// Whether all rows are as they were written: reads the whole file.
+    pub(crate) fn check_rows(&self) -> bool {
         self.mapping.will_be_scanned();
-    }
-
-    /// The bytes in `range` of the rows, checked; nothing, from now on to be seen by
-    /// [`is_damaged`](Self::is_damaged), when they are not as they were written.
-    #[inline]
-    pub(crate) fn rows(&self, range: Range<usize>) -> &[u8] {
-        if range.end > self.rows.len() || range.start >= range.end {
-            return &[];
-        }
-        for block in range.start / BLOCK_BYTES..=(range.end - 1) / BLOCK_BYTES {
-            // Another thread's checking has nothing to hand over but the bit itself: the bytes
-            // were there before.
-            let is_sound = self.sound[block / 64].load(Ordering::Relaxed) >> (block % 64) & 1 == 1;
-            if !is_sound && !self.check(block) {
-                return &[];
-            }
-        }
-        let all = &self.mapping.bytes()[self.rows.clone()];
-        &all[range]
+        (0..self.blocks.len()).all(|block| self.check(block))
     }
 
     #[cold]
@@ -424,15 +370,37 @@ impl<T> CacheFile<T> {
         let is_sound = crc64(&all[start..end]) == self.blocks[block];
         if is_sound {
             self.sound[block / 64].fetch_or(1 << (block % 64), Ordering::Relaxed);
-        } else {
-            self.is_damaged.store(true, Ordering::Relaxed);
         }
         is_sound
     }
+}
 
-    /// Whether rows were met that are not as they were written.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.is_damaged.load(Ordering::Relaxed)
+impl<T: Sync> Blob for CacheFile<T> {
+    #[inline]
+    fn bytes(&self, range: Range<usize>) -> Result<&[u8], Damaged> {
+        if range.end > self.rows.len() || range.start >= range.end {
+            return Err(Damaged);
+        }
+        for block in range.start / BLOCK_BYTES..=(range.end - 1) / BLOCK_BYTES {
+            // Another thread's check has nothing to hand over but the bit itself: the bytes were
+            // there before.
+            let is_sound = self.sound[block / 64].load(Ordering::Relaxed) >> (block % 64) & 1 == 1;
+            if !is_sound && !self.check(block) {
+                return Err(Damaged);
+            }
+        }
+        let all = self.mapping.bytes().get(self.rows.clone()).ok_or(Damaged)?;
+        all.get(range).ok_or(Damaged)
+    }
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    #[inline]
+    fn prefetch(&self, range: Range<usize>) {
+        let all = self.mapping.bytes().get(self.rows.clone()).unwrap_or_default();
+        prefetch(all.get(range).unwrap_or_default());
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files as memory: the one place with unsafe code.
+//! Files as memory, and a word to the processor's cache: the one place with unsafe code.
 //!
 //! In: a file of ours that nobody changes. Out: its bytes, read from the disk as they are touched.
 //! Believes nothing: who reads the bytes checks them (`file.rs`).
@@ -21,25 +21,16 @@ impl Mapping {
     /// # Errors
     /// What the operating system says, for example that there is no such file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Self::of(&File::open(path)?)
-    }
-
-    /// Maps `file` as it is now.
-    ///
-    /// # Errors
-    /// What the operating system says.
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        let file = File::open(path)?;
         #[expect(unsafe_code, reason = "a mapped file can change under its reader")]
         // SAFETY: a mapping's bytes must not change while they are borrowed as `&[u8]`, and must
         // not vanish. Ours do neither: a cache file is written under a temporary name, renamed into
         // place, and from then on only replaced by another file's rename or removed; its content
-        // stays until the last mapping of it is gone. While it is still being written, only what
-        // lies before the mapped end is read, and only what lies behind it is written. Another
-        // program that writes into a file in our folder could break this, as it could with any
+        // stays until the last mapping of it is gone. Another program that writes into a file in our folder could break this, as it could with any
         // mapped file; checks of content cannot prevent that, but no file format of ours relies on
         // bytes staying what they were when checked: values are used as numbers and as indices
         // whose bounds are checked, never as pointers or as types with invalid bit patterns.
-        let map = unsafe { Mmap::map(file)? };
+        let map = unsafe { Mmap::map(&file)? };
         // Graphs are walked without order: reading ahead would read the whole file. Where the
         // advice is not known, reading is slower.
         #[cfg(unix)]
@@ -57,4 +48,28 @@ impl Mapping {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
+}
+
+/// Bytes that the processor's caches move at once.
+#[cfg(target_arch = "x86_64")]
+const LINE: usize = 64;
+
+/// Asks the processor to load `bytes` into its caches, and waits for nothing.
+#[inline]
+pub(crate) fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        for line in bytes.chunks(LINE) {
+            #[expect(unsafe_code, reason = "the instruction takes a pointer")]
+            // SAFETY: the pointer is that of a slice, though any would do: a prefetch reads nothing
+            // into the program and cannot fault. Every x86-64 processor has the instruction (SSE).
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
+            }
+        }
+    }
+    // Elsewhere the processor finds out by itself, a little later.
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
 }
