@@ -6,8 +6,10 @@
 //! what they are.
 
 pub mod collection;
+pub mod generation;
 pub mod hits;
 pub mod query;
+pub mod recall;
 
 use crate::error::{Error, Result};
 use crate::model::card::Sha256;

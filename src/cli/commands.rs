@@ -6,6 +6,8 @@ pub(crate) mod failures;
 pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod models;
+mod refresh;
+pub(crate) mod reindex;
 pub(crate) mod remove;
 pub(crate) mod search;
 mod summary;

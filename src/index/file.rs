@@ -16,7 +16,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crc_fast::{CrcAlgorithm, Digest, checksum};
@@ -265,7 +265,6 @@ pub(crate) fn remove_leftovers(folder: &Path) {
 /// A file of the cache, mapped. Its header and its small sections are as they were written.
 #[derive(Debug)]
 pub(crate) struct CacheFile<T> {
-    path: PathBuf,
     mapping: Mapping,
     header: Header<T>,
     rows: Range<usize>,
@@ -297,14 +296,16 @@ impl<T: for<'a> Deserialize<'a>> CacheFile<T> {
             } else if crc64(content) != section.checksum {
                 return Err(Unusable::Damaged("a checksum is wrong"));
             } else if section.name == BLOCKS {
-                blocks = bytemuck::pod_collect_to_vec(content);
+                // Sections begin at pages: only a length can be wrong.
+                let numbers: &[u64] = bytemuck::try_cast_slice(content).unwrap_or_default();
+                blocks = numbers.to_vec();
             }
         }
         if rows.len().div_ceil(BLOCK_BYTES) != blocks.len() {
             return Err(Unusable::Damaged("checksums are missing"));
         }
         let sound = blocks.chunks(64).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { path: path.to_owned(), mapping, header, rows, blocks, sound })
+        Ok(Self { mapping, header, rows, blocks, sound })
     }
 }
 
@@ -315,7 +316,8 @@ fn read_header<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<Header<T>, Un
     if magic != MAGIC {
         return Err(Unusable::Damaged("it does not begin as it should"));
     }
-    let number = |at: usize| numbers[at..].first_chunk().map_or(0, |&four| u32::from_le_bytes(four));
+    let number =
+        |at: usize| numbers[at..].first_chunk().map_or(0, |&four| u32::from_le_bytes(four));
     let sum = numbers.last_chunk().map_or(0, |&eight| u64::from_le_bytes(eight));
     let header = rest.get(..number(4) as usize).ok_or_else(cut)?;
     if crc64(header) != sum {
@@ -332,11 +334,6 @@ impl<T> CacheFile<T> {
     /// What the sections mean.
     pub(crate) fn about(&self) -> &T {
         &self.header.about
-    }
-
-    /// Where the file is.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Bytes of the file.

@@ -173,8 +173,7 @@ pub fn refine<B: Blob + ?Sized>(
     for found in &mut candidates {
         let position = found.position as usize;
         let row = rows.row(position)?;
-        let refined =
-            candidate(position, query.fine(row), query.bound(Header::of(row).residual));
+        let refined = candidate(position, query.fine(row), query.bound(Header::of(row).residual));
         // Both hold.
         found.upper = found.upper.min(refined.upper);
         found.lower = found.lower.max(refined.lower);

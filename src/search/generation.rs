@@ -8,12 +8,14 @@
 mod build;
 mod state;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::collection::passing::{Passing, is_in};
 use crate::error::Result;
-use crate::index::codes::{Damaged, Form, Layout, Rows};
+use crate::index::codes::{Form, Layout, Rows};
 use crate::index::file::{CacheFile, Unusable};
 use crate::model::card::Sha256;
 use crate::store::Library;
@@ -21,7 +23,7 @@ use crate::store::changes::ChangeMark;
 use crate::store::models::StoredModel;
 use crate::store::segments::{Level, VectorKey};
 
-pub use build::{BuildStage, Built, Builder, BuilderLock, Watcher};
+pub use build::{BuildStage, Builder, BuilderLock, Built, Watcher};
 pub use state::{CacheState, RecallMeasured, is_due};
 
 /// Row ids of segments, in the order of the rows.
@@ -59,6 +61,8 @@ pub(crate) struct About {
 pub(crate) struct AboutGraph {
     /// Candidates that a search keeps.
     pub(crate) width: usize,
+    /// The share of the ten nearest that this is to find.
+    pub(crate) wanted: f64,
     pub(crate) recall: RecallMeasured,
 }
 
@@ -77,7 +81,11 @@ pub(crate) fn path_of(library: &Library, model: &StoredModel, level: Level) -> P
         model.identity.name.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
     let hash = Sha256(model.identity.weights_sha256).to_string();
     let front_end = model.identity.front_end_version;
-    library.cache_folder().join(format!("{name}-{}-{front_end}-{}.index", &hash[..12], level_name(level)))
+    library.cache_folder().join(format!(
+        "{name}-{}-{front_end}-{}.index",
+        &hash[..12],
+        level_name(level)
+    ))
 }
 
 /// A generation that fits the library as it is.
@@ -129,7 +137,11 @@ impl Generation {
             && generation.recordings().len() == rows
             && Rows::new(layout, generation.offsets(), &generation.file)
                 .is_ok_and(|found| found.len() == rows);
-        if is_whole { Ok(generation) } else { Err(Unusable::Damaged("its parts do not fit together")) }
+        if is_whole {
+            Ok(generation)
+        } else {
+            Err(Unusable::Damaged("its parts do not fit together"))
+        }
     }
 
     fn about(&self) -> &About {
@@ -167,8 +179,28 @@ impl Generation {
     }
 
     /// The rows.
-    pub(crate) fn rows(&self) -> std::result::Result<Rows<'_, CacheFile<About>>, Damaged> {
-        Ok(Rows::of_checked(self.layout, self.offsets(), &self.file))
+    pub(crate) fn rows(&self) -> Rows<'_, CacheFile<About>> {
+        Rows::of_checked(self.layout, self.offsets(), &self.file)
+    }
+
+    /// How many rows are of segments in the ranges `dead`.
+    pub(crate) fn dead_rows(&self, dead: &[RangeInclusive<i64>]) -> usize {
+        if dead.is_empty() {
+            return 0;
+        }
+        self.segments().iter().filter(|&&segment| is_in(dead, segment)).count()
+    }
+
+    /// The rows that pass.
+    #[expect(clippy::cast_possible_truncation, reason = "rows are counted in 32 bits")]
+    pub(crate) fn positions(&self, passing: &Passing<'_>) -> Vec<u32> {
+        let keys = self.segments().iter().zip(self.recordings());
+        keys.enumerate()
+            .filter(|&(_, (&segment, &recording))| {
+                passing.contains(VectorKey { segment, recording })
+            })
+            .map(|(position, _)| position as u32)
+            .collect()
     }
 
     /// The key of the row at `position`.

@@ -63,9 +63,7 @@ impl Library {
             .prepare_cached("SELECT serial, nonce FROM vector_changes ORDER BY serial DESC LIMIT 1")
             .and_then(|mut query| {
                 query
-                    .query_row([], |row| {
-                        Ok(ChangeMark { serial: row.get(0)?, nonce: row.get(1)? })
-                    })
+                    .query_row([], |row| Ok(ChangeMark { serial: row.get(0)?, nonce: row.get(1)? }))
                     .optional()
             })
             .map_err(|error| self.error("read", error))
@@ -77,8 +75,12 @@ impl Library {
     /// [`Error::Store`](crate::Error::Store).
     pub fn has_change(&self, mark: ChangeMark) -> Result<bool> {
         self.connection
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM vector_changes WHERE serial = ?1 AND nonce = ?2)")
-            .and_then(|mut query| query.query_row(params![mark.serial, mark.nonce], |row| row.get(0)))
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM vector_changes WHERE serial = ?1 AND nonce = ?2)",
+            )
+            .and_then(|mut query| {
+                query.query_row(params![mark.serial, mark.nonce], |row| row.get(0))
+            })
             .map_err(|error| self.error("read", error))
     }
 

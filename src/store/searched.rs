@@ -106,4 +106,29 @@ impl Library {
             }),
         }
     }
+
+    /// How many vectors a search at `level` compares that are behind segment `after`. Reads no
+    /// vector.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn count_searched_after(&self, after: i64, model: i64, level: Level) -> Result<u64> {
+        let sql = match level {
+            Level::Recording => {
+                "SELECT count(*) FROM recording_vectors WHERE model_id = ?2 AND first_segment > ?1"
+            }
+            // Those that are left out are few, and have an index.
+            Level::Segment => {
+                "SELECT coalesce(sum(segment_count), 0) - (
+                     SELECT count(*) FROM segments
+                     WHERE model_id = ?2 AND health <> 0 AND id > ?1)
+                 FROM recording_vectors WHERE model_id = ?2 AND first_segment > ?1"
+            }
+        };
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut query| query.query_row([after, model], |row| row.get(0)))
+            .map(|count: i64| u64::try_from(count).unwrap_or(0))
+            .map_err(|error| self.error("read", error))
+    }
 }

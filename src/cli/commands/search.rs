@@ -10,6 +10,7 @@ use sonoteca::extract::Extractor;
 use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 use sonoteca::model::{EmbeddingModel, identity_of, registry};
+use sonoteca::search::collection::CollectionOptions;
 use sonoteca::search::{self, Hit, Level, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -41,12 +42,16 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         None => (embed_file(Path::new(&args.query), &model, level, printer)?, None),
     };
     warn_of_other_versions(&library, &model, printer)?;
-    let searcher = Searcher::open(&library, model, level)?;
+    let searcher =
+        Searcher::open_with(&library, model, level, CollectionOptions { exact: args.exact })?;
     let silent = searcher.without_direction() as u64;
     if silent > 0 {
         printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
     }
     let hits = searcher.search(&vector, except, args.count as usize)?;
+    if let Some(warning) = searcher.warning() {
+        printer.warning(&warning.to_string());
+    }
     if hits.is_empty() {
         printer.note("Nothing to compare with: no other vector is fit for this search.");
         return Ok(Status::NothingFound);
