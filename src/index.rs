@@ -6,8 +6,10 @@
 
 pub mod codes;
 pub mod exact;
+pub(crate) mod file;
 pub mod hnsw;
 mod kernel;
+mod mapped;
 pub mod metric;
 pub mod quantise;
 pub mod scope;
