@@ -9,7 +9,7 @@ pub mod exact;
 pub(crate) mod file;
 pub mod hnsw;
 mod kernel;
-pub(crate) mod mapped;
+mod mapped;
 pub mod metric;
 pub mod quantise;
 pub mod scan;

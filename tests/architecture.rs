@@ -132,7 +132,8 @@ fn each_heavy_dependency_has_one_room() {
 fn unsafe_code_and_printing_have_no_place() {
     for (module, code) in sources() {
         for line in statements(&code) {
-            assert!(!line.contains("unsafe "), "{module}: {line}");
+            // The one file that maps others, and says why that is sound.
+            assert!(module == "index/mapped" || !line.contains("unsafe "), "{module}: {line}");
             assert!(!line.contains("println!"), "{module}: {line}");
         }
     }

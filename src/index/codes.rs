@@ -23,7 +23,7 @@
 use std::ops::Range;
 
 use super::kernel::{MASK_BYTES, PIECE};
-use super::quantise;
+use super::{mapped, quantise};
 
 /// Bytes before a row's values.
 pub const HEADER_BYTES: usize = 16;
@@ -121,7 +121,7 @@ impl Blob for [u8] {
 
     #[inline]
     fn prefetch(&self, range: Range<usize>) {
-        super::mapped::prefetch(self.get(range).unwrap_or_default());
+        mapped::prefetch(self.get(range).unwrap_or_default());
     }
 }
 
@@ -152,8 +152,8 @@ impl<'a, B: Blob + ?Sized> Rows<'a, B> {
     /// [`SLACK_BYTES`] behind the last one.
     pub fn new(layout: Layout, offsets: &'a [u32], blob: &'a B) -> Result<Self, Damaged> {
         let least = layout.row_bytes(0);
-        let room = |pair: &[u32; 2]| pair[1].checked_sub(pair[0]).map(|units| bytes(units));
-        let fit = offsets.array_windows().all(|pair| room(pair).is_some_and(|room| room >= least));
+        let room = |pair: &[u32]| pair[1].checked_sub(pair[0]).map(bytes);
+        let fit = offsets.windows(2).all(|pair| room(pair).is_some_and(|room| room >= least));
         let end = bytes(*offsets.last().ok_or(Damaged)?);
         if !fit
             || layout.dimension > MAX_DIMENSION
@@ -347,11 +347,9 @@ impl OwnedRows {
 
     fn to_dense(&self) -> Self {
         let mut dense = Self::with_layout(Layout { form: Form::Dense, ..self.layout });
-        for pair in self.offsets.array_windows::<2>() {
-            let [start, end] = pair.map(bytes);
-            dense.append(|bytes| {
-                quantise::append_dense(&self.bytes[start..end], self.layout, bytes)
-            });
+        for pair in self.offsets.windows(2) {
+            let packed = &self.bytes[bytes(pair[0])..bytes(pair[1])];
+            dense.append(|bytes| quantise::append_dense(packed, self.layout, bytes));
         }
         dense
     }

@@ -7,6 +7,11 @@
 //! A packed row has no zeros; its values are put back into their places ("expanded") 64 at a time,
 //! one instruction on AVX-512, eight deposits of bits on AVX2.
 
+#![expect(
+    clippy::inline_always,
+    reason = "a loop is compiled for other instructions only where it is inlined"
+)]
+
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;

@@ -26,10 +26,11 @@ impl Mapping {
         // SAFETY: a mapping's bytes must not change while they are borrowed as `&[u8]`, and must
         // not vanish. Ours do neither: a cache file is written under a temporary name, renamed into
         // place, and from then on only replaced by another file's rename or removed; its content
-        // stays until the last mapping of it is gone. Another program that writes into a file in our folder could break this, as it could with any
-        // mapped file; checks of content cannot prevent that, but no file format of ours relies on
-        // bytes staying what they were when checked: values are used as numbers and as indices
-        // whose bounds are checked, never as pointers or as types with invalid bit patterns.
+        // stays until the last mapping of it is gone. Another program that writes into a file in
+        // our folder could break this, as it could with any mapped file. No check of content
+        // prevents that, but nothing of ours relies on bytes staying what they were when checked:
+        // they are used as numbers and as indices whose bounds are checked, never as pointers or
+        // as types with invalid bit patterns.
         let map = unsafe { Mmap::map(&file)? };
         // Graphs are walked without order: reading ahead would read the whole file. Where the
         // advice is not known, reading is slower.
@@ -50,26 +51,18 @@ impl Mapping {
     }
 }
 
-/// Bytes that the processor's caches move at once.
-#[cfg(target_arch = "x86_64")]
-const LINE: usize = 64;
-
 /// Asks the processor to load `bytes` into its caches, and waits for nothing.
 #[inline]
 pub(crate) fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    {
+    for line in bytes.chunks(64) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        for line in bytes.chunks(LINE) {
-            #[expect(unsafe_code, reason = "the instruction takes a pointer")]
-            // SAFETY: the pointer is that of a slice, though any would do: a prefetch reads nothing
-            // into the program and cannot fault. Every x86-64 processor has the instruction (SSE).
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
-            }
+        #[expect(unsafe_code, reason = "the intrinsic takes a pointer")]
+        // SAFETY: a hint, which reads nothing and never faults; every x86-64 processor has it.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast());
         }
     }
-    // Elsewhere the processor finds out by itself, a little later.
     #[cfg(not(target_arch = "x86_64"))]
     let _ = bytes;
 }
