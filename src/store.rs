@@ -13,6 +13,7 @@ pub mod recordings;
 pub mod runs;
 pub mod scores;
 pub mod segments;
+pub mod stretches;
 pub mod vector;
 pub mod worklist;
 

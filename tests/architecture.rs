@@ -23,7 +23,7 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 /// Dependencies that only one room may import.
 const ROOMS: [(&str, &str); 13] = [
     ("symphonia", "audio/decode"),
-    ("hound", "audio/decode"),
+    ("hound", "audio"),
     ("opus_pure", "audio/decode/opus"),
     ("realfft", "frontend"),
     ("tch", "model"),

@@ -220,7 +220,7 @@ impl Library {
     }
 
     /// Decodes the vector in the second column of every row; the first one is its id.
-    fn for_each_row(
+    pub(super) fn for_each_row(
         &self,
         sql: &str,
         kind: &str,
