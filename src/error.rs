@@ -348,6 +348,22 @@ pub enum Error {
         recordings: usize,
     },
 
+    /// Options that make no sense together.
+    #[error("{problem}")]
+    Usage {
+        /// What does not go together.
+        problem: &'static str,
+        /// What to say instead.
+        hint: &'static str,
+    },
+
+    /// More on standard input than a query may be.
+    #[error("standard input holds more than {limit_mb} MB, which is too much for a query")]
+    TooMuchInput {
+        /// The limit.
+        limit_mb: u64,
+    },
+
     /// A query in which nothing sounds.
     #[error("{query} is silent: there is nothing in it to look for")]
     SilentQuery {

@@ -197,8 +197,7 @@ impl Extractor {
         mut visit: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<Extraction> {
         let card = self.model.card();
-        let mut reader =
-            PatchReader::open_part(path, part, self.model.front_end(), &self.filters)?;
+        let mut reader = PatchReader::open_part(path, part, self.model.front_end(), &self.filters)?;
         let mut patches = Patches::default();
         let mut pool = Pool {
             pooled: Mean::new(self.model.identity().dimension),

@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
-const STAGES: [&str; 12] = [
-    "units", "dot", "error", "audio", "frontend", "model", "store", "index", "extract", "search",
-    "ingest", "cli",
+const STAGES: [&str; 13] = [
+    "units", "dot", "error", "files", "audio", "frontend", "model", "store", "index", "extract",
+    "search", "ingest", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.

@@ -20,6 +20,7 @@ use crate::audio::decode::{Decoder, Mix};
 use crate::audio::excerpt::Stretch;
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
+use crate::files::temporary_beside;
 
 /// Most bytes of samples in a WAV file: its lengths have 32 bits.
 const MOST_BYTES: u64 = 4_000_000_000;
@@ -141,25 +142,12 @@ impl Pending<'_> {
 }
 
 fn create(path: &Path, spec: WavSpec) -> Result<(NamedTempFile, WavWriter<BufWriter<File>>)> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let make = || -> hound::Result<_> {
-        let file = builder().tempfile_in(folder.unwrap_or(Path::new(".")))?;
+        let file = temporary_beside(path)?;
         let writer = WavWriter::new(BufWriter::new(file.reopen()?), spec)?;
         Ok((file, writer))
     };
     make().map_err(|error| failed(path, error))
-}
-
-/// Makes files that may be read as any new file may, not by their owner only.
-fn builder() -> tempfile::Builder<'static, 'static> {
-    #[cfg_attr(not(unix), expect(unused_mut, reason = "other systems have no such permissions"))]
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder
 }
 
 fn failed(path: &Path, error: hound::Error) -> Error {

@@ -2,6 +2,8 @@
 //!
 //! In: an [`Error`]. Out: one command or flag; nothing, where there is none worth saying.
 
+mod question;
+
 use std::borrow::Cow;
 use std::io;
 
@@ -14,12 +16,6 @@ impl Error {
         let hint = match self {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
-            Self::NoChannel { channels, .. } => {
-                return Some(format!("give --channel from 1 to {channels}").into());
-            }
-            Self::NoStretch { .. } => {
-                "give --start and --end in seconds from the recording's beginning, the start first"
-            }
             Self::ModelMissing { name, .. } => {
                 return Some(format!("sonoteca models pull {name}").into());
             }
@@ -66,19 +62,6 @@ impl Error {
             Self::NotIndexed { .. } | Self::NoVectors { .. } => {
                 "index the recordings with that model: sonoteca index FOLDER --model NAME"
             }
-            Self::ClipTooLong { .. } => {
-                "copy moments instead of whole recordings: --by segment, and a smaller --padding"
-            }
-            Self::Exists { options, .. } => options,
-            Self::Gone { .. } => {
-                "find files that moved, and drop those that are gone: sonoteca sync FOLDER"
-            }
-            Self::SeveralRecordings { .. } => "write one file per recording with --out DIR",
-            Self::SilentQuery { .. } => "name the part that sounds with --start and --end",
-            Self::UnfitStretch { .. } => {
-                "name another stretch with --start and --end, or give the recording's file instead \
-                 of its id"
-            }
             Self::OtherVersion { .. } => "index again with today's version: sonoteca index FOLDER",
             Self::Store { action: "open", .. } => {
                 "a library is a file in a folder that can be written to; name another with \
@@ -119,7 +102,7 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space on that disk, or choose another place"
             }
-            _ => return None,
+            _ => return self.question_hint(),
         };
         Some(Cow::Borrowed(hint))
     }

@@ -75,11 +75,7 @@ pub fn write_npy(
 ///
 /// # Errors
 /// As [`write_npy`].
-pub fn write_csv(
-    library: &Library,
-    spec: &ExportSpec<'_>,
-    output: &mut dyn Write,
-) -> Result<u64> {
+pub fn write_csv(library: &Library, spec: &ExportSpec<'_>, output: &mut dyn Write) -> Result<u64> {
     let mut table = csv::Writer::from_writer(output);
     let values = (0..spec.model.identity.dimension).map(|index| format!("v{index}"));
     table
@@ -137,9 +133,8 @@ fn npy_header(rows: u64, dimension: usize) -> [u8; HEADER_BYTES] {
     // Behind the magic and these two bytes themselves.
     let length = u16::try_from(HEADER_BYTES - 10).unwrap_or(u16::MAX);
     header[8..10].copy_from_slice(&length.to_le_bytes());
-    let text = format!(
-        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}"
-    );
+    let text =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}");
     header[10..10 + text.len()].copy_from_slice(text.as_bytes());
     header[HEADER_BYTES - 1] = b'\n';
     header

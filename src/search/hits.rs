@@ -230,11 +230,8 @@ impl Gathering<'_> {
             return Ok(());
         };
         let best = ScoredSegment { id: found.key.segment, range, score: found.cosine };
-        let event = if merges {
-            self.grow(found.key, best)?
-        } else {
-            Event { range, best, segments: 1 }
-        };
+        let event =
+            if merges { self.grow(found.key, best)? } else { Event { range, best, segments: 1 } };
         let key = VectorKey { segment: event.best.id, recording: found.key.recording };
         let classes = self.searcher.classes(key)?;
         self.hits.push(Hit {
@@ -301,8 +298,7 @@ impl<A: Fn(VectorKey) -> bool> Neighbours<'_, A> {
     fn read(&mut self) -> Result<()> {
         let (model, dimension) = (self.searcher.model.id, self.unit.len());
         let portion = (self.direction, self.count);
-        let found =
-            self.searcher.library.segments_beside(self.from, model, dimension, portion)?;
+        let found = self.searcher.library.segments_beside(self.from, model, dimension, portion)?;
         self.is_over = found.len() < self.count;
         self.count = (2 * self.count).min(NEIGHBOURS.1);
         for (segment, mut vector) in found {

@@ -102,7 +102,9 @@ mod tests {
         unit
     }
 
-    fn vectors(count: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<[f32; 4]>> {
+    fn vectors(
+        count: impl Into<prop::collection::SizeRange>,
+    ) -> impl Strategy<Value = Vec<[f32; 4]>> {
         prop::collection::vec(prop::array::uniform4(0.01_f32..9.0), count)
     }
 

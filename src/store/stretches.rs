@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Row, params};
 
+use super::Library;
 use super::paths::OwnedPath;
 use super::segments::{Level, VectorKey};
-use super::Library;
 use crate::audio::health::Health;
 use crate::audio::segment::TimeRange;
 use crate::error::Result;
@@ -88,8 +88,7 @@ impl Library {
              WHERE recording_id = ?1 AND model_id = ?2 AND health = 0 AND id {relation} ?3
              ORDER BY id {order} LIMIT ?4"
         );
-        let parameters =
-            params![from.recording, model, from.segment, crate::units::signed(count)];
+        let parameters = params![from.recording, model, from.segment, crate::units::signed(count)];
         let mut found = Vec::new();
         self.for_each_row(&sql, "segment", parameters, dimension, |row, vector| {
             let segment = stored_segment(row).map_err(|error| self.error("read", error))?;

@@ -10,9 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sonoteca::ingest::{Cancel, Decoders, IndexOptions, Indexer, Observer, Outcome, Report};
 use sonoteca::model::EmbeddingModel;
-use sonoteca::search::{
-    Hit, Level, Question, SearchOptions, Searcher, choose_model, stored_query,
-};
+use sonoteca::search::{Hit, Level, Question, SearchOptions, Searcher, choose_model, stored_query};
 use sonoteca::store::Library;
 use sonoteca::store::worklist::Sum;
 
