@@ -53,10 +53,17 @@ pub(crate) fn run() -> Status {
         }
     };
     let settings = Settings::new(args.global);
+    if settings.writes_labels() && !matches!(args.command, Command::Search(_)) {
+        let hint = "choose --format table, json or csv";
+        let problem = "labels are written by `sonoteca search` only";
+        Printer::new(&settings).error(&Error::Usage { problem, hint });
+        return Status::Failed;
+    }
     let mut printer = Printer::new(&settings);
     let result = match args.command {
         Command::Index(args) => commands::index::run(&args, &settings, &mut printer),
         Command::Search(args) => commands::search::run(&args, &settings, &mut printer),
+        Command::Export(args) => commands::export::run(&args, &settings, &printer),
         Command::Sync(args) => commands::sync::run(&args, &settings, &mut printer),
         Command::Remove(args) => commands::remove::run(&args, &settings, &mut printer),
         Command::Failures(args) => commands::failures::run(&args, &settings, &mut printer),

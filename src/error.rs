@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::audio::decode::MAX_CHANNELS;
+use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
 use crate::units::SampleRate;
 
@@ -44,6 +45,28 @@ pub enum Error {
         /// Why.
         #[source]
         problem: DecodeProblem,
+    },
+
+    /// A channel that a recording does not have.
+    #[error("{} has no channel {channel}: it has {channels}, counted from 1", path.display())]
+    NoChannel {
+        /// The recording.
+        path: PathBuf,
+        /// The channel asked for, counted from 1.
+        channel: u32,
+        /// How many there are.
+        channels: u16,
+    },
+
+    /// A stretch that a recording does not have.
+    #[error("there is no stretch {stretch} in {what}, which is {duration_s:.2} s long")]
+    NoStretch {
+        /// The recording.
+        what: String,
+        /// The stretch asked for.
+        stretch: Stretch,
+        /// The recording's length in seconds.
+        duration_s: f64,
     },
 
     /// A name that no model card bears.
@@ -291,6 +314,68 @@ pub enum Error {
         query: String,
         /// Whether it is a folder.
         is_folder: bool,
+    },
+
+    /// A stretch that a WAV file cannot hold.
+    #[error("{seconds:.0} s of {} are too long for a WAV file, which holds 4 GB", path.display())]
+    ClipTooLong {
+        /// The recording.
+        path: PathBuf,
+        /// The stretch's length.
+        seconds: f64,
+    },
+
+    /// A file that would be overwritten.
+    #[error("{} is there already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+        /// The option that names another one, and the one that overwrites it, if there is one.
+        options: &'static str,
+    },
+
+    /// A recording whose file is not where the library knows it.
+    #[error("{} is gone", path.display())]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
+
+    /// Labels of several recordings, for which one file is no place.
+    #[error("the events are of {recordings} recordings, and one label track is of one")]
+    SeveralRecordings {
+        /// How many.
+        recordings: usize,
+    },
+
+    /// Options that make no sense together.
+    #[error("{problem}")]
+    Usage {
+        /// What does not go together.
+        problem: &'static str,
+        /// What to say instead.
+        hint: &'static str,
+    },
+
+    /// More on standard input than a query may be.
+    #[error("standard input holds more than {limit_mb} MB, which is too much for a query")]
+    TooMuchInput {
+        /// The limit.
+        limit_mb: u64,
+    },
+
+    /// A query in which nothing sounds.
+    #[error("{query} is silent: there is nothing in it to look for")]
+    SilentQuery {
+        /// The query.
+        query: String,
+    },
+
+    /// A stretch of a stored recording whose segments are all left out of searches.
+    #[error("no segment {query} is fit to be searched: all are silent, constant or clipped")]
+    UnfitStretch {
+        /// The recording and the stretch.
+        query: String,
     },
 
     /// A library whose segments have another length than the one asked for.

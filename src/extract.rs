@@ -7,7 +7,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::audio::decode::{Decoder, Integrity, StreamFormat};
+use crate::audio::decode::{Integrity, StreamFormat};
+use crate::audio::excerpt::{Excerpt, Part};
 use crate::audio::health::{Health, Meter};
 use crate::audio::resample::{FilterCache, Resampler};
 use crate::audio::segment::{TimeRange, patch_range};
@@ -42,7 +43,7 @@ pub struct RecordingEnd {
 /// Turns one recording into patches.
 #[derive(Debug)]
 pub struct PatchReader {
-    decoder: Decoder,
+    excerpt: Excerpt,
     resampler: Resampler,
     stream: PatchStream,
     front_end: LogMelSpec,
@@ -59,8 +60,21 @@ impl PatchReader {
     /// # Errors
     /// [`Error::Io`] and [`Error::Decode`] when it cannot be decoded.
     pub fn open(path: &Path, front_end: LogMelSpec, filters: &FilterCache) -> Result<Self> {
-        let decoder = Decoder::open(path)?;
-        let input_rate = decoder.format().sample_rate;
+        Self::open_part(path, Part::default(), front_end, filters)
+    }
+
+    /// Opens `part` of the recording at `path`: it is read as if it were all there is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), [`Error::NoChannel`] and [`Error::NoStretch`].
+    pub fn open_part(
+        path: &Path,
+        part: Part,
+        front_end: LogMelSpec,
+        filters: &FilterCache,
+    ) -> Result<Self> {
+        let excerpt = Excerpt::open(path, part)?;
+        let input_rate = excerpt.format().sample_rate;
         let hertz = front_end.sample_rate;
         let output_rate = SampleRate::new(hertz).ok_or_else(|| Error::Card {
             name: format!("front end {}", front_end.version),
@@ -71,7 +85,7 @@ impl PatchReader {
             stream: PatchStream::new(front_end),
             front_end,
             meter: Meter::new(input_rate),
-            decoder,
+            excerpt,
             patches_read: 0,
             mono: Vec::new(),
             samples: Vec::new(),
@@ -81,7 +95,7 @@ impl PatchReader {
 
     /// What the recording's header says.
     pub fn format(&self) -> &StreamFormat {
-        self.decoder.format()
+        self.excerpt.format()
     }
 
     /// Appends the next patches to `patches`, perhaps none yet; `false` when there will be no
@@ -94,9 +108,9 @@ impl PatchReader {
             return Ok(false);
         }
         self.samples.clear();
-        let non_finite = self.decoder.non_finite();
-        if self.decoder.next_block(&mut self.mono)? {
-            self.meter.push(&self.mono, self.decoder.non_finite() > non_finite);
+        let non_finite = self.excerpt.non_finite();
+        if self.excerpt.next_block(&mut self.mono)? {
+            self.meter.push(&self.mono, self.excerpt.non_finite() > non_finite);
             self.resampler.push(&self.mono, &mut self.samples);
             self.stream.push(&self.samples, &mut patches.values);
         } else {
@@ -107,7 +121,7 @@ impl PatchReader {
         }
         let (window_s, hop_s) = (self.front_end.patch_window_s(), self.front_end.patch_hop_s());
         while patches.health.len() * self.front_end.patch_values() < patches.values.len() {
-            let range = patch_range(self.patches_read, window_s, hop_s, self.decoder.duration_s());
+            let range = patch_range(self.patches_read, window_s, hop_s, self.excerpt.duration_s());
             patches.health.push(self.meter.health(range));
             self.patches_read += 1;
         }
@@ -116,7 +130,7 @@ impl PatchReader {
 
     /// How the recording ended, once [`read`](Self::read) has said that it is over.
     pub fn end(&self) -> RecordingEnd {
-        RecordingEnd { duration_s: self.decoder.duration_s(), integrity: self.decoder.integrity() }
+        RecordingEnd { duration_s: self.excerpt.duration_s(), integrity: self.excerpt.integrity() }
     }
 }
 
@@ -133,6 +147,8 @@ pub struct Extraction {
     pub pooled: Vec<f32>,
     /// The same over the patches of sound health only; over all, where there is none.
     pub pooled_sound: Vec<f32>,
+    /// Whether every patch is silent.
+    pub is_silent: bool,
     /// Mean over all patches' class scores, `[classes]`.
     pub scores: Vec<f32>,
 }
@@ -164,15 +180,30 @@ impl Extractor {
     pub fn extract(
         &self,
         path: &Path,
+        visit: impl FnMut(&[f32]) -> Result<()>,
+    ) -> Result<Extraction> {
+        self.extract_part(path, Part::default(), visit)
+    }
+
+    /// [`extract`](Self::extract) of `part` only, as if it were all there is: times count from its
+    /// beginning, and what is too short is padded as a short recording is.
+    ///
+    /// # Errors
+    /// As [`extract`](Self::extract), [`Error::NoChannel`] and [`Error::NoStretch`].
+    pub fn extract_part(
+        &self,
+        path: &Path,
+        part: Part,
         mut visit: impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<Extraction> {
         let card = self.model.card();
-        let mut reader = PatchReader::open(path, self.model.front_end(), &self.filters)?;
+        let mut reader = PatchReader::open_part(path, part, self.model.front_end(), &self.filters)?;
         let mut patches = Patches::default();
         let mut pool = Pool {
             pooled: Mean::new(self.model.identity().dimension),
             pooled_sound: Mean::new(self.model.identity().dimension),
             sound_patches: 0,
+            silent_patches: 0,
             scores: Mean::new(card.classes.count),
             patches: 0,
         };
@@ -191,6 +222,7 @@ impl Extractor {
                 0 => pool.pooled.mean(),
                 _ => pool.pooled_sound.mean(),
             },
+            is_silent: pool.silent_patches == pool.patches,
             scores: pool.scores.mean(),
         })
     }
@@ -219,6 +251,7 @@ impl Extractor {
                     pool.pooled_sound.add(embedding);
                     pool.sound_patches += 1;
                 }
+                pool.silent_patches += usize::from(health.has(Health::SILENT));
                 visit(embedding)?;
             }
             done += batch;
@@ -234,6 +267,7 @@ struct Pool {
     pooled: Mean,
     pooled_sound: Mean,
     sound_patches: usize,
+    silent_patches: usize,
     scores: Mean,
     patches: usize,
 }

@@ -27,6 +27,7 @@ pub mod audio;
 mod dot;
 mod error;
 pub mod extract;
+pub mod files;
 pub mod frontend;
 pub mod index;
 pub mod ingest;

@@ -1,14 +1,21 @@
 //! Questions into hits.
 //!
 //! In: a library and a question. Out: the most similar recordings or segments, nearest first.
-//! Refuses to compare vectors of different models, weights or front ends. [`query`] makes the
-//! vector that is searched with, [`collection`] finds the vectors nearest to it, [`hits`] says
-//! what they are.
+//! Refuses to compare vectors of different models, weights or front ends. [`example`] makes
+//! vectors of what the user has, [`question`] combines them, [`collection`] finds the vectors
+//! nearest to that, [`hits`] says what they are, with [`events`] joining neighbours, and
+//! [`explain`] why. [`copying`] and [`export`] take sounds and vectors out of the library.
 
 pub mod collection;
+pub mod copying;
+pub mod events;
+pub mod example;
+pub mod explain;
+pub mod export;
 pub mod generation;
 pub mod hits;
 pub mod query;
+pub mod question;
 pub mod recall;
 
 use crate::error::{Error, Result};
@@ -19,8 +26,11 @@ use crate::store::models::StoredModel;
 
 pub use crate::store::segments::Level;
 pub use collection::Collection;
-pub use hits::{Hit, Searcher};
+pub use example::Example;
+pub use explain::Explanation;
+pub use hits::{Hit, SearchOptions, Searcher};
 pub use query::stored_query;
+pub use question::Question;
 
 /// The model of `library` to search with: the one called `name`, or else the only one.
 ///
@@ -151,9 +161,11 @@ mod tests {
         let model = choose_model(&library, Some("yamnet")).unwrap();
         for level in [Level::Recording, Level::Segment] {
             let searcher = Searcher::open(&library, model.clone(), level).unwrap();
-            let hits = searcher.search(&[1.0, 0.0, 0.0], None, 10).unwrap();
+            let question = Question::of_vector(vec![1.0, 0.0, 0.0]);
+            let options = SearchOptions::default();
+            let hits = searcher.search(&question, &options).unwrap();
             assert!(hits.iter().all(|hit| hit.recording.id != second));
-            let hits = searcher.search(&[1.0, 0.0, 0.0], Some(first), 10).unwrap();
+            let hits = searcher.search(&question.except(first), &options).unwrap();
             assert!(hits.iter().all(|hit| hit.recording.id == third));
             assert!((hits[0].score - 0.707_106_77).abs() < 1e-6);
         }
@@ -174,7 +186,15 @@ mod tests {
         assert!(error.to_string().contains("front end 2"), "{error}");
         let searcher = Searcher::open(&library, model, Level::Segment).unwrap();
         assert_eq!(searcher.without_direction(), 2);
-        assert_eq!(searcher.search(&[1.0, 1.0, 1.0], None, 10).unwrap().len(), 2);
-        assert!(searcher.search(&[0.0; 3], None, 10).is_err());
+        let single = SearchOptions { single_segments: true, ..SearchOptions::default() };
+        let search = |vector: Vec<f32>, options: &SearchOptions| {
+            searcher.search(&Question::of_vector(vector), options)
+        };
+        assert_eq!(search(vec![1.0; 3], &single).unwrap().len(), 2);
+        // Both segments touch and are alike: one event.
+        let events = search(vec![1.0; 3], &SearchOptions::default()).unwrap();
+        assert_eq!((events.len(), events[0].segments), (1, 2));
+        assert!((events[0].range.end_s - 2.0).abs() < 1e-9);
+        assert!(search(vec![0.0; 3], &single).is_err());
     }
 }

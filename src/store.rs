@@ -15,6 +15,7 @@ pub mod runs;
 pub mod scores;
 pub mod searched;
 pub mod segments;
+pub mod stretches;
 pub mod vector;
 pub mod worklist;
 

@@ -1,4 +1,5 @@
-//! Bytes into waveforms: opens a file and streams it as mono float32 blocks.
+//! Bytes into waveforms: opens a file and streams it as float32 blocks, mixed to mono unless asked
+//! otherwise.
 //!
 //! In: a path. Out: [`Decoder`], which yields blocks and, at the end, how whole the file was.
 //! Refuses files without samples, rates and channel counts that no recording has, and codecs it
@@ -22,6 +23,7 @@ mod container;
 mod declared;
 mod demuxers;
 mod matroska;
+mod mix;
 mod mp4;
 mod mpeg;
 mod opus;
@@ -36,9 +38,13 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use mix::Frames;
+
 use crate::audio::sniff::{FileKind, kind_of};
 use crate::error::{DecodeProblem, Error, Result};
 use crate::units::SampleRate;
+
+pub use mix::Mix;
 
 /// Most channels that are mixed down; more than that is a damaged header.
 pub const MAX_CHANNELS: u16 = 64;
@@ -97,10 +103,10 @@ impl fmt::Display for Integrity {
 /// What the parts of this room return: the path is added in one place, by [`Decoder`].
 type Decoded<T> = std::result::Result<T, DecodeProblem>;
 
-/// A source of mono blocks; one per way of decoding.
+/// A source of blocks of frames; one per way of decoding.
 trait BlockSource: Send {
-    /// Appends the next frames, mixed to mono, to `mono`. `Ok(false)` at the end of the stream.
-    fn next_block(&mut self, mono: &mut Vec<f32>) -> Decoded<bool>;
+    /// Appends the next frames to `block`. `Ok(false)` at the end of the stream.
+    fn next_block(&mut self, block: &mut Frames) -> Decoded<bool>;
 
     /// What went wrong so far without ending the stream.
     fn integrity(&self) -> Integrity;
@@ -111,6 +117,7 @@ pub struct Decoder {
     path: PathBuf,
     format: StreamFormat,
     source: Box<dyn BlockSource>,
+    block: Frames,
     frames: u64,
     non_finite: u64,
 }
@@ -127,12 +134,20 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// Opens `path` and reads its header.
+    /// Opens `path` and reads its header; its channels will be mixed to mono.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read, [`Error::Decode`] when it is no audio that
     /// can be decoded.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_mixed(path, Mix::Mean)
+    }
+
+    /// Opens `path` and reads its header; `mix` says what becomes of its channels.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and [`Error::NoChannel`] when the channel asked for is not there.
+    pub fn open_mixed(path: &Path, mix: Mix) -> Result<Self> {
         let kind = kind_of(path)?;
         let file = File::open(path).map_err(|source| Error::Io {
             action: "open",
@@ -141,7 +156,14 @@ impl Decoder {
         })?;
         let (format, source) = open_stream(kind, file)
             .map_err(|problem| Error::Decode { path: path.to_owned(), problem })?;
-        Ok(Self { path: path.to_owned(), format, source, frames: 0, non_finite: 0 })
+        if let Mix::Channel(channel) = mix
+            && channel >= format.channels
+        {
+            let (path, channels) = (path.to_owned(), format.channels);
+            return Err(Error::NoChannel { path, channel: u32::from(channel) + 1, channels });
+        }
+        let block = Frames::new(mix, format.channels);
+        Ok(Self { path: path.to_owned(), format, source, block, frames: 0, non_finite: 0 })
     }
 
     /// What the stream is.
@@ -164,8 +186,9 @@ impl Decoder {
         self.non_finite
     }
 
-    /// Replaces `mono` with the next block of samples, `[frames]` of float32, nominally in
-    /// [−1, 1], the mean over channels. `Ok(false)` when the recording is over.
+    /// Replaces `samples` with the next block of them, float32, nominally in [−1, 1]: `[frames]`,
+    /// or `[frames * channels]` where all channels were asked for. `Ok(false)` when the recording
+    /// is over.
     ///
     /// Samples that are not finite become silence and make the recording
     /// [`Integrity::Damaged`].
@@ -173,25 +196,39 @@ impl Decoder {
     /// # Errors
     /// [`Error::Decode`] when the stream cannot be read on, and when it ends without one usable
     /// sample.
-    pub fn next_block(&mut self, mono: &mut Vec<f32>) -> Result<bool> {
-        mono.clear();
-        while mono.is_empty() {
-            let more = self.source.next_block(mono).map_err(|problem| self.error(problem))?;
-            if !more && mono.is_empty() {
+    pub fn next_block(&mut self, samples: &mut Vec<f32>) -> Result<bool> {
+        samples.clear();
+        // The caller's room is used again, and nothing is copied.
+        std::mem::swap(samples, &mut self.block.samples);
+        let more = self.fill_block();
+        std::mem::swap(samples, &mut self.block.samples);
+        self.block.samples.clear();
+        if !more? {
+            return Ok(false);
+        }
+        for sample in samples.iter_mut().filter(|sample| !sample.is_finite()) {
+            *sample = 0.0;
+            self.non_finite += 1;
+        }
+        self.frames += (samples.len() / self.block.width()) as u64;
+        Ok(true)
+    }
+
+    /// Decodes until there is something in the block.
+    fn fill_block(&mut self) -> Result<bool> {
+        while self.block.is_empty() {
+            let more =
+                self.source.next_block(&mut self.block).map_err(|problem| self.error(problem))?;
+            if !more && self.block.is_empty() {
                 return match self.frames {
                     0 => Err(self.error(DecodeProblem::NoSamples)),
-                    frames if frames == self.non_finite => {
+                    frames if frames * self.block.width() as u64 == self.non_finite => {
                         Err(self.error(DecodeProblem::NoFiniteSamples))
                     }
                     _ => Ok(false),
                 };
             }
         }
-        for sample in mono.iter_mut().filter(|sample| !sample.is_finite()) {
-            *sample = 0.0;
-            self.non_finite += 1;
-        }
-        self.frames += mono.len() as u64;
         Ok(true)
     }
 
@@ -252,18 +289,6 @@ fn open_wav(file: File, layout: &wav::WavLayout) -> Decoded<(StreamFormat, Box<d
             packets::PacketSource::open(file, layout.packet_data(), codec)
         }
         wav::Coding::Mpeg => container::ContainerSource::open_mpeg_in_wav(file, layout),
-    }
-}
-
-/// Appends the mean over channels of interleaved frames, `[frames * channels]`, to `mono`.
-#[expect(clippy::cast_possible_truncation, reason = "a mean lies between what it is the mean of")]
-fn mix_down(interleaved: &[f32], channels: usize, mono: &mut Vec<f32>) {
-    match channels {
-        1 => mono.extend_from_slice(interleaved),
-        2 => mono.extend(interleaved.chunks_exact(2).map(|frame| 0.5 * frame[0] + 0.5 * frame[1])),
-        _ => mono.extend(interleaved.chunks_exact(channels).map(|frame| {
-            (frame.iter().map(|&x| f64::from(x)).sum::<f64>() / channels as f64) as f32
-        })),
     }
 }
 

@@ -3,7 +3,7 @@
 //! In: a path. Out: [`FileKind`]. Refuses nothing: a file that is not audio is an answer.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::{Error, Result};
@@ -129,6 +129,37 @@ pub fn by_extension(path: &Path) -> FileKind {
         "voc" => FileKind::NotReadYet("Creative Voice"),
         _ => FileKind::Other,
     }
+}
+
+/// The usual extension of what `file` holds, where its first bytes do not tell without a name:
+/// MPEG audio, and streams behind a tag of ID3. `None` where they tell, or it is no audio.
+///
+/// # Errors
+/// What reading fails with.
+pub fn extension_of(file: &mut (impl Read + Seek)) -> io::Result<Option<&'static str>> {
+    let head = read_head(file, 0)?;
+    let behind_tag = if head.starts_with(b"ID3") {
+        // ID3v2, 3.1: the tag's length without its header, seven bits a byte.
+        let length = head.get(6..10).unwrap_or_default();
+        let length = length.iter().fold(0, |sum, &byte| (sum << 7) | u64::from(byte & 0x7f));
+        read_head(file, 10 + length)?
+    } else {
+        head
+    };
+    Ok(match behind_tag.as_slice() {
+        [b'f', b'L', b'a', b'C', ..] => Some("flac"),
+        [0xff, 0xf0 | 0xf1 | 0xf8 | 0xf9, ..] => Some("aac"),
+        // MPEG audio's mark: eleven bits that are set, and a layer that there is.
+        [0xff, second, ..] if second & 0xe0 == 0xe0 && second & 0x06 != 0 => Some("mp3"),
+        _ => None,
+    })
+}
+
+fn read_head(file: &mut (impl Read + Seek), at: u64) -> io::Result<Vec<u8>> {
+    let mut head = Vec::with_capacity(HEAD_BYTES);
+    file.seek(SeekFrom::Start(at))?;
+    file.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
+    Ok(head)
 }
 
 #[cfg(test)]

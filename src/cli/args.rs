@@ -3,6 +3,7 @@
 //! In: the process's arguments. Out: [`Args`], as typed; what they mean is decided in
 //! [`super::settings`].
 
+mod export;
 mod reindex;
 mod search;
 
@@ -11,8 +12,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use export::ExportArgs;
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
-pub(crate) use search::{By, SearchArgs};
+pub(crate) use search::{By, PartArgs, SearchArgs};
 
 /// The library where nothing else is said.
 pub(crate) const DEFAULT_LIBRARY: &str = "sonoteca.db";
@@ -84,6 +86,10 @@ pub(crate) enum Format {
     Json,
     /// For spreadsheets: a header, then a row a result.
     Csv,
+    /// For Audacity: a label track (search only).
+    Audacity,
+    /// For Raven: a selection table (search only).
+    Raven,
 }
 
 /// The commands.
@@ -99,6 +105,8 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// List the files that could not be indexed, and why, or try them again
     Failures(FailuresArgs),
+    /// Write vectors to a file, for numpy, spreadsheets and other programs
+    Export(ExportArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,

@@ -2,6 +2,7 @@
 
 pub(crate) mod compact;
 mod embedding;
+pub(crate) mod export;
 pub(crate) mod failures;
 pub(crate) mod index;
 pub(crate) mod info;

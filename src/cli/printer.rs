@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
@@ -52,7 +52,8 @@ impl Printer {
     /// Prints results in the format that was asked for.
     pub(crate) fn rows<R: Row>(&mut self, rows: &[R]) -> Result<()> {
         match self.format {
-            Format::Table => self.table(rows),
+            // Labels have no rows; only searches write them.
+            Format::Table | Format::Audacity | Format::Raven => self.table(rows),
             Format::Json => rows.iter().try_for_each(|row| self.json(row)),
             Format::Csv => self.csv(rows),
         }
@@ -62,7 +63,9 @@ impl Printer {
     /// Prints one result with a text of its own for people.
     pub(crate) fn record<R: Row>(&mut self, row: &R, text: &str) -> Result<()> {
         match self.format {
-            Format::Table => self.output.write_all(text.as_bytes()).map_err(Error::Output),
+            Format::Table | Format::Audacity | Format::Raven => {
+                self.output.write_all(text.as_bytes()).map_err(Error::Output)
+            }
             Format::Json | Format::Csv => self.rows(std::slice::from_ref(row)),
         }
     }
@@ -71,15 +74,63 @@ impl Printer {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut table = Table::new();
-        table
-            .load_style(presets::NOTHING)
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_header(R::HEADINGS);
-        for row in rows {
-            table.add_row(row.readable());
-        }
+        let table = laid_out(R::HEADINGS, rows.iter().map(Row::readable).collect());
         writeln!(self.output, "{table}")
+    }
+
+    /// Prints a table, and below each row its note, where there are notes.
+    pub(crate) fn annotated_table(
+        &mut self,
+        headings: &[&str],
+        rows: Vec<Vec<String>>,
+        notes: &[String],
+    ) -> Result<()> {
+        let mut table = laid_out(headings, rows);
+        if notes.is_empty() {
+            return writeln!(self.output, "{table}").map_err(Error::Output);
+        }
+        // A row has to be a line for its note to be below it.
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        let lines = table.to_string();
+        let mut lines = lines.lines();
+        let mut text = lines.next().unwrap_or_default().to_owned() + "\n";
+        for (index, line) in lines.enumerate() {
+            text += line;
+            text += "\n";
+            if let Some(note) = notes.get(index) {
+                // Writing to a string does not fail.
+                let _ = writeln!(text, "      {note}");
+            }
+        }
+        self.text(&text)
+    }
+
+    /// Prints text as it is.
+    pub(crate) fn text(&mut self, text: &str) -> Result<()> {
+        self.output.write_all(text.as_bytes()).map_err(Error::Output)
+    }
+
+    /// Prints a spreadsheet.
+    pub(crate) fn sheet(
+        &mut self,
+        columns: &[&str],
+        rows: impl Iterator<Item = Vec<String>>,
+    ) -> Result<()> {
+        let mut writer = csv::Writer::from_writer(&mut self.output);
+        let write = || -> io::Result<()> {
+            writer.write_record(columns)?;
+            for row in rows {
+                writer.write_record(row)?;
+            }
+            writer.flush()
+        };
+        write().map_err(Error::Output)
+    }
+
+    /// Columns of the terminal that results go to; nothing, where they go elsewhere.
+    #[expect(clippy::unused_self, reason = "where output goes is the printer's to know")]
+    pub(crate) fn terminal_width(&self) -> Option<u16> {
+        Table::new().width().filter(|_| io::stdout().is_terminal())
     }
 
     fn json<R: Row>(&mut self, row: &R) -> io::Result<()> {
@@ -133,6 +184,17 @@ impl Printer {
             say(format_args!("{HINT}hint:{HINT:#} {hint}"));
         }
     }
+}
+
+fn laid_out(headings: &[&str], rows: Vec<Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_header(headings)
+        // A name with a line break would be two lines.
+        .add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| cell.replace('\n', " "))));
+    table
 }
 
 /// Writes a line to standard error; where that is closed there is nobody to tell.

@@ -46,6 +46,11 @@ impl Settings {
         self.verbosity == Verbosity::Quiet
     }
 
+    /// Whether results are labels for sound editors.
+    pub(crate) fn writes_labels(&self) -> bool {
+        matches!(self.format, Format::Audacity | Format::Raven)
+    }
+
     /// Whether results are for programs, which read summaries too.
     pub(crate) fn is_for_programs(&self) -> bool {
         self.format != Format::Table

@@ -2,6 +2,8 @@
 //!
 //! In: an [`Error`]. Out: one command or flag; nothing, where there is none worth saying.
 
+mod question;
+
 use std::borrow::Cow;
 use std::io;
 
@@ -100,7 +102,7 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space on that disk, or choose another place"
             }
-            _ => return None,
+            _ => return self.question_hint(),
         };
         Some(Cow::Borrowed(hint))
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sonoteca::ingest::{Cancel, Decoders, IndexOptions, Indexer, Observer, Outcome, Report};
 use sonoteca::model::EmbeddingModel;
-use sonoteca::search::{Hit, Level, Searcher, choose_model, stored_query};
+use sonoteca::search::{Hit, Level, Question, SearchOptions, Searcher, choose_model, stored_query};
 use sonoteca::store::Library;
 use sonoteca::store::worklist::Sum;
 
@@ -62,7 +62,9 @@ pub fn leave_one_out(library: &Library) -> Quality {
     for &id in &ids {
         let class = class_of(&library.recording(id).unwrap().unwrap().path);
         let vector = stored_query(library, &model, id, Level::Recording).unwrap();
-        let hits = searcher.search(&vector, Some(id), ids.len()).unwrap();
+        let question = Question::of_vector(vector).except(id);
+        let options = SearchOptions { count: ids.len(), ..SearchOptions::default() };
+        let hits = searcher.search(&question, &options).unwrap();
         let right: Vec<bool> =
             hits.iter().map(|hit: &Hit| class_of(&hit.recording.path) == class).collect();
         sums.precision_at_1 += precision(&right, 1);

@@ -26,11 +26,12 @@ use super::codec::{Codec, Samples};
 use super::declared::{self, Declared};
 use super::demuxers::{choose_track, not_recognised, open_matroska, open_mp4, probe};
 use super::matroska::Outline;
+use super::mix::Frames;
 use super::mp4::Movie;
 use super::packet_reader::{Demuxed, PacketReader, Step};
 use super::wav::WavLayout;
 use super::window::Window;
-use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
+use super::{BlockSource, Decoded, Integrity, StreamFormat};
 use crate::audio::sniff::FileKind;
 use crate::error::DecodeProblem;
 
@@ -292,18 +293,18 @@ impl ContainerSource {
         Ok(true)
     }
 
-    fn decode(&mut self, packet: &Packet, mono: &mut Vec<f32>) -> Decoded<()> {
+    fn decode(&mut self, packet: &Packet, block: &mut Frames) -> Decoded<()> {
         let time = packet.pts.get();
-        self.fill_gap(time, mono);
+        self.fill_gap(time, block);
         if let Some(mut samples) = self.codec.decode(packet, &mut self.interleaved) {
             if self.padding > 0 && self.is_last()? {
                 let padding = usize::try_from(self.padding).unwrap_or(usize::MAX);
                 samples.frames = samples.frames.saturating_sub(padding);
             }
-            self.give(samples, mono);
+            self.give(samples, block);
         } else {
             let frames = self.codec.frames_of(packet).unwrap_or(0);
-            self.push_silence(frames, mono);
+            self.push_silence(frames, block);
         }
         // The first packet of Vorbis has a time but no frames.
         if let Some(clock) = self.clock.as_mut().filter(|_| self.elapsed > 0) {
@@ -322,7 +323,7 @@ impl ContainerSource {
     }
 
     /// Appends what `self.interleaved` holds, less what is to be dropped.
-    fn give(&mut self, samples: Samples, mono: &mut Vec<f32>) {
+    fn give(&mut self, samples: Samples, block: &mut Frames) {
         let frames = samples.frames as u64;
         self.elapsed += frames;
         let dropped = self.skip.min(frames);
@@ -334,27 +335,27 @@ impl ContainerSource {
         self.frames += kept;
         let place = |frames: u64| usize::try_from(frames).unwrap_or(0) * samples.channels;
         let played = self.interleaved.get(place(dropped)..place(dropped + kept));
-        mix_down(played.unwrap_or_default(), samples.channels, mono);
+        block.push(played.unwrap_or_default(), samples.channels);
     }
 
     /// Appends silence for `frames` frames that are damaged.
-    fn push_silence(&mut self, frames: u64, mono: &mut Vec<f32>) {
+    fn push_silence(&mut self, frames: u64, block: &mut Frames) {
         self.damaged = true;
         let frames = usize::try_from(frames.min(MAX_GAP_FRAMES)).unwrap_or(0);
         self.interleaved.clear();
         self.interleaved.resize(frames, 0.0);
-        self.give(Samples { frames, channels: 1 }, mono);
+        self.give(Samples { frames, channels: 1 }, block);
     }
 
     /// Puts silence where the demuxer passed over packets that it could not make out.
-    fn fill_gap(&mut self, time: i64, mono: &mut Vec<f32>) {
+    fn fill_gap(&mut self, time: i64, block: &mut Frames) {
         let Some(Clock { start: Some(start), tolerance }) = self.clock else { return };
         let position = u64::try_from(time.saturating_sub(start)).unwrap_or(0);
         let missing = position.saturating_sub(self.elapsed);
         let surplus = self.elapsed.saturating_sub(position);
         // A damaged time could lie anywhere.
         if missing > tolerance && missing <= MAX_GAP_FRAMES {
-            self.push_silence(missing, mono);
+            self.push_silence(missing, block);
         } else if self.damaged && surplus > self.rounding() && surplus <= MAX_GAP_FRAMES {
             // What came out of damaged packets was too long.
             self.elapsed = position;
@@ -385,14 +386,14 @@ impl ContainerSource {
 }
 
 impl BlockSource for ContainerSource {
-    fn next_block(&mut self, mono: &mut Vec<f32>) -> Decoded<bool> {
+    fn next_block(&mut self, block: &mut Frames) -> Decoded<bool> {
         for _ in 0..MAX_EMPTY_PACKETS {
             if self.left == Some(0) {
                 self.finish();
                 return Ok(false);
             }
             match self.next_step()? {
-                Step::Packet(packet) => self.decode(&packet, mono)?,
+                Step::Packet(packet) => self.decode(&packet, block)?,
                 Step::NewStream(parameters, frames) => {
                     if !self.restart(&parameters, frames)? {
                         return Ok(false);
@@ -414,7 +415,7 @@ impl BlockSource for ContainerSource {
                     return Ok(false);
                 }
             }
-            if !mono.is_empty() {
+            if !block.is_empty() {
                 return Ok(true);
             }
         }

@@ -15,7 +15,8 @@ use symphonia::core::codecs::audio::{
 use symphonia::core::packet::PacketRef;
 use symphonia::core::units::{Duration, Timestamp};
 
-use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
+use super::mix::Frames;
+use super::{BlockSource, Decoded, Integrity, StreamFormat};
 use crate::error::DecodeProblem;
 
 /// Frames handed to the codec at a time, at least; ADPCM blocks are handed over one by one.
@@ -143,7 +144,7 @@ fn packet_blocks(codec: PacketCodec) -> usize {
 }
 
 impl BlockSource for PacketSource {
-    fn next_block(&mut self, mono: &mut Vec<f32>) -> Decoded<bool> {
+    fn next_block(&mut self, block: &mut Frames) -> Decoded<bool> {
         let mut frames = self.read_packet()?;
         if let Some(left) = &mut self.frames_left {
             frames = frames.min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -164,7 +165,7 @@ impl BlockSource for PacketSource {
             self.interleaved.clear();
         }
         self.interleaved.resize(frames * channels, 0.0);
-        mix_down(&self.interleaved, channels, mono);
+        block.push(&self.interleaved, channels);
         Ok(true)
     }
 

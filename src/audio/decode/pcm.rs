@@ -9,8 +9,9 @@ use std::io::{BufReader, Chain, Cursor, Read, Seek, SeekFrom, Take};
 
 use hound::{SampleFormat, WavReader};
 
+use super::mix::Frames;
 use super::wav::{Coding, WavLayout};
-use super::{BlockSource, Decoded, Integrity, StreamFormat, mix_down};
+use super::{BlockSource, Decoded, Integrity, StreamFormat};
 use crate::error::DecodeProblem;
 
 /// Frames of a block: a second or less at common rates.
@@ -108,7 +109,7 @@ impl HoundSource {
 }
 
 impl BlockSource for HoundSource {
-    fn next_block(&mut self, mono: &mut Vec<f32>) -> Decoded<bool> {
+    fn next_block(&mut self, frames: &mut Frames) -> Decoded<bool> {
         self.read_block()?;
         if self.interleaved.is_empty() && self.bytes_after > 0 {
             if let Some(reader) = self.reader.take() {
@@ -117,7 +118,7 @@ impl BlockSource for HoundSource {
             }
             self.read_block()?;
         }
-        mix_down(&self.interleaved, self.shape.channels.into(), mono);
+        frames.push(&self.interleaved, self.shape.channels.into());
         Ok(!self.interleaved.is_empty())
     }
 

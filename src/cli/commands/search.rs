@@ -1,46 +1,37 @@
-//! `sonoteca search`: the most similar recordings or segments.
+//! `sonoteca search`: the most similar recordings, events or segments.
 
-use std::ffi::OsStr;
-use std::path::Path;
-use std::sync::Arc;
+mod examples;
+mod labels;
+mod rows;
+mod standard_input;
 
-use serde::Serialize;
-use sonoteca::audio::resample::FilterCache;
-use sonoteca::extract::Extractor;
-use sonoteca::model::compute::Compute;
-use sonoteca::model::store::ModelStore;
-use sonoteca::model::{EmbeddingModel, identity_of, registry};
 use sonoteca::search::collection::CollectionOptions;
-use sonoteca::search::{self, Hit, Level, Searcher};
+use sonoteca::search::copying::copy_hits;
+use sonoteca::search::explain::NEAR;
+use sonoteca::search::{self, Hit, Level, SearchOptions, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
 
 use crate::cli::Status;
-use crate::cli::args::{By, SearchArgs};
-use crate::cli::printer::{Printer, Row, counted, path_hex, readable_path};
+use crate::cli::args::{By, Format, SearchArgs};
+use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
-
-/// Classes that are shown of each hit.
-const CLASSES_SHOWN: usize = 3;
-/// Below this a score says that the class is not there.
-const LEAST_SCORE: f64 = 0.01;
+use rows::HitRow;
 
 pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    let level = match args.by {
+        By::Recording => Level::Recording,
+        By::Segment => Level::Segment,
+    };
+    check(args, settings.format, level)?;
     let library = Library::open(&settings.library)?;
     if library.totals()?.recordings == 0 {
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
         return Ok(Status::NothingFound);
     }
     let model = search::choose_model(&library, args.model.as_deref())?;
-    let level = match args.by {
-        By::Recording => Level::Recording,
-        By::Segment => Level::Segment,
-    };
-    let (vector, except) = match stored_id(&args.query) {
-        Some(id) => (search::stored_query(&library, &model, id, level)?, Some(id)),
-        None => (embed_file(Path::new(&args.query), &model, level, printer)?, None),
-    };
+    let question = examples::question(&library, &model, level, args, printer)?;
     warn_of_other_versions(&library, &model, printer)?;
     let searcher =
         Searcher::open_with(&library, model, level, CollectionOptions { exact: args.exact })?;
@@ -48,17 +39,82 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     if silent > 0 {
         printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
     }
-    let hits = searcher.search(&vector, except, args.count as usize)?;
+    let options = SearchOptions {
+        count: args.count as usize,
+        least_score: args.min_score,
+        per_recording: args.per_recording.map(|most| most as usize),
+        single_segments: args.raw,
+        ..SearchOptions::default()
+    };
+    let hits = searcher.search(&question, &options)?;
     if let Some(warning) = searcher.warning() {
         printer.warning(&warning.to_string());
     }
     if hits.is_empty() {
-        printer.note("Nothing to compare with: no other vector is fit for this search.");
+        printer.note(match args.min_score {
+            Some(_) => "Nothing found: no other vector that is fit for this search scores as much.",
+            None => "Nothing to compare with: no other vector is fit for this search.",
+        });
         return Ok(Status::NothingFound);
     }
-    let rows: Vec<HitRow> = hits.iter().map(|hit| HitRow::new(hit, level)).collect();
-    printer.rows(&rows)?;
-    Ok(Status::Done)
+    let mut rows = Vec::with_capacity(hits.len());
+    for hit in &hits {
+        let near = args.min_score.unwrap_or(NEAR);
+        let explanation =
+            args.explain.then(|| searcher.explain(&question, hit, near)).transpose()?;
+        rows.push(HitRow::new(hit, level, explanation));
+    }
+    match settings.format {
+        Format::Audacity | Format::Raven => {
+            labels::write(&hits, settings.format, args.output.out.as_deref(), printer)?;
+        }
+        Format::Json => printer.rows(&rows)?,
+        Format::Csv => rows::print_csv(&rows, args.explain, printer)?,
+        Format::Table => rows::print_table(&rows, printer)?,
+    }
+    copy(&hits, args, printer)
+}
+
+/// Refuses options that do nothing together.
+fn check(args: &SearchArgs, format: Format, level: Level) -> Result<()> {
+    let usage = |problem, hint| Err(Error::Usage { problem, hint });
+    if level == Level::Recording {
+        let hint = "search for moments in recordings: --by segment";
+        if args.raw {
+            return usage("--raw is about segments, and whole recordings are compared", hint);
+        }
+        if args.per_recording.is_some() {
+            return usage(
+                "--per-recording counts moments, and whole recordings are compared",
+                hint,
+            );
+        }
+    }
+    if args.output.out.is_some() && !matches!(format, Format::Audacity | Format::Raven) {
+        return usage(
+            "--out is for labels",
+            "name their format: --format audacity, or --format raven",
+        );
+    }
+    Ok(())
+}
+
+/// Copies the sound of hits where that was asked for.
+fn copy(hits: &[Hit], args: &SearchArgs, printer: &mut Printer) -> Result<Status> {
+    let Some(folder) = &args.output.copy_to else { return Ok(Status::Done) };
+    // What was found is told before copying fails.
+    printer.flush()?;
+    let copies = copy_hits(hits, folder, args.output.padding)?;
+    for error in &copies.failed {
+        printer.error(error);
+    }
+    let written = counted(copies.written.len() as u64, "stretch");
+    printer.note(&format!(
+        "Copied to {}: {}",
+        folder.display(),
+        written.replace("stretchs", "stretches")
+    ));
+    Ok(if copies.failed.is_empty() { Status::Done } else { Status::Failed })
 }
 
 /// Says when recordings were indexed with another version of the model only.
@@ -76,145 +132,4 @@ fn warn_of_other_versions(library: &Library, model: &StoredModel, printer: &Prin
         ));
     }
     Ok(())
-}
-
-/// The N of `id:N`. A file of that name can be given as `./id:N`.
-fn stored_id(query: &OsStr) -> Option<i64> {
-    query.to_str()?.strip_prefix("id:")?.parse().ok()
-}
-
-/// The vector of an audio file by `model`, whose installed version must be the library's. Among
-/// segments, silence is no part of the question.
-fn embed_file(
-    path: &Path,
-    model: &StoredModel,
-    level: Level,
-    printer: &Printer,
-) -> Result<Vec<f32>> {
-    if !path.is_file() {
-        return Err(Error::UnknownQuery {
-            query: path.to_string_lossy().into_owned(),
-            is_folder: path.is_dir(),
-        });
-    }
-    let card = registry::find(&model.identity.name)?;
-    search::require_same_version(model, &identity_of(card))?;
-    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())?;
-    let extractor = Extractor::new(network, Arc::new(FilterCache::default()));
-    let extraction = extractor.extract(path, |_| Ok(()))?;
-    if let Some(flaw) = extraction.end.integrity.flaw() {
-        printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
-    }
-    Ok(match level {
-        Level::Recording => extraction.pooled,
-        Level::Segment => extraction.pooled_sound,
-    })
-}
-
-/// A hit as it is printed.
-#[derive(Debug, Serialize)]
-struct HitRow {
-    rank: usize,
-    score: f32,
-    recording_id: i64,
-    path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    path_hex: Option<String>,
-    start_s: f64,
-    end_s: f64,
-    duration_s: f64,
-    status: String,
-    codec: String,
-    classes: Vec<ClassRow>,
-    #[serde(skip)]
-    readable_path: String,
-    #[serde(skip)]
-    level: Level,
-}
-
-#[derive(Debug, Serialize)]
-struct ClassRow {
-    name: String,
-    score: f64,
-}
-
-impl HitRow {
-    fn new(hit: &Hit, level: Level) -> Self {
-        let path = &hit.recording.path;
-        Self {
-            rank: hit.rank,
-            score: hit.score,
-            recording_id: hit.recording.id,
-            path: path.to_string_lossy().into_owned(),
-            path_hex: path_hex(path),
-            start_s: hit.range.start_s,
-            end_s: hit.range.end_s,
-            duration_s: hit.recording.duration_s,
-            status: hit.recording.status.clone(),
-            codec: hit.recording.codec.clone(),
-            classes: hit
-                .classes
-                .iter()
-                .filter(|class| class.score >= LEAST_SCORE)
-                .take(CLASSES_SHOWN)
-                .map(|class| ClassRow { name: class.name.clone(), score: class.score })
-                .collect(),
-            readable_path: match hit.recording.status.as_str() {
-                "ok" => readable_path(path).into_owned(),
-                flaw => format!("{} ({flaw})", readable_path(path)),
-            },
-            level,
-        }
-    }
-
-    fn class_names(&self) -> String {
-        let names: Vec<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
-        names.join("; ")
-    }
-}
-
-impl Row for HitRow {
-    const COLUMNS: &'static [&'static str] = &[
-        "rank",
-        "score",
-        "recording_id",
-        "path",
-        "start_s",
-        "end_s",
-        "duration_s",
-        "status",
-        "codec",
-        "classes",
-    ];
-    const HEADINGS: &'static [&'static str] =
-        &["#", "Score", "Recording", "Seconds", "Id", "Sounds like"];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.rank.to_string(),
-            self.score.to_string(),
-            self.recording_id.to_string(),
-            self.path.clone(),
-            self.start_s.to_string(),
-            self.end_s.to_string(),
-            self.duration_s.to_string(),
-            self.status.clone(),
-            self.codec.clone(),
-            self.class_names(),
-        ]
-    }
-
-    fn readable(&self) -> Vec<String> {
-        vec![
-            self.rank.to_string(),
-            format!("{:.3}", self.score),
-            self.readable_path.clone(),
-            match self.level {
-                Level::Recording => format!("{:.2}", self.duration_s),
-                Level::Segment => format!("{:.2}–{:.2}", self.start_s, self.end_s),
-            },
-            format!("id:{}", self.recording_id),
-            self.class_names(),
-        ]
-    }
 }

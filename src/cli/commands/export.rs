@@ -1,0 +1,134 @@
+//! `sonoteca export`: vectors into files.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use sonoteca::files::temporary_beside;
+use sonoteca::index::scope::Scope;
+use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
+use sonoteca::search::{self, Level};
+use sonoteca::store::Library;
+use sonoteca::{Error, Result};
+use tempfile::NamedTempFile;
+
+use crate::cli::Status;
+use crate::cli::args::{By, ExportArgs};
+use crate::cli::printer::{Printer, counted};
+use crate::cli::settings::Settings;
+
+/// Bytes that are written at once.
+const BUFFER_BYTES: usize = 1 << 18;
+
+pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> Result<Status> {
+    let library = Library::open(&settings.library)?;
+    let model = search::choose_model(&library, args.model.as_deref())?;
+    let level = match args.by {
+        By::Recording => Level::Recording,
+        By::Segment => Level::Segment,
+    };
+    let scope = Scope::default();
+    let spec = ExportSpec { model: &model, level, scope: &scope };
+    let (rows, written) = match (&args.npy, &args.csv) {
+        (Some(path), _) if is_standard_output(path) => (npy_to_output(&library, &spec)?, None),
+        (Some(path), _) => (npy_to_file(&library, &spec, path, args.force)?, Some(path)),
+        (None, Some(path)) if is_standard_output(path) => {
+            let mut output = BufWriter::with_capacity(BUFFER_BYTES, io::stdout().lock());
+            let rows = write_csv(&library, &spec, &mut output)?;
+            output.flush().map_err(Error::Output)?;
+            (rows, None)
+        }
+        (None, Some(path)) => (csv_to_file(&library, &spec, path, args.force)?, Some(path)),
+        // One of them is required.
+        (None, None) => (0, None),
+    };
+    let vectors = counted(rows, "vector");
+    match written {
+        Some(path) => printer.note(&format!("Wrote {vectors} to {}", path.display())),
+        None => printer.note(&format!("Wrote {vectors}")),
+    }
+    Ok(if rows == 0 { Status::NothingFound } else { Status::Done })
+}
+
+fn is_standard_output(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// The header's count of rows is known at the end only, and a pipe does not go back: the array is
+/// put together in a temporary file.
+fn npy_to_output(library: &Library, spec: &ExportSpec<'_>) -> Result<u64> {
+    let temporary = tempfile::tempfile().map_err(Error::Output)?;
+    let mut array = BufWriter::with_capacity(BUFFER_BYTES, temporary);
+    let rows = write_npy(library, spec, &mut array, None)?;
+    let mut whole = array.into_inner().map_err(|error| Error::Output(error.into_error()))?;
+    let mut output = io::stdout().lock();
+    whole
+        .rewind()
+        .and_then(|()| io::copy(&mut whole, &mut output))
+        .and_then(|_| output.flush())
+        .map_err(Error::Output)?;
+    Ok(rows)
+}
+
+fn npy_to_file(library: &Library, spec: &ExportSpec<'_>, path: &Path, force: bool) -> Result<u64> {
+    let table_path = path.with_extension("csv");
+    if table_path == path {
+        return Err(Error::Usage {
+            problem: "the array would have the name of its table",
+            hint: "give the array another name: --npy vectors.npy",
+        });
+    }
+    let mut array = Target::new(path.to_owned(), force)?;
+    let mut table = Target::new(table_path, force)?;
+    let rows = write_npy(library, spec, &mut array.file, Some(&mut table.file))?;
+    // The array last: where it is, its table is too.
+    table.publish(force)?;
+    array.publish(force)?;
+    Ok(rows)
+}
+
+fn csv_to_file(library: &Library, spec: &ExportSpec<'_>, path: &Path, force: bool) -> Result<u64> {
+    let mut table = Target::new(path.to_owned(), force)?;
+    let rows = write_csv(library, spec, &mut table.file)?;
+    table.publish(force)?;
+    Ok(rows)
+}
+
+/// A file that is written under a temporary name.
+struct Target {
+    path: PathBuf,
+    file: BufWriter<NamedTempFile<File>>,
+}
+
+impl Target {
+    fn new(path: PathBuf, force: bool) -> Result<Self> {
+        if !force && path.symlink_metadata().is_ok() {
+            return Err(Error::Exists { path, options: OVERWRITE });
+        }
+        let file = temporary_beside(&path).map_err(|source| Error::Io {
+            action: "write",
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self { path, file: BufWriter::with_capacity(BUFFER_BYTES, file) })
+    }
+
+    /// Gives the file its name, once it is on the disk.
+    fn publish(self, force: bool) -> Result<()> {
+        let Self { path, file } = self;
+        let publish = || -> io::Result<()> {
+            let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.as_file().sync_all()?;
+            if force { file.persist(&path) } else { file.persist_noclobber(&path) }?;
+            Ok(())
+        };
+        match publish() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(Error::Exists { path, options: OVERWRITE })
+            }
+            result => result.map_err(|source| Error::Io { action: "write", path, source }),
+        }
+    }
+}
+
+const OVERWRITE: &str = "name another file, or overwrite it with --force";

@@ -1,0 +1,214 @@
+//! Examples as they are typed into vectors.
+//!
+//! In: `FILE`, `id:N` and `-`, each with `@START-END` or without. Out: [`Example`]s. Refuses what
+//! is neither a file nor an id.
+
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sonoteca::audio::excerpt::{Part, Stretch};
+use sonoteca::audio::resample::FilterCache;
+use sonoteca::extract::Extractor;
+use sonoteca::model::compute::Compute;
+use sonoteca::model::store::ModelStore;
+use sonoteca::model::{EmbeddingModel, identity_of, registry};
+use sonoteca::search::{self, Example, Level, Question};
+use sonoteca::store::Library;
+use sonoteca::store::models::StoredModel;
+use sonoteca::{Error, Result};
+
+use super::standard_input::Spooled;
+use crate::cli::args::{PartArgs, SearchArgs};
+use crate::cli::printer::{Printer, readable_path};
+
+/// Where an example comes from.
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    Stored(i64),
+    File(PathBuf),
+    StandardInput,
+}
+
+/// An example as it was typed.
+#[derive(Clone, Debug, PartialEq)]
+struct Typed {
+    source: Source,
+    part: Part,
+}
+
+/// Makes the question that `args` ask.
+pub(super) fn question(
+    library: &Library,
+    model: &StoredModel,
+    level: Level,
+    args: &SearchArgs,
+    printer: &Printer,
+) -> Result<Question> {
+    let mut likes = Vec::new();
+    if let Some(query) = &args.query {
+        likes.push(with_part(typed(query), &args.part)?);
+    }
+    likes.extend(args.like.iter().map(|text| typed(text)));
+    let unlikes: Vec<Typed> = args.unlike.iter().map(|text| typed(text)).collect();
+    let from_input = |example: &&Typed| example.source == Source::StandardInput;
+    if likes.iter().chain(&unlikes).filter(from_input).count() > 1 {
+        return Err(Error::Usage {
+            problem: "standard input can be read only once",
+            hint: "save it to a file, and name that",
+        });
+    }
+    let is_one_file =
+        likes.len() == 1 && unlikes.is_empty() && !matches!(likes[0].source, Source::Stored(_));
+    let embedder = Embedder { library, model, level, printer, extractor: OnceCell::new() };
+    let embed = |examples: &[Typed]| -> Result<Vec<Example>> {
+        examples.iter().map(|example| embedder.embed(example)).collect()
+    };
+    let mut question = Question::new(&embed(&likes)?, &embed(&unlikes)?)?;
+    if is_one_file {
+        // Whether the library has it, and under which names, is part of the answer.
+        question.own.clear();
+    }
+    Ok(question)
+}
+
+/// What `text` names. A file whose own name looks like a stretch or an id wins, except that
+/// `id:N` and `-` are never files: those are `./id:N` and `./-`.
+fn typed(text: &OsStr) -> Typed {
+    let whole = |source| Typed { source, part: Part::default() };
+    if let Some(source) = text.to_str().and_then(no_file) {
+        return whole(source);
+    }
+    let path = PathBuf::from(text);
+    if path.is_file() {
+        return whole(Source::File(path));
+    }
+    let stretched = text.to_str().and_then(|text| text.rsplit_once('@'));
+    match stretched.and_then(|(name, stretch)| Some((name, parse_stretch(stretch)?))) {
+        Some((name, stretch)) => Typed {
+            source: no_file(name).unwrap_or_else(|| Source::File(PathBuf::from(name))),
+            part: Part { stretch: Some(stretch), channel: None },
+        },
+        None => whole(Source::File(path)),
+    }
+}
+
+fn no_file(name: &str) -> Option<Source> {
+    if name == "-" {
+        return Some(Source::StandardInput);
+    }
+    name.strip_prefix("id:")?.parse().ok().map(Source::Stored)
+}
+
+/// `START-END`, or `START-`.
+fn parse_stretch(text: &str) -> Option<Stretch> {
+    let (start, end) = text.split_once('-')?;
+    let start_s = start.parse().ok()?;
+    let end_s = if end.is_empty() { None } else { Some(end.parse().ok()?) };
+    Some(Stretch { start_s, end_s })
+}
+
+/// Adds what options say of the query.
+fn with_part(mut query: Typed, part: &PartArgs) -> Result<Typed> {
+    if part.start.is_some() || part.end.is_some() {
+        if query.part.stretch.is_some() {
+            return Err(Error::Usage {
+                problem: "the query's stretch is given twice",
+                hint: "give it by --start and --end, or by @START-END",
+            });
+        }
+        query.part.stretch = Some(Stretch { start_s: part.start.unwrap_or(0.0), end_s: part.end });
+    }
+    if let Some(channel) = part.channel {
+        if matches!(query.source, Source::Stored(_)) {
+            return Err(Error::Usage {
+                problem: "what the library stores of a recording is of all its channels",
+                hint: "give the recording's file to choose a --channel of it",
+            });
+        }
+        query.part.channel = Some(channel - 1);
+    }
+    Ok(query)
+}
+
+/// Makes vectors; the network is loaded when the first file is met.
+struct Embedder<'a> {
+    library: &'a Library,
+    model: &'a StoredModel,
+    level: Level,
+    printer: &'a Printer,
+    extractor: OnceCell<Extractor>,
+}
+
+impl Embedder<'_> {
+    fn embed(&self, example: &Typed) -> Result<Example> {
+        match &example.source {
+            Source::Stored(id) => {
+                Example::stored(self.library, self.model, *id, example.part.stretch, self.level)
+            }
+            Source::File(path) => self.embed_file(path, example.part),
+            Source::StandardInput => {
+                let spooled = Spooled::read()?;
+                self.embed_file(spooled.path(), example.part)
+            }
+        }
+    }
+
+    fn embed_file(&self, path: &Path, part: Part) -> Result<Example> {
+        if !path.is_file() {
+            return Err(Error::UnknownQuery {
+                query: path.to_string_lossy().into_owned(),
+                is_folder: path.is_dir(),
+            });
+        }
+        let extractor = if let Some(extractor) = self.extractor.get() {
+            extractor
+        } else {
+            let extractor = load(self.model)?;
+            self.extractor.get_or_init(|| extractor)
+        };
+        let (example, integrity) =
+            Example::from_file(self.library, extractor, path, part, self.level)?;
+        if let Some(flaw) = integrity.flaw() {
+            let path = readable_path(path);
+            self.printer.warning(&format!("{path} is {flaw}; what there is was used"));
+        }
+        Ok(example)
+    }
+}
+
+/// The network of `model`, whose installed version must be the library's.
+fn load(model: &StoredModel) -> Result<Extractor> {
+    let card = registry::find(&model.identity.name)?;
+    search::require_same_version(model, &identity_of(card))?;
+    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())?;
+    Ok(Extractor::new(network, Arc::new(FilterCache::default())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_of_files_and_ids_and_names_that_only_look_so() {
+        let of = |text: &str| typed(OsStr::new(text));
+        let part =
+            |start_s, end_s| Part { stretch: Some(Stretch { start_s, end_s }), channel: None };
+        assert_eq!(of("-"), Typed { source: Source::StandardInput, part: Part::default() });
+        assert_eq!(of("id:12").source, Source::Stored(12));
+        let stored = Typed { source: Source::Stored(12), part: part(3.5, Some(4.2)) };
+        assert_eq!(of("id:12@3.5-4.2"), stored);
+        assert_eq!(of("a@b.wav@1-").part, part(1.0, None));
+        assert_eq!(of("a@b.wav@1-").source, Source::File("a@b.wav".into()));
+        assert_eq!(of("a@1-2.wav").source, Source::File("a@1-2.wav".into()));
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("take@1-2");
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(
+            typed(path.as_os_str()),
+            Typed { source: Source::File(path.clone()), part: Part::default() }
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! Audio on standard input into a file, because decoders want to look around in it.
+//!
+//! In: standard input. Out: a temporary file, named by what it holds. Refuses a terminal, and more
+//! than a query needs.
+
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+
+use sonoteca::audio::sniff::extension_of;
+use sonoteca::{Error, Result};
+use tempfile::TempDir;
+
+/// Bytes that are taken at most: an hour and a half of stereo on CD.
+const LIMIT_BYTES: u64 = 1_000_000_000;
+
+/// What came in, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Spooled {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl Spooled {
+    /// Takes everything on standard input.
+    pub(super) fn read() -> Result<Self> {
+        let input = io::stdin();
+        if input.is_terminal() {
+            return Err(Error::Usage {
+                problem: "standard input is a terminal, not audio",
+                hint: "send audio there: sonoteca search - < FILE",
+            });
+        }
+        Self::of(input.lock(), LIMIT_BYTES)
+    }
+
+    fn of(input: impl Read, limit: u64) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(failed(&std::env::temp_dir()))?;
+        let path = folder.path().join("standard input");
+        let mut file = File::options()
+            .create_new(true)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .map_err(failed(&path))?;
+        let taken = io::copy(&mut input.take(limit + 1), &mut file).map_err(failed(&path))?;
+        if taken > limit {
+            return Err(Error::TooMuchInput { limit_mb: limit / 1_000_000 });
+        }
+        // Formats that have no mark of their own are told by their names.
+        let path = match extension_of(&mut file).map_err(failed(&path))? {
+            Some(extension) => {
+                let named = path.with_extension(extension);
+                fs::rename(&path, &named).map_err(failed(&path))?;
+                named
+            }
+            None => path,
+        };
+        Ok(Self { path, _folder: folder })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    |source| Error::Io { action: "write", path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_mark_gets_a_name_and_what_is_too_long_is_refused() {
+        let name = |bytes: &[u8]| {
+            let spooled = Spooled::of(bytes, 100).unwrap();
+            spooled.path().extension().map(|name| name.to_string_lossy().into_owned())
+        };
+        assert_eq!(name(b"RIFF....WAVEfmt ").as_deref(), None);
+        assert_eq!(name(&[0xff, 0xfb, 0x90, 0x64]).as_deref(), Some("mp3"));
+        assert_eq!(name(&[0xff, 0xf1, 0x50, 0x80]).as_deref(), Some("aac"));
+        assert_eq!(name(b"ID3\x04\0\0\0\0\0\x02..fLaC").as_deref(), Some("flac"));
+        assert_eq!(name(b"ID3\x04\0\0\0\0\0\x02..\xff\xfb").as_deref(), Some("mp3"));
+        assert_eq!(name(b"").as_deref(), None);
+        assert!(matches!(Spooled::of(&[0; 101][..], 100), Err(Error::TooMuchInput { .. })));
+    }
+}

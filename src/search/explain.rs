@@ -1,0 +1,134 @@
+//! Why something is a hit: what the network hears in both, and how the rest of the recording fares.
+//!
+//! In: a question and a hit. Out: an [`Explanation`].
+
+use super::hits::{Hit, Searcher};
+use super::question::Question;
+use crate::audio::health::Health;
+use crate::error::{Result, VectorProblem};
+use crate::index::metric::{cosine, normalise};
+use crate::index::refused;
+
+/// Classes that are named at most.
+const SHARED: usize = 3;
+
+/// Below this a score says that the class is not there.
+const LEAST_SCORE: f64 = 0.01;
+
+/// A score that is called near where nothing else is said. Of ESC-10's segments, compared with the
+/// means of other recordings, 57 % of the same class reach it and 2 % of other classes.
+pub const NEAR: f32 = 0.6;
+
+/// What question and hit have in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The classes that are heard in both, those of the greatest common score first.
+    pub shared: Vec<SharedClass>,
+    /// How near the segments of the hit's recording are to the question; nothing, where none is
+    /// fit to be searched.
+    pub spread: Option<Spread>,
+}
+
+/// A class that is heard in question and hit.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SharedClass {
+    /// The class's name.
+    pub name: String,
+    /// Its mean score in the likes.
+    pub query_score: f64,
+    /// Its score in the hit.
+    pub hit_score: f64,
+}
+
+/// The scores of a recording's segments.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Segments that are fit to be searched.
+    pub segments: usize,
+    /// The least score.
+    pub least: f32,
+    /// The score that half of them reach.
+    pub median: f32,
+    /// The best score.
+    pub best: f32,
+    /// The score that counts as near.
+    pub near: f32,
+    /// The share of them that reach it, in [0, 1].
+    pub near_share: f64,
+}
+
+impl Searcher<'_> {
+    /// Explains `hit` as an answer to `question`; scores from `near` on count as near.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store), [`Error::Vector`](crate::Error::Vector).
+    pub fn explain(&self, question: &Question, hit: &Hit, near: f32) -> Result<Explanation> {
+        let dimension = self.model.identity.dimension;
+        let mut unit = question.vector.clone();
+        refused(normalise(&mut unit, dimension), || "the query".to_owned())?;
+        let mut scores = Vec::new();
+        let (recording, model) = (hit.recording.id, self.model.id);
+        self.library.for_each_segment_of(recording, model, dimension, |segment, vector| {
+            let mut vector = vector.to_vec();
+            match normalise(&mut vector, dimension) {
+                Ok(()) if segment.health == Health::SOUND => scores.push(cosine(&unit, &vector)),
+                Ok(()) | Err(VectorProblem::Zero) => {}
+                Err(problem) => {
+                    refused(Err(problem), || format!("stored vector {}", segment.id))?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Explanation { shared: shared(question, hit), spread: spread(scores, near) })
+    }
+}
+
+fn shared(question: &Question, hit: &Hit) -> Vec<SharedClass> {
+    let mut shared: Vec<SharedClass> = question
+        .classes
+        .iter()
+        .filter_map(|class| {
+            let same = hit.classes.iter().find(|other| other.name == class.name)?;
+            let (query_score, hit_score) = (class.score, same.score);
+            Some(SharedClass { name: class.name.clone(), query_score, hit_score })
+        })
+        .filter(|class| class.common() >= LEAST_SCORE)
+        .collect();
+    shared.sort_by(|a, b| b.common().total_cmp(&a.common()));
+    shared.truncate(SHARED);
+    shared
+}
+
+impl SharedClass {
+    /// What both scores reach.
+    fn common(&self) -> f64 {
+        self.query_score.min(self.hit_score)
+    }
+}
+
+fn spread(mut scores: Vec<f32>, near: f32) -> Option<Spread> {
+    scores.sort_by(f32::total_cmp);
+    let (&least, &best) = (scores.first()?, scores.last()?);
+    let near_count = scores.iter().filter(|&&score| score >= near).count();
+    Some(Spread {
+        segments: scores.len(),
+        least,
+        median: scores[scores.len() / 2],
+        best,
+        near,
+        near_share: near_count as f64 / scores.len() as f64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_of_some_scores() {
+        assert_eq!(spread(Vec::new(), 0.5), None);
+        let found = spread(vec![0.9, 0.1, 0.5, 0.4], 0.5).unwrap();
+        assert_eq!((found.segments, found.least, found.median, found.best), (4, 0.1, 0.5, 0.9));
+        assert!((found.near_share - 0.5).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,163 @@
+//! A recording's segments in the order of time, and all that a model embedded, row by row.
+//!
+//! In: ids. Out: segments with their places and vectors, one at a time. Refuses vectors whose
+//! bytes are damaged.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Row, params};
+
+use super::Library;
+use super::paths::OwnedPath;
+use super::segments::{Level, VectorKey};
+use crate::audio::health::Health;
+use crate::audio::segment::TimeRange;
+use crate::error::Result;
+
+/// A segment of a recording, without its vector.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StoredSegment {
+    /// Row id; ids ascend with time within a recording.
+    pub id: i64,
+    /// The stretch that it covers.
+    pub range: TimeRange,
+    /// Whether it is fit to be searched.
+    pub health: Health,
+}
+
+/// A way through a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Towards its end.
+    Later,
+    /// Towards its beginning.
+    Earlier,
+}
+
+/// A vector that is to be written out, and what it stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportedRow {
+    /// What a search knows it by.
+    pub key: VectorKey,
+    /// The recording's path.
+    pub path: PathBuf,
+    /// The stretch: all of the recording, where recordings are written.
+    pub range: TimeRange,
+}
+
+impl Library {
+    /// Calls `visit` with every segment of a recording by one model, and its vector, in the order
+    /// of time; those that are not fit to be searched too.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store), [`Error::Vector`](crate::Error::Vector) when stored
+    /// bytes are damaged, and what `visit` fails with.
+    pub fn for_each_segment_of(
+        &self,
+        recording: i64,
+        model: i64,
+        dimension: usize,
+        mut visit: impl FnMut(StoredSegment, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let sql = "SELECT id, vector, start_s, end_s, health FROM segments
+                   WHERE recording_id = ?1 AND model_id = ?2 ORDER BY id";
+        self.for_each_row(sql, "segment", [recording, model], dimension, |row, vector| {
+            let segment = stored_segment(row).map_err(|error| self.error("read", error))?;
+            visit(segment, vector)
+        })
+    }
+
+    /// The `count` segments next to segment `from` of the same recording and model that are fit
+    /// to be searched, nearest in time first, with their vectors.
+    ///
+    /// # Errors
+    /// As [`for_each_segment_of`](Self::for_each_segment_of).
+    pub fn segments_beside(
+        &self,
+        from: VectorKey,
+        model: i64,
+        dimension: usize,
+        (direction, count): (Direction, usize),
+    ) -> Result<Vec<(StoredSegment, Vec<f32>)>> {
+        let (relation, order) = match direction {
+            Direction::Later => (">", "ASC"),
+            Direction::Earlier => ("<", "DESC"),
+        };
+        let sql = format!(
+            "SELECT id, vector, start_s, end_s, health FROM segments
+             WHERE recording_id = ?1 AND model_id = ?2 AND health = 0 AND id {relation} ?3
+             ORDER BY id {order} LIMIT ?4"
+        );
+        let parameters = params![from.recording, model, from.segment, crate::units::signed(count)];
+        let mut found = Vec::new();
+        self.for_each_row(&sql, "segment", parameters, dimension, |row, vector| {
+            let segment = stored_segment(row).map_err(|error| self.error("read", error))?;
+            found.push((segment, vector.to_vec()));
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// The ids of the recordings whose content has this BLAKE3 hash, or that lie at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn recordings_like_file(&self, path: &Path, content_hash: &[u8; 32]) -> Result<Vec<i64>> {
+        let list = || -> rusqlite::Result<Vec<i64>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT id FROM recordings WHERE content_hash = ?1 OR path = ?2 ORDER BY id",
+                )?
+                .query_map(params![content_hash, super::paths::PathBytes(path)], |row| row.get(0))?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
+    /// Calls `visit` with every vector that a search at `level` compares, in the order of keys,
+    /// with its recording's path and its place in it.
+    ///
+    /// # Errors
+    /// As [`for_each_segment_of`](Self::for_each_segment_of).
+    pub fn for_each_exported(
+        &self,
+        model: i64,
+        level: Level,
+        dimension: usize,
+        mut visit: impl FnMut(&ExportedRow, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let (sql, kind) = match level {
+            Level::Segment => (
+                "SELECT segments.id, vector, recording_id, path, start_s, end_s
+                 FROM segments JOIN recordings ON recordings.id = recording_id
+                 WHERE model_id = ?1 AND health = 0 ORDER BY segments.id",
+                "segment",
+            ),
+            Level::Recording => (
+                "SELECT min(segments.id), coalesce(pooled.vector, segments.vector), recordings.id,
+                        path, 0.0, duration_s
+                 FROM recording_vectors AS pooled JOIN segments USING (recording_id, model_id)
+                 JOIN recordings ON recordings.id = pooled.recording_id
+                 WHERE model_id = ?1 GROUP BY pooled.recording_id ORDER BY 1",
+                "the recording of segment",
+            ),
+        };
+        self.for_each_row(sql, kind, [model], dimension, |row, vector| {
+            let read = || -> rusqlite::Result<ExportedRow> {
+                let OwnedPath(path) = row.get(3)?;
+                let key = VectorKey { segment: row.get(0)?, recording: row.get(2)? };
+                let range = TimeRange { start_s: row.get(4)?, end_s: row.get(5)? };
+                Ok(ExportedRow { key, path, range })
+            };
+            visit(&read().map_err(|error| self.error("read", error))?, vector)
+        })
+    }
+}
+
+fn stored_segment(row: &Row<'_>) -> rusqlite::Result<StoredSegment> {
+    Ok(StoredSegment {
+        id: row.get(0)?,
+        range: TimeRange { start_s: row.get(2)?, end_s: row.get(3)? },
+        health: Health::from_bits(row.get(4)?),
+    })
+}
