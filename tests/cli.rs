@@ -44,7 +44,8 @@ fn a_stored_recording_leaves_itself_out_at_both_levels() {
     let bench = Bench::with_sounds();
     bench.run(&["index", "sounds", "-q"]).expect(0);
     for level in ["recording", "segment"] {
-        let arguments = ["search", "id:2", "--by", level, "-k", "100", "--format", "json"];
+        let mut arguments = vec!["search", "id:2", "--by", level, "-k", "100", "--format", "json"];
+        arguments.extend((level == "segment").then_some("--raw"));
         let hits = bench.run(&arguments).expect(0).json();
         // Two seconds are four patches.
         assert_eq!(hits.len(), if level == "recording" { 5 } else { 20 });
@@ -297,6 +298,7 @@ fn every_command_explains_itself_with_an_example() {
         &["remove"],
         &["failures"],
         &["compact"],
+        &["export"],
         &["info"],
         &["models", "list"],
         &["models", "info"],

@@ -313,7 +313,7 @@ fn longer_segments_belong_to_a_library() {
     let report = object(&bench, &["index", "long.wav", "--segment", "3", "--hop", "2"], 0);
     // From 0, 2, 4 and 6 s.
     assert_eq!(report["segments"], 4);
-    let hits = bench.run(&["search", "long.wav", "--by", "segment", "--format", "json"]);
+    let hits = bench.run(&["search", "long.wav", "--by", "segment", "--raw", "--format", "json"]);
     let mut ranges: Vec<_> = hits
         .expect(0)
         .json()
@@ -381,7 +381,9 @@ fn segments_without_sound_are_marked_and_left_out() {
     assert!(text.contains("left out of searches by segment: 12"), "{text}");
 
     let search = |level: &str| {
-        let arguments = ["search", "silent.wav", "--by", level, "-k", "100", "--format", "json"];
+        let mut arguments = vec!["search", "constant.wav", "--by", level, "-k", "100"];
+        arguments.extend((level == "segment").then_some("--raw"));
+        arguments.extend(["--format", "json"]);
         bench.run(&arguments).expect(0).json()
     };
     assert_eq!(search("segment").len(), 24, "only the sounds");

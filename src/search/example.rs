@@ -60,22 +60,26 @@ impl Example {
     ) -> Result<Self> {
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
         let range = stretch.map(|stretch| range_of(&recording, stretch)).transpose()?;
-        let segments = Segments::read(library, model, id, range)?;
-        if segments.count == 0 {
+        let mut segments = library.segments_of(id, model.id)?;
+        if segments.is_empty() {
             return Err(Error::NotIndexed { id, model: model.identity.name.clone() });
         }
-        if segments.silent == segments.count {
+        segments.retain(|segment| range.is_none_or(|range| overlap_s(range, segment.range) > 0.0));
+        if segments.iter().all(|segment| segment.health.has(Health::SILENT)) {
             return Err(Error::SilentQuery { query: describe(id, stretch) });
         }
-        let (vector, classes) = match stretch {
+        let (vector, classes) = match range {
             None => {
                 let vector = super::stored_query(library, model, id, level)?;
                 (vector, library.classes(id, model.id)?)
             }
-            Some(_) if segments.weighed.is_empty() => {
-                return Err(Error::UnfitStretch { query: describe(id, stretch) });
+            Some(range) => {
+                let segments = Segments::read(library, model, id, range)?;
+                if segments.weighed.is_empty() {
+                    return Err(Error::UnfitStretch { query: describe(id, stretch) });
+                }
+                (segments.mean(), segments.classes(library)?)
             }
-            Some(_) => (segments.mean(), segments.classes(library)?),
         };
         Ok(Self { vector, classes, own: vec![Own { recording: id, range }] })
     }
@@ -150,12 +154,10 @@ pub(super) fn overlap_s(a: TimeRange, b: TimeRange) -> f64 {
     (a.end_s.min(b.end_s) - a.start_s.max(b.start_s)).max(0.0)
 }
 
-/// The segments of a recording that lie in a stretch, wholly or in part.
+/// The segments of a recording that lie in a stretch, wholly or in part, and are fit to be searched.
 struct Segments {
-    count: usize,
-    silent: usize,
     sums: Vec<f64>,
-    /// Ids and weights of those that are fit to be searched.
+    /// Ids, and how many seconds of each lie in the stretch.
     weighed: Vec<(i64, f64)>,
 }
 
@@ -164,21 +166,16 @@ impl Segments {
         library: &Library,
         model: &StoredModel,
         recording: i64,
-        range: Option<TimeRange>,
+        range: TimeRange,
     ) -> Result<Self> {
         let dimension = model.identity.dimension;
-        let mut found =
-            Self { count: 0, silent: 0, sums: vec![0.0; dimension], weighed: Vec::new() };
+        let mut found = Self { sums: vec![0.0; dimension], weighed: Vec::new() };
         library.for_each_segment_of(recording, model.id, dimension, |segment, vector| {
-            let weight = range.map_or(1.0, |range| overlap_s(range, segment.range));
-            if weight > 0.0 {
-                found.count += 1;
-                found.silent += usize::from(segment.health.has(Health::SILENT));
-                if segment.health == Health::SOUND {
-                    found.weighed.push((segment.id, weight));
-                    for (sum, &value) in found.sums.iter_mut().zip(vector) {
-                        *sum += weight * f64::from(value);
-                    }
+            let weight = overlap_s(range, segment.range);
+            if weight > 0.0 && segment.health == Health::SOUND {
+                found.weighed.push((segment.id, weight));
+                for (sum, &value) in found.sums.iter_mut().zip(vector) {
+                    *sum += weight * f64::from(value);
                 }
             }
             Ok(())

@@ -162,20 +162,12 @@ impl<'a> Searcher<'a> {
         if self.level == Level::Recording {
             return Ok(ids);
         }
-        let dimension = self.model.identity.dimension;
         for own in &question.own {
             let Some(range) = own.range else { continue };
-            self.library.for_each_segment_of(
-                own.recording,
-                self.model.id,
-                dimension,
-                |segment, _| {
-                    if overlap_s(range, segment.range) > 0.0 {
-                        ids.insert(segment.id);
-                    }
-                    Ok(())
-                },
-            )?;
+            let segments = self.library.segments_of(own.recording, self.model.id)?;
+            let overlapping =
+                segments.iter().filter(|segment| overlap_s(range, segment.range) > 0.0);
+            ids.extend(overlapping.map(|segment| segment.id));
         }
         Ok(ids)
     }

@@ -67,6 +67,23 @@ impl Library {
         })
     }
 
+    /// Every segment of a recording by one model, in the order of time, without vectors.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn segments_of(&self, recording: i64, model: i64) -> Result<Vec<StoredSegment>> {
+        let list = || -> rusqlite::Result<Vec<StoredSegment>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT id, NULL, start_s, end_s, health FROM segments
+                     WHERE recording_id = ?1 AND model_id = ?2 ORDER BY id",
+                )?
+                .query_map([recording, model], stored_segment)?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
     /// The `count` segments next to segment `from` of the same recording and model that are fit
     /// to be searched, nearest in time first, with their vectors.
     ///

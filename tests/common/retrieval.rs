@@ -4,7 +4,12 @@
 //! the share of a query's class among its k nearest others, mAP the mean over queries of average
 //! precision over all others.
 
-#![allow(unreachable_pub, clippy::unwrap_used, reason = "shared by test programs and benches")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "shared by test programs and benches, each of which uses a part of it"
+)]
 
 use std::path::{Path, PathBuf};
 
