@@ -24,9 +24,11 @@
 //! - *library*: one SQLite file with recordings, segments and embeddings.
 
 pub mod audio;
+pub mod dates;
 mod dot;
 mod error;
 pub mod extract;
+pub mod filter;
 pub mod frontend;
 pub mod index;
 pub mod ingest;

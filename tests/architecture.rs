@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
-const STAGES: [&str; 12] = [
-    "units", "dot", "error", "audio", "frontend", "model", "store", "index", "extract", "search",
-    "ingest", "cli",
+const STAGES: [&str; 14] = [
+    "units", "dot", "dates", "error", "audio", "frontend", "model", "filter", "store", "index",
+    "extract", "search", "ingest", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
@@ -21,7 +21,9 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only one room may import.
-const ROOMS: [(&str, &str); 13] = [
+const ROOMS: [(&str, &str); 15] = [
+    ("jiff", "dates"),
+    ("strsim", "filter/near"),
     ("symphonia", "audio/decode"),
     ("hound", "audio/decode"),
     ("opus_pure", "audio/decode/opus"),
