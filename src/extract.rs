@@ -11,6 +11,7 @@ use crate::audio::decode::{Decoder, Integrity, StreamFormat};
 use crate::audio::health::{Health, Meter};
 use crate::audio::resample::{FilterCache, Resampler};
 use crate::audio::segment::{TimeRange, patch_range};
+use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::frontend::patch::PatchStream;
 use crate::frontend::spec::LogMelSpec;
@@ -82,6 +83,11 @@ impl PatchReader {
     /// What the recording's header says.
     pub fn format(&self) -> &StreamFormat {
         self.decoder.format()
+    }
+
+    /// When the recording was made, as its chunks or tags say.
+    pub fn recorded(&self) -> Option<Recorded> {
+        self.decoder.recorded()
     }
 
     /// Appends the next patches to `patches`, perhaps none yet; `false` when there will be no

@@ -220,8 +220,25 @@ impl Filter {
         &self.text
     }
 
-    /// That `name` is not known, with what it may have been meant for.
-    pub fn unknown(&self, name: &Name, message: String, suggestion: Option<String>) -> Error {
+    /// That no recording has metadata called `name`; `keys` are those that some have.
+    pub fn unknown_metadata(&self, name: &Name, keys: &[String]) -> Error {
+        let wanted = &name.text;
+        let suggestion = match parse::meant(wanted) {
+            Some(field) => Some(format!("did you mean {field}?")),
+            None => {
+                let fields = Field::ALL.map(Field::as_str);
+                did_you_mean(wanted, keys.iter().map(String::as_str).chain(fields))
+                    .or_else(|| (!keys.is_empty()).then(|| "sonoteca metadata list".to_owned()))
+            }
+        };
+        let message = format!("no field is called `{wanted}`, and no recording has such metadata");
+        problem(&self.text, name.place.clone(), message, suggestion)
+    }
+
+    /// That the model scores no class called `name`; `classes` are those that it scores.
+    pub fn unknown_class(&self, name: &Name, classes: &[String]) -> Error {
+        let suggestion = did_you_mean(&name.text, classes.iter().map(String::as_str));
+        let message = format!("the model knows no class called `{}`", name.text);
         problem(&self.text, name.place.clone(), message, suggestion)
     }
 }
@@ -293,6 +310,11 @@ impl Expression {
             Self::Test(test) => subject(&test.subject),
         }
     }
+}
+
+fn did_you_mean<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let nearest = near::nearest(wanted, names);
+    (!nearest.is_empty()).then(|| format!("did you mean {}?", nearest.join(", or ")))
 }
 
 fn problem(

@@ -4,8 +4,14 @@
 //! that a newer version wrote. The only room that imports rusqlite. What it acknowledged is on
 //! the disk: the journal is write-ahead and every commit is synced.
 
+pub mod dates;
+pub mod endings;
 pub mod failures;
+pub mod filtering;
+mod functions;
+pub mod labels;
 pub mod lock;
+pub mod metadata;
 pub mod migrate;
 pub mod models;
 mod paths;
@@ -13,6 +19,7 @@ pub mod recordings;
 pub mod runs;
 pub mod scores;
 pub mod segments;
+pub mod text;
 pub mod vector;
 pub mod worklist;
 
@@ -214,6 +221,7 @@ impl Writer<'_> {
     /// # Errors
     /// [`Error::Store`], for example when the disk is full; nothing of it was written then.
     pub fn commit(self) -> Result<()> {
+        text::catch_up(&self.transaction, text::AT_A_COMMIT).map_err(|error| self.error(error))?;
         self.transaction.commit().map_err(|error| store_error("write to", &self.path, error))
     }
 
@@ -229,6 +237,7 @@ fn configured(name: &Path, flags: OpenFlags, fresh: bool) -> rusqlite::Result<Co
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    functions::register(&connection)?;
     if fresh {
         connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
