@@ -3,6 +3,8 @@
 //! In: the process's arguments. Out: [`Args`], as typed; what they mean is decided in
 //! [`super::settings`].
 
+mod filter;
+mod metadata;
 mod search;
 
 use std::ffi::OsString;
@@ -10,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use search::{By, SearchArgs};
 
 /// The library where nothing else is said.
@@ -97,6 +100,8 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// List the files that could not be indexed, and why, or try them again
     Failures(FailuresArgs),
+    /// Bring in what you know of your recordings from a table, and list, export or remove it
+    Metadata(MetadataArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,

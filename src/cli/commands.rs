@@ -5,6 +5,7 @@ mod embedding;
 pub(crate) mod failures;
 pub(crate) mod index;
 pub(crate) mod info;
+pub(crate) mod metadata;
 pub(crate) mod models;
 pub(crate) mod remove;
 pub(crate) mod search;

@@ -255,7 +255,8 @@ proptest! {
         let text = expression.to_string();
         let read = Filter::parse(&text);
         prop_assert!(read.is_ok(), "{text}\n{}", read.unwrap_err());
-        prop_assert_eq!(read.unwrap().expression(), &expression, "{}", text);
+        let read = read.unwrap();
+        prop_assert_eq!(read.expression(), &expression, "{}", text);
     }
 
     #[test]

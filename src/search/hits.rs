@@ -57,8 +57,16 @@ impl<'a> Searcher<'a> {
     /// As [`Collection::nearest`].
     pub fn search(&self, vector: &[f32], except: Option<i64>, count: usize) -> Result<Vec<Hit>> {
         let scope = Scope { except: except.into_iter().collect(), ..Scope::default() };
+        self.search_within(vector, &scope, count)
+    }
+
+    /// The `count` most similar to `vector` within `scope`.
+    ///
+    /// # Errors
+    /// As [`Collection::nearest`].
+    pub fn search_within(&self, vector: &[f32], scope: &Scope, count: usize) -> Result<Vec<Hit>> {
         let mut hits = Vec::new();
-        for found in self.collection.nearest(self.library, vector, count, &scope)? {
+        for found in self.collection.nearest(self.library, vector, count, scope)? {
             // A row that another process removed since the vectors were read is no hit any more.
             let Some((recording, range)) = self.place(found)? else {
                 continue;

@@ -16,12 +16,24 @@ The score is the cosine of the angle between two vectors: 1 for the same sound, 
   sonoteca search bark.wav                  the ten recordings most like bark.wav
   sonoteca search id:17 -k 5                the five most like recording 17, itself left out
   sonoteca search bark.wav --by segment     the moments, inside long recordings, most like it
+  sonoteca search --class Dog               what the network takes for a dog
+  sonoteca search --text 'dog garden'       the same words in paths, labels, metadata and classes
+  sonoteca search bark.wav --where 'path ~ \"*/garden/*\" and date >= 2024-05'
   sonoteca search bark.wav --format json | jq -r .path"
 )]
 pub(crate) struct SearchArgs {
     /// An audio file, or id:N for recording N of the library
-    #[arg(value_name = "QUERY")]
-    pub(crate) query: OsString,
+    #[arg(value_name = "QUERY", required_unless_present_any = ["class", "text"])]
+    pub(crate) query: Option<OsString>,
+    /// Find what scores highest for a class of the network, instead of what is like an example
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["query", "text"])]
+    pub(crate) class: Option<String>,
+    /// Find what has these words in its path, labels or metadata, or sounds like a class they name
+    #[arg(long, value_name = "WORDS", conflicts_with = "query")]
+    pub(crate) text: Option<String>,
+    /// Search only what passes this filter, such as 'duration < 5 and class("Bird") > 0.3'
+    #[arg(long = "where", value_name = "FILTER", long_help = super::filter::HELP)]
+    pub(crate) filter: Option<String>,
     /// How many results
     #[arg(
         short = 'k',

@@ -1,5 +1,7 @@
 //! `sonoteca search`: the most similar recordings or segments.
 
+mod words;
+
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +9,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use sonoteca::audio::resample::FilterCache;
 use sonoteca::extract::Extractor;
+use sonoteca::filter::Filter;
 use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 use sonoteca::model::{EmbeddingModel, identity_of, registry};
-use sonoteca::search::{self, Hit, Level, Searcher};
+use sonoteca::search::{self, Among, Hit, Level, Scope, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
@@ -26,6 +29,7 @@ const CLASSES_SHOWN: usize = 3;
 const LEAST_SCORE: f64 = 0.01;
 
 pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let library = Library::open(&settings.library)?;
     if library.totals()?.recordings == 0 {
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
@@ -36,19 +40,28 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         By::Recording => Level::Recording,
         By::Segment => Level::Segment,
     };
-    let (vector, except) = match stored_id(&args.query) {
-        Some(id) => (search::stored_query(&library, &model, id, level)?, Some(id)),
-        None => (embed_file(Path::new(&args.query), &model, level, printer)?, None),
+    let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
+    let Some(query) = &args.query else {
+        let among = Among { library: &library, model: &model, level, allowed };
+        return words::run(args, &among, printer);
     };
+    let (vector, except) = match stored_id(query) {
+        Some(id) => (search::stored_query(&library, &model, id, level)?, Some(id)),
+        None => (embed_file(Path::new(query), &model, level, printer)?, None),
+    };
+    let scope = Scope { allowed, except: except.into_iter().collect() };
     warn_of_other_versions(&library, &model, printer)?;
     let searcher = Searcher::open(&library, model, level)?;
     let silent = searcher.without_direction() as u64;
     if silent > 0 {
         printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
     }
-    let hits = searcher.search(&vector, except, args.count as usize)?;
+    let hits = searcher.search_within(&vector, &scope, args.count as usize)?;
     if hits.is_empty() {
-        printer.note("Nothing to compare with: no other vector is fit for this search.");
+        printer.note(match filter {
+            Some(_) => "Nothing passes the filter that is fit for this search.",
+            None => "Nothing to compare with: no other vector is fit for this search.",
+        });
         return Ok(Status::NothingFound);
     }
     let rows: Vec<HitRow> = hits.iter().map(|hit| HitRow::new(hit, level)).collect();
