@@ -487,6 +487,9 @@ pub enum VectorProblem {
     /// Bytes that are no vector.
     #[error("its stored bytes are damaged")]
     Encoding,
+    /// More than rows in memory can hold.
+    #[error("there are more vectors than one search can hold (32 GiB of rows)")]
+    TooMany,
 }
 
 /// An error as another process told it.

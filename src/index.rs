@@ -4,9 +4,15 @@
 //! direction. [`exact`] is what searches use and what every other index is judged by; [`hnsw`]
 //! trades a little recall for speed.
 
+pub mod codes;
 pub mod exact;
+pub(crate) mod file;
 pub mod hnsw;
+mod kernel;
+mod mapped;
 pub mod metric;
+pub mod quantise;
+pub mod scan;
 pub mod scope;
 
 use crate::error::{Result, VectorProblem};

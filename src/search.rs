@@ -6,8 +6,10 @@
 //! what they are.
 
 pub mod collection;
+pub mod generation;
 pub mod hits;
 pub mod query;
+pub mod recall;
 pub mod words;
 
 use crate::error::{Error, Result};

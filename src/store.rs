@@ -4,6 +4,7 @@
 //! that a newer version wrote. The only room that imports rusqlite. What it acknowledged is on
 //! the disk: the journal is write-ahead and every commit is synced.
 
+pub mod changes;
 pub mod dates;
 pub mod endings;
 pub mod failures;
@@ -18,11 +19,14 @@ mod paths;
 pub mod recordings;
 pub mod runs;
 pub mod scores;
+pub mod searched;
 pub mod segments;
 pub mod text;
 pub mod vector;
 pub mod worklist;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
@@ -135,7 +139,7 @@ impl Library {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| store_error("write to", &path, error))?;
-        Ok(Writer { transaction, path })
+        Ok(Writer { transaction, path, added: RefCell::default() })
     }
 
     /// Sets how long a write waits for another process's; ten seconds, where nothing is said.
@@ -213,6 +217,8 @@ impl Library {
 pub struct Writer<'a> {
     transaction: Transaction<'a>,
     path: PathBuf,
+    /// First and last segment that were added, by model.
+    added: RefCell<BTreeMap<i64, (i64, i64)>>,
 }
 
 impl Writer<'_> {
@@ -221,8 +227,10 @@ impl Writer<'_> {
     /// # Errors
     /// [`Error::Store`], for example when the disk is full; nothing of it was written then.
     pub fn commit(self) -> Result<()> {
-        text::catch_up(&self.transaction, text::AT_A_COMMIT).map_err(|error| self.error(error))?;
-        self.transaction.commit().map_err(|error| store_error("write to", &self.path, error))
+        self.put_changes()
+            .and_then(|()| text::catch_up(&self.transaction, text::AT_A_COMMIT))
+            .and_then(|_| self.transaction.commit())
+            .map_err(|error| store_error("write to", &self.path, error))
     }
 
     fn error(&self, error: rusqlite::Error) -> Error {

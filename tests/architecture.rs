@@ -20,23 +20,23 @@ const EXCEPTIONS: [(&str, &str); 1] = [
     ("error", "audio"),
 ];
 
-/// Dependencies that only one room may import.
-const ROOMS: [(&str, &str); 15] = [
-    ("jiff", "dates"),
-    ("strsim", "filter/near"),
-    ("symphonia", "audio/decode"),
-    ("hound", "audio/decode"),
-    ("opus_pure", "audio/decode/opus"),
-    ("realfft", "frontend"),
-    ("tch", "model"),
-    ("multiversion", "model/kernel"),
-    ("rusqlite", "store"),
-    ("refinery", "store"),
-    ("hnsw_rs", "index/hnsw"),
-    ("fork", "ingest/decoders"),
-    ("rustix", "ingest/decoders"),
-    ("sysinfo", "ingest/memory"),
-    ("clap", "cli"),
+/// Dependencies that only these rooms may import: one each, but for the kernels.
+const ROOMS: [(&str, &[&str]); 15] = [
+    ("jiff", &["dates"]),
+    ("strsim", &["filter/near"]),
+    ("symphonia", &["audio/decode"]),
+    ("hound", &["audio/decode"]),
+    ("opus_pure", &["audio/decode/opus"]),
+    ("realfft", &["frontend"]),
+    ("tch", &["model"]),
+    ("multiversion", &["model/kernel", "index/kernel"]),
+    ("rusqlite", &["store"]),
+    ("refinery", &["store"]),
+    ("hnsw_rs", &["index/hnsw"]),
+    ("fork", &["ingest/decoders"]),
+    ("rustix", &["ingest/decoders"]),
+    ("sysinfo", &["ingest/memory"]),
+    ("clap", &["cli"]),
 ];
 
 fn sources() -> Vec<(String, String)> {
@@ -105,7 +105,7 @@ fn data_flows_one_way() {
 #[test]
 fn each_heavy_dependency_has_one_room() {
     let sources = sources();
-    for (dependency, room) in ROOMS {
+    for (dependency, rooms) in ROOMS {
         let path = format!("{dependency}::");
         let mut users = sources
             .iter()
@@ -122,8 +122,9 @@ fn each_heavy_dependency_has_one_room() {
         assert!(users.peek().is_some(), "{dependency} is used somewhere");
         for module in users {
             assert!(
-                module.starts_with(room),
-                "{module} imports {dependency}, which lives in {room}"
+                rooms.iter().any(|room| module.starts_with(room)),
+                "{module} imports {dependency}, which lives in {}",
+                rooms.join(" and ")
             );
         }
     }
@@ -133,7 +134,8 @@ fn each_heavy_dependency_has_one_room() {
 fn unsafe_code_and_printing_have_no_place() {
     for (module, code) in sources() {
         for line in statements(&code) {
-            assert!(!line.contains("unsafe "), "{module}: {line}");
+            // The one file that maps others, and says why that is sound.
+            assert!(module == "index/mapped" || !line.contains("unsafe "), "{module}: {line}");
             assert!(!line.contains("println!"), "{module}: {line}");
         }
     }

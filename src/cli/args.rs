@@ -5,6 +5,7 @@
 
 mod filter;
 mod metadata;
+mod reindex;
 mod search;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
+pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
 pub(crate) use search::{By, SearchArgs};
 
 /// The library where nothing else is said.
@@ -105,6 +107,8 @@ pub(crate) enum Command {
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,
+    /// Build what makes searches fast anew, and check what it finds
+    Reindex(ReindexArgs),
     /// Give the room of removed recordings back to the disk
     #[command(
         long_about = "Give the room of removed recordings back to the disk

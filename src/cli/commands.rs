@@ -7,6 +7,8 @@ pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod metadata;
 pub(crate) mod models;
+mod refresh;
+pub(crate) mod reindex;
 pub(crate) mod remove;
 pub(crate) mod search;
 mod summary;

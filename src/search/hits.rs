@@ -2,7 +2,7 @@
 //!
 //! In: a query's vector. Out: [`Hit`]s, nearest first.
 
-use super::collection::{Collection, Match};
+use super::collection::{CacheWarning, Collection, CollectionOptions, Match};
 use crate::audio::segment::TimeRange;
 use crate::error::Result;
 use crate::index::scope::Scope;
@@ -42,8 +42,26 @@ impl<'a> Searcher<'a> {
     /// # Errors
     /// As [`Collection::open`].
     pub fn open(library: &'a Library, model: StoredModel, level: Level) -> Result<Self> {
-        let collection = Collection::open(library, &model, level)?;
+        Self::open_with(library, model, level, CollectionOptions::default())
+    }
+
+    /// As [`open`](Self::open), to search in the way that `options` say.
+    ///
+    /// # Errors
+    /// As [`Collection::open`].
+    pub fn open_with(
+        library: &'a Library,
+        model: StoredModel,
+        level: Level,
+        options: CollectionOptions,
+    ) -> Result<Self> {
+        let collection = Collection::open_with(library, &model, level, options)?;
         Ok(Self { library, model, level, collection })
+    }
+
+    /// What is wrong with the cache, as far as searches have shown.
+    pub fn warning(&self) -> Option<CacheWarning> {
+        self.collection.warning()
     }
 
     /// Vectors that were left out because all their values are zero.

@@ -47,7 +47,19 @@ impl WriterLock {
         cache: &Path,
         command: &str,
     ) -> Result<std::result::Result<Self, Option<Holder>>> {
-        let path = cache.join(FILE_NAME);
+        Self::try_take_file(cache, FILE_NAME, command)
+    }
+
+    /// As [`try_take`](Self::try_take), of the lock in the file `name`.
+    ///
+    /// # Errors
+    /// As of [`try_take`](Self::try_take).
+    pub fn try_take_file(
+        cache: &Path,
+        name: &str,
+        command: &str,
+    ) -> Result<std::result::Result<Self, Option<Holder>>> {
+        let path = cache.join(name);
         let failed = |source| Error::Io { action: "make", path: path.clone(), source };
         std::fs::create_dir_all(cache).map_err(failed)?;
         // Not truncated: it may be another's.

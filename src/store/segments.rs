@@ -5,6 +5,7 @@
 
 use rusqlite::{OptionalExtension, Params, Row, params};
 
+use super::changes::NEXT_SEGMENT;
 use super::recordings::ClassScore;
 use super::vector::decode;
 use super::{Library, Writer, scores};
@@ -80,7 +81,8 @@ pub struct SegmentPlace {
 
 impl Writer<'_> {
     /// Stores a recording's segments and its pooled vector (encoded) by one model, in place of
-    /// earlier ones. Returns how many segments there were.
+    /// earlier ones, under ids that follow each other and were never given before. Returns how
+    /// many segments there were.
     ///
     /// # Errors
     /// [`Error::Store`], and what `segments` fail with.
@@ -98,12 +100,18 @@ impl Writer<'_> {
                 .and_then(|mut remove| remove.execute([of.recording, of.model]))
                 .map_err(failed)?;
         }
+        // By a counter, not SQLite's own choice: that gives the last row's id again when it is gone.
+        let first: i64 = self
+            .transaction
+            .prepare_cached(&format!("SELECT {NEXT_SEGMENT}"))
+            .and_then(|mut query| query.query_row([], |row| row.get(0)))
+            .map_err(failed)?;
         let mut insert = self
             .transaction
             .prepare_cached(
                 "INSERT INTO segments
-                     (recording_id, model_id, start_s, end_s, vector, health, classes)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                     (id, recording_id, model_id, start_s, end_s, vector, health, classes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )
             .map_err(failed)?;
         let mut count = 0;
@@ -112,6 +120,7 @@ impl Writer<'_> {
             let classes = (!classes.is_empty()).then_some(classes);
             insert
                 .execute(params![
+                    first + signed(count),
                     of.recording,
                     of.model,
                     range.start_s,
@@ -123,17 +132,22 @@ impl Writer<'_> {
                 .map_err(failed)?;
             count += 1;
         }
-        let pooled = (count != 1).then_some(pooled);
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO recording_vectors
-                     (recording_id, model_id, segment_count, vector, run_id)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )
-            .and_then(|mut insert| {
-                insert.execute(params![of.recording, of.model, signed(count), pooled, of.run])
-            })
-            .map_err(failed)?;
+        let (pooled, behind) = ((count != 1).then_some(pooled), first + signed(count));
+        let finish = || -> rusqlite::Result<()> {
+            self.transaction
+                .prepare_cached("UPDATE segment_counter SET next = ?1")?
+                .execute([behind])?;
+            self.transaction
+                .prepare_cached(
+                    "INSERT INTO recording_vectors
+                         (recording_id, model_id, segment_count, vector, run_id, first_segment)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute(params![of.recording, of.model, signed(count), pooled, of.run, first])
+                .map(drop)
+        };
+        finish().map_err(failed)?;
+        self.note_added(of.model, first, behind - 1);
         Ok(count)
     }
 }
@@ -146,39 +160,6 @@ const POOLED: &str = "SELECT pooled.recording_id, coalesce(pooled.vector, segmen
      WHERE pooled.model_id = ?1";
 
 impl Library {
-    /// Calls `visit` with the key and vector of all that a search at `level` compares, in the
-    /// order of keys.
-    ///
-    /// # Errors
-    /// As [`for_each_segment`](Self::for_each_segment).
-    pub fn for_each_searched(
-        &self,
-        model: i64,
-        level: Level,
-        dimension: usize,
-        mut visit: impl FnMut(VectorKey, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        let (sql, kind) = match level {
-            Level::Segment => (
-                "SELECT id, vector, recording_id FROM segments
-                 WHERE model_id = ?1 AND health = 0 ORDER BY id",
-                "segment",
-            ),
-            Level::Recording => (
-                "SELECT min(segments.id), coalesce(pooled.vector, segments.vector),
-                        pooled.recording_id
-                 FROM recording_vectors AS pooled JOIN segments USING (recording_id, model_id)
-                 WHERE model_id = ?1 GROUP BY pooled.recording_id ORDER BY 1",
-                "the recording of segment",
-            ),
-        };
-        self.for_each_row(sql, kind, [model], dimension, |row, vector| {
-            let recording = row.get(2).map_err(|error| self.error("read", error))?;
-            let segment = row.get(0).map_err(|error| self.error("read", error))?;
-            visit(VectorKey { segment, recording }, vector)
-        })
-    }
-
     /// Calls `visit` with the id and vector of every segment that `model` embedded and that is
     /// fit to be searched.
     ///
@@ -223,7 +204,7 @@ impl Library {
     }
 
     /// Decodes the vector in the second column of every row; the first one is its id.
-    fn for_each_row(
+    pub(super) fn for_each_row(
         &self,
         sql: &str,
         kind: &str,

@@ -12,7 +12,7 @@ use crate::units::SampleRate;
 
 const STAMP: FileStamp = FileStamp { size_bytes: 1_000, modified_ns: -5 };
 
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
@@ -26,7 +26,13 @@ fn add_model(library: &mut Library) -> i64 {
 }
 
 /// Stores a recording of `segments` segments whose vectors are all `value`; returns its id.
-fn add(library: &mut Library, path: &Path, content: u8, segments: usize, value: f32) -> i64 {
+pub(super) fn add(
+    library: &mut Library,
+    path: &Path,
+    content: u8,
+    segments: usize,
+    value: f32,
+) -> i64 {
     let model = add_model(library);
     let format = StreamFormat {
         sample_rate: SampleRate::new(44_100).unwrap(),

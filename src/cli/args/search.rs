@@ -46,6 +46,9 @@ pub(crate) struct SearchArgs {
     /// What is compared with the query
     #[arg(long, value_name = "LEVEL", default_value = "recording")]
     pub(crate) by: By,
+    /// Compare every vector: none is missed, and large libraries take longer
+    #[arg(long)]
+    pub(crate) exact: bool,
     /// The network to use [default: the library's only one]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,

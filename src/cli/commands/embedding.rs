@@ -19,6 +19,7 @@ use sonoteca::store::lock::WriterLock;
 use sonoteca::store::vector::Precision;
 use sonoteca::{Error, Result};
 
+use super::refresh::refresh;
 use crate::cli::Status;
 use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors};
 use crate::cli::printer::{Printer, say};
@@ -124,6 +125,11 @@ impl Session<'_> {
             self.library.checkpoint()?;
         }
         report
+    }
+
+    /// Renews the index where enough has changed.
+    pub(super) fn refresh(&self, command: &str, printer: &Printer) {
+        refresh(&self.library, command, &self.cancel, self.settings, printer);
     }
 
     /// Plans, and does what is planned.

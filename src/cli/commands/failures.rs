@@ -27,6 +27,7 @@ pub(crate) fn run(
         }
         let mut session = embedding.open(printer)?;
         let report = session.index(&Selection::Failures, PlanOptions::default())?;
+        session.refresh("failures --retry", printer);
         return tell(&report, Besides::default(), settings, printer);
     }
     let library = Library::open(&settings.library)?;

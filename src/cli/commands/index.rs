@@ -24,6 +24,7 @@ pub(crate) fn run(args: &IndexArgs, settings: &Settings, printer: &mut Printer) 
     let mut session = embedding.open(printer)?;
     let selection = Selection::Paths(paths);
     let report = session.index(&selection, PlanOptions::default())?;
+    session.refresh("index", printer);
     tell(&report, Besides::default(), settings, printer)
 }
 

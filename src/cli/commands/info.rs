@@ -8,10 +8,12 @@ use sonoteca::Result;
 use sonoteca::audio::health::Health;
 use sonoteca::audio::segment::Segmentation;
 use sonoteca::model::card::Sha256;
+use sonoteca::search::generation::CacheState;
 use sonoteca::store::Library;
 use sonoteca::store::migrate::newest_version;
 use sonoteca::store::models::StoredModel;
 
+use super::refresh::LEVELS;
 use crate::cli::Status;
 use crate::cli::printer::{Printer, Row, counted, grouped, readable_bytes, readable_duration};
 use crate::cli::settings::Settings;
@@ -67,6 +69,7 @@ struct ModelInfo {
     left_out: u64,
     left_out_for: BTreeMap<&'static str, u64>,
     precisions: BTreeMap<String, u64>,
+    index: Vec<IndexInfo>,
 }
 
 impl ModelInfo {
@@ -74,6 +77,10 @@ impl ModelInfo {
         let left_out = library.left_out(model.id)?;
         let kinds = Health::KINDS.into_iter().map(|(_, name)| name).zip(left_out.by_kind);
         let precisions = library.precisions(model.id)?.into_iter();
+        let index = LEVELS
+            .into_iter()
+            .map(|(level, name)| Ok(IndexInfo::new(name, CacheState::of(library, &model, level)?)))
+            .collect::<Result<_>>()?;
         let patches = Segmentation { segment_s: model.window_s, hop_s: model.hop_s };
         let segmentation = model.segmentation.unwrap_or(patches);
         Ok(Self {
@@ -88,6 +95,7 @@ impl ModelInfo {
             left_out: left_out.segments,
             left_out_for: kinds.filter(|(_, count)| *count > 0).collect(),
             precisions: precisions.map(|found| (found.precision, found.recordings)).collect(),
+            index,
         })
     }
 
@@ -117,6 +125,61 @@ impl ModelInfo {
                 grouped(self.left_out),
                 each.join(", ")
             );
+        }
+        for index in &self.index {
+            let _ = write!(text, "\n  {}", index.text());
+        }
+        text
+    }
+}
+
+/// What searches of one level use.
+#[derive(Debug, Serialize)]
+struct IndexInfo {
+    level: &'static str,
+    /// Vectors in the index.
+    rows: u64,
+    /// Vectors that came since; searches see them too.
+    delta: u64,
+    /// Vectors that went since; searches leave them out.
+    dead: u64,
+    file_bytes: u64,
+    /// What its graph finds of the ten nearest, as measured when it was built, with the interval
+    /// that holds it with 95 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recall: Option<[f64; 3]>,
+    /// Why it is not used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+impl IndexInfo {
+    fn new(level: &'static str, state: CacheState) -> Self {
+        let recall = state.recall.map(|recall| [recall.recall, recall.low, recall.high]);
+        let CacheState { rows, delta, dead, file_bytes, problem, .. } = state;
+        Self { level, rows, delta, dead, file_bytes, recall, problem }
+    }
+
+    fn text(&self) -> String {
+        if let Some(problem) = &self.problem {
+            return format!("index by {}: {problem}: sonoteca reindex", self.level);
+        }
+        let mut text = format!(
+            "index by {}: {}, {}",
+            self.level,
+            counted(self.rows, "vector"),
+            readable_bytes(self.file_bytes)
+        );
+        for (count, what) in [(self.delta, "newer"), (self.dead, "removed")] {
+            if count > 0 {
+                let _ = write!(text, ", {} {what}", grouped(count));
+            }
+        }
+        match self.recall {
+            Some([recall, low, high]) => {
+                let _ = write!(text, ", recall@10 {recall:.4} ({low:.4}–{high:.4})");
+            }
+            None => text.push_str(", all compared"),
         }
         text
     }

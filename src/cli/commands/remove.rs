@@ -8,6 +8,7 @@ use sonoteca::store::{Library, Writer};
 use sonoteca::{Error, Result};
 
 use super::embedding::{cancel_on_interrupt, take_lock};
+use super::refresh::refresh;
 use crate::cli::Status;
 use crate::cli::args::RemoveArgs;
 use crate::cli::printer::{Printer, Row, counted};
@@ -22,7 +23,8 @@ enum Target {
 
 pub(crate) fn run(args: &RemoveArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
     let mut library = Library::open(&settings.library)?;
-    let _lock = take_lock(&library, "remove", &cancel_on_interrupt(), printer)?;
+    let cancel = cancel_on_interrupt();
+    let _lock = take_lock(&library, "remove", &cancel, printer)?;
     let mut status = Status::Done;
     let mut targets = Vec::new();
     for target in &args.targets {
@@ -44,6 +46,7 @@ pub(crate) fn run(args: &RemoveArgs, settings: &Settings, printer: &mut Printer)
         drop(writer);
     } else {
         writer.commit()?;
+        refresh(&library, "remove", &cancel, settings, printer);
     }
     printer.record(&removal, &removal.text())?;
     Ok(status)

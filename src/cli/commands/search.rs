@@ -13,6 +13,7 @@ use sonoteca::filter::Filter;
 use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 use sonoteca::model::{EmbeddingModel, identity_of, registry};
+use sonoteca::search::collection::CollectionOptions;
 use sonoteca::search::{self, Among, Hit, Level, Scope, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -51,12 +52,16 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     };
     let scope = Scope { allowed, except: except.into_iter().collect() };
     warn_of_other_versions(&library, &model, printer)?;
-    let searcher = Searcher::open(&library, model, level)?;
+    let searcher =
+        Searcher::open_with(&library, model, level, CollectionOptions { exact: args.exact })?;
     let silent = searcher.without_direction() as u64;
     if silent > 0 {
         printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
     }
     let hits = searcher.search_within(&vector, &scope, args.count as usize)?;
+    if let Some(warning) = searcher.warning() {
+        printer.warning(&warning.to_string());
+    }
     if hits.is_empty() {
         printer.note(match filter {
             Some(_) => "Nothing passes the filter that is fit for this search.",

@@ -1,0 +1,195 @@
+//! A new generation of the cache: the vectors out of the library, into a file.
+//!
+//! In: a library. Out: a file in its cache folder, whole or not at all. Refuses nothing; where the
+//! folder cannot be written to, searches go on without.
+//!
+//! Memory: the rows twice while they are put in order (some 600 bytes each for YAMNet, 1,040 for
+//! vectors without zeros), and the graph.
+
+use std::io;
+use std::time::Instant;
+
+use super::{About, AboutGraph, OFFSETS, RECORDINGS, SEGMENTS, level_name, path_of};
+use crate::error::{Error, Result};
+use crate::index::codes::Form;
+use crate::index::file::{CacheWriter, ROWS, remove_leftovers};
+use crate::model::card::Sha256;
+use crate::search::collection::fresh::Fresh;
+use crate::store::Library;
+use crate::store::changes::ChangeMark;
+use crate::store::lock::{Holder, WriterLock};
+use crate::store::models::StoredModel;
+use crate::store::segments::Level;
+
+use super::state::RecallMeasured;
+
+/// The lock's file in the cache folder: the library itself may be written to meanwhile.
+const LOCK: &str = "index.lock";
+/// Rows after which a watcher is asked whether to go on.
+const ASK_EVERY: usize = 1_000;
+
+/// What a builder is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildStage {
+    /// Reading vectors.
+    Reading,
+    /// Connecting them in a graph.
+    Connecting,
+    /// Comparing answers of the graph with exact ones.
+    Measuring,
+    /// Writing the file.
+    Writing,
+}
+
+/// Somebody who wants to know how building goes on, and may stop it.
+pub trait Watcher: Sync {
+    /// So many of `of` vectors, or queries, are done.
+    fn at(&self, stage: BuildStage, done: usize, of: usize);
+    /// Whether to stop: nothing is lost but the work.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// What was built.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Built {
+    /// Vectors in the file.
+    pub rows: u64,
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Wall time in seconds.
+    pub elapsed_s: f64,
+    /// What the graph finds, where there is one.
+    pub recall: Option<RecallMeasured>,
+}
+
+/// The right to build generations of one library.
+#[derive(Debug)]
+pub struct BuilderLock {
+    _lock: WriterLock,
+}
+
+impl BuilderLock {
+    /// Takes the lock for `command`; `Err` with who has it, where that is known, when it is taken.
+    /// Removes what builders that were killed left.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the lock's file cannot be made.
+    pub fn try_take(
+        library: &Library,
+        command: &str,
+    ) -> Result<std::result::Result<Self, Option<Holder>>> {
+        let folder = library.cache_folder();
+        Ok(WriterLock::try_take_file(&folder, LOCK, command)?.map(|lock| {
+            remove_leftovers(&folder);
+            Self { _lock: lock }
+        }))
+    }
+}
+
+/// What generations are built with.
+#[derive(Clone, Copy)]
+pub struct Builder<'a> {
+    /// Held.
+    pub lock: &'a BuilderLock,
+    /// The share of the ten nearest that a graph is to find.
+    pub recall: f64,
+    /// Told how it goes on.
+    pub watcher: &'a dyn Watcher,
+}
+
+impl std::fmt::Debug for Builder<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Builder").field("recall", &self.recall).finish_non_exhaustive()
+    }
+}
+
+/// The library's vectors at one moment.
+struct Snapshot {
+    mark: ChangeMark,
+    last_segment: i64,
+    vectors: Fresh,
+}
+
+impl Builder<'_> {
+    /// Builds the generation of `model` at `level`; nothing when it was told to stop.
+    ///
+    /// # Errors
+    /// [`Error::Store`], [`Error::Vector`] when stored bytes are damaged, [`Error::Io`] when the
+    /// file cannot be written.
+    pub fn build(
+        &self,
+        library: &Library,
+        model: &StoredModel,
+        level: Level,
+    ) -> Result<Option<Built>> {
+        let started = Instant::now();
+        let Some(snapshot) = self.read(library, model, level)? else { return Ok(None) };
+        let path = path_of(library, model, level);
+        let about = |graph: Option<AboutGraph>, fingerprint| About {
+            model: model.identity.name.clone(),
+            weights: Sha256(model.identity.weights_sha256).to_string(),
+            front_end_version: model.identity.front_end_version,
+            dimension: model.identity.dimension,
+            level: level_name(level).to_owned(),
+            rows: snapshot.vectors.keys.len() as u64,
+            without_direction: snapshot.vectors.without_direction as u64,
+            serial: snapshot.mark.serial,
+            nonce: snapshot.mark.nonce,
+            last_segment: snapshot.last_segment,
+            fingerprint,
+            form: match snapshot.vectors.rows.rows().layout().form {
+                Form::Dense => "dense",
+                Form::Packed => "packed",
+            }
+            .to_owned(),
+            graph,
+        };
+        let vectors = &snapshot.vectors;
+        let write = || -> io::Result<u64> {
+            let mut file = CacheWriter::create(&library.cache_folder())?;
+            let all = vectors.keys.len();
+            self.watcher.at(BuildStage::Writing, 0, all);
+            file.section(ROWS, vectors.rows.bytes())?;
+            file.section(OFFSETS, bytemuck::cast_slice(vectors.rows.offsets()))?;
+            let segments: Vec<i64> = vectors.keys.iter().map(|key| key.segment).collect();
+            file.section(SEGMENTS, bytemuck::cast_slice(&segments))?;
+            let recordings: Vec<i64> = vectors.keys.iter().map(|key| key.recording).collect();
+            file.section(RECORDINGS, bytemuck::cast_slice(&recordings))?;
+            let fingerprint = file.fingerprint();
+            file.finish(about(None, fingerprint))?.publish(&path)?;
+            Ok(path.metadata()?.len())
+        };
+        let failed = |source| Error::Io { action: "write", path: path.clone(), source };
+        let file_bytes = write().map_err(failed)?;
+        let elapsed_s = started.elapsed().as_secs_f64();
+        let rows = snapshot.vectors.keys.len() as u64;
+        Ok(Some(Built { rows, file_bytes, elapsed_s, recall: None }))
+    }
+
+    fn read(
+        &self,
+        library: &Library,
+        model: &StoredModel,
+        level: Level,
+    ) -> Result<Option<Snapshot>> {
+        let all = match level {
+            Level::Recording => model.recordings,
+            Level::Segment => model.segments,
+        };
+        let all = usize::try_from(all).unwrap_or(usize::MAX);
+        library.at_one_moment(|| {
+            // A library in which nothing was ever stored has no past to be held against.
+            let Some(mark) = library.last_change()? else { return Ok(None) };
+            let last_segment = library.last_segment()?;
+            let vectors = Fresh::read_while(library, model, level, 0, |done| {
+                let is_time = done.is_multiple_of(ASK_EVERY);
+                if is_time {
+                    self.watcher.at(BuildStage::Reading, done, all);
+                }
+                !(is_time && self.watcher.is_cancelled())
+            })?;
+            let is_whole = !self.watcher.is_cancelled();
+            Ok(is_whole.then_some(Snapshot { mark, last_segment, vectors }))
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! What a search compares: the vectors of one model at one level.
+//!
+//! In: a model and a level. Out: vectors with their keys, all of them, those that are newer than
+//! a segment, or single ones. Refuses stored bytes that are no vector.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Library;
+use super::segments::{Level, VectorKey};
+use super::vector::decode;
+use crate::error::{Error, Result};
+
+impl Library {
+    /// Calls `visit` with the key and vector of all that a search at `level` compares, in the
+    /// order of keys.
+    ///
+    /// # Errors
+    /// As [`for_each_segment`](Self::for_each_segment).
+    pub fn for_each_searched(
+        &self,
+        model: i64,
+        level: Level,
+        dimension: usize,
+        visit: impl FnMut(VectorKey, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.for_each_searched_after(0, model, level, dimension, visit)
+    }
+
+    /// As [`for_each_searched`](Self::for_each_searched), for keys behind segment `after` only.
+    ///
+    /// # Errors
+    /// As [`for_each_segment`](Self::for_each_segment).
+    pub fn for_each_searched_after(
+        &self,
+        after: i64,
+        model: i64,
+        level: Level,
+        dimension: usize,
+        mut visit: impl FnMut(VectorKey, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let (sql, kind) = match level {
+            Level::Segment => (
+                "SELECT id, vector, recording_id FROM segments
+                 WHERE id > ?1 AND model_id = ?2 AND health = 0 ORDER BY id",
+                "segment",
+            ),
+            Level::Recording => (
+                "SELECT first_segment,
+                        coalesce(vector, (SELECT vector FROM segments WHERE id = first_segment)),
+                        recording_id
+                 FROM recording_vectors
+                 WHERE first_segment > ?1 AND model_id = ?2 ORDER BY first_segment",
+                "the recording of segment",
+            ),
+        };
+        self.for_each_row(sql, kind, [after, model], dimension, |row, vector| {
+            let recording = row.get(2).map_err(|error| self.error("read", error))?;
+            let segment = row.get(0).map_err(|error| self.error("read", error))?;
+            visit(VectorKey { segment, recording }, vector)
+        })
+    }
+
+    /// Puts the vector of `key` into `vector`, `[dimension]`; whether a search at `level` compares
+    /// one of that key.
+    ///
+    /// # Errors
+    /// [`Error::Store`], or [`Error::Vector`] when its bytes are damaged.
+    pub fn searched_vector(
+        &self,
+        key: VectorKey,
+        model: i64,
+        level: Level,
+        dimension: usize,
+        vector: &mut Vec<f32>,
+    ) -> Result<bool> {
+        let sql = match level {
+            Level::Segment => {
+                "SELECT vector FROM segments
+                 WHERE id = ?1 AND recording_id = ?2 AND model_id = ?3 AND health = 0"
+            }
+            Level::Recording => {
+                "SELECT coalesce(vector, (SELECT vector FROM segments WHERE id = first_segment))
+                 FROM recording_vectors
+                 WHERE first_segment = ?1 AND recording_id = ?2 AND model_id = ?3"
+            }
+        };
+        vector.clear();
+        let decoded = self
+            .connection
+            .prepare_cached(sql)
+            .and_then(|mut query| {
+                query
+                    .query_row(params![key.segment, key.recording, model], |row| {
+                        let bytes = row.get_ref(0)?.as_blob()?;
+                        Ok(decode(bytes, dimension, vector))
+                    })
+                    .optional()
+            })
+            .map_err(|error| self.error("read", error))?;
+        match decoded {
+            None => Ok(false),
+            Some(Ok(())) => Ok(true),
+            Some(Err(problem)) => Err(Error::Vector {
+                what: format!("vector of segment {} in {}", key.segment, self.path.display()),
+                problem,
+            }),
+        }
+    }
+
+    /// How many vectors a search at `level` compares that are behind segment `after`. Reads no
+    /// vector.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn count_searched_after(&self, after: i64, model: i64, level: Level) -> Result<u64> {
+        let sql = match level {
+            Level::Recording => {
+                "SELECT count(*) FROM recording_vectors WHERE model_id = ?2 AND first_segment > ?1"
+            }
+            // Those that are left out are few, and have an index.
+            Level::Segment => {
+                "SELECT coalesce(sum(segment_count), 0) - (
+                     SELECT count(*) FROM segments
+                     WHERE model_id = ?2 AND health <> 0 AND id > ?1)
+                 FROM recording_vectors WHERE model_id = ?2 AND first_segment > ?1"
+            }
+        };
+        self.connection
+            .prepare_cached(sql)
+            .and_then(|mut query| query.query_row([after, model], |row| row.get(0)))
+            .map(|count: i64| u64::try_from(count).unwrap_or(0))
+            .map_err(|error| self.error("read", error))
+    }
+}
