@@ -28,7 +28,8 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec
 fn likeness(typed: &str, name: &str) -> f64 {
     let alike = strsim::jaro_winkler(typed, name);
     // Two letters are in many names.
-    if typed.chars().count() > 2 && (name.contains(typed) || typed.contains(name)) {
+    let long = typed.chars().count() > 2 && name.chars().count() > 2;
+    if long && (name.contains(typed) || typed.contains(name)) {
         let lengths = (typed.len().max(1) as f64, name.len().max(1) as f64);
         let share = (lengths.0 / lengths.1).min(lengths.1 / lengths.0);
         return alike.max(CONTAINED + 0.08 * share);

@@ -350,3 +350,6 @@ fn plain(value: &Value) -> SqlValue {
         Value::Period(period) => SqlValue::Text(period.start.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests;
