@@ -68,6 +68,7 @@ pub(crate) fn run() -> Status {
         Command::Remove(args) => commands::remove::run(&args, &settings, &mut printer),
         Command::Failures(args) => commands::failures::run(&args, &settings, &mut printer),
         Command::Compact => commands::compact::run(&settings, &mut printer),
+        Command::Metadata(args) => commands::metadata::run(&args.command, &settings, &mut printer),
         Command::Reindex(args) => commands::reindex::run(&args, &settings, &mut printer),
         Command::Info => commands::info::run(&settings, &mut printer),
         Command::Models(args) => commands::models::run(&args.command, &mut printer),

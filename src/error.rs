@@ -3,6 +3,7 @@
 //! In: the errors of every stage. Out: one [`Error`], whose message says what and where, whose
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
+mod filter;
 mod hint;
 
 use std::borrow::Cow;
@@ -15,6 +16,8 @@ use crate::audio::decode::MAX_CHANNELS;
 use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
 use crate::units::SampleRate;
+
+pub use filter::FilterProblem;
 
 /// The result of anything that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -453,6 +456,30 @@ pub enum Error {
         path: PathBuf,
         /// The panic's message.
         message: String,
+    },
+
+    /// A filter that does not read, or that asks for what the library does not know.
+    #[error(transparent)]
+    Filter(Box<FilterProblem>),
+
+    /// A class that the model does not score.
+    #[error("`{model}` knows no class called `{name}`")]
+    UnknownClass {
+        /// The class asked for.
+        name: String,
+        /// The model.
+        model: String,
+        /// Those that it may have been meant for.
+        nearest: Vec<String>,
+    },
+
+    /// A table of metadata that does not read.
+    #[error("{} is not a table of metadata: {problem}", path.display())]
+    MetadataTable {
+        /// The file.
+        path: PathBuf,
+        /// What was expected, and what was found.
+        problem: String,
     },
 
     /// Output that could not be written.

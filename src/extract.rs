@@ -12,6 +12,7 @@ use crate::audio::excerpt::{Excerpt, Part};
 use crate::audio::health::{Health, Meter};
 use crate::audio::resample::{FilterCache, Resampler};
 use crate::audio::segment::{TimeRange, patch_range};
+use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::frontend::patch::PatchStream;
 use crate::frontend::spec::LogMelSpec;
@@ -96,6 +97,11 @@ impl PatchReader {
     /// What the recording's header says.
     pub fn format(&self) -> &StreamFormat {
         self.excerpt.format()
+    }
+
+    /// When the recording was made, as its chunks or tags say.
+    pub fn recorded(&self) -> Option<Recorded> {
+        self.excerpt.recorded()
     }
 
     /// Appends the next patches to `patches`, perhaps none yet; `false` when there will be no

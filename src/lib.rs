@@ -24,10 +24,12 @@
 //! - *library*: one SQLite file with recordings, segments and embeddings.
 
 pub mod audio;
+pub mod dates;
 mod dot;
 mod error;
 pub mod extract;
 pub mod files;
+pub mod filter;
 pub mod frontend;
 pub mod index;
 pub mod ingest;
@@ -37,5 +39,6 @@ pub mod store;
 pub mod units;
 
 pub use error::{
-    DecodeProblem, Error, ReportedCause, ReportedError, Result, Source, VectorProblem,
+    DecodeProblem, Error, FilterProblem, ReportedCause, ReportedError, Result, Source,
+    VectorProblem,
 };

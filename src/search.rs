@@ -17,13 +17,17 @@ pub mod hits;
 pub mod query;
 pub mod question;
 pub mod recall;
+pub mod words;
 
 use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::index::scope::Allowed;
 use crate::model::card::Sha256;
 use crate::model::{ModelIdentity, identity_of, registry};
 use crate::store::Library;
 use crate::store::models::StoredModel;
 
+pub use crate::index::scope::Scope;
 pub use crate::store::segments::Level;
 pub use collection::Collection;
 pub use example::Example;
@@ -31,6 +35,7 @@ pub use explain::Explanation;
 pub use hits::{Hit, SearchOptions, Searcher};
 pub use query::stored_query;
 pub use question::Question;
+pub use words::Among;
 
 /// The model of `library` to search with: the one called `name`, or else the only one.
 ///
@@ -63,6 +68,20 @@ pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel
     let installed = registry::find(&name).map(identity_of).ok();
     let current = stored.iter().position(|model| Some(&model.identity) == installed.as_ref());
     Ok(stored.swap_remove(current.unwrap_or(stored.len() - 1)))
+}
+
+/// What `filter` lets a search for `model`'s vectors at `level` find; everything without one.
+///
+/// # Errors
+/// As [`Library::passing`].
+pub fn allowed(
+    library: &Library,
+    filter: Option<&Filter>,
+    model: &StoredModel,
+    level: Level,
+) -> Result<Allowed> {
+    let passing = filter.map(|filter| library.passing(filter, model.id, level)).transpose()?;
+    Ok(passing.map_or(Allowed::All, Allowed::from))
 }
 
 /// Refuses a `model` whose vectors cannot be compared with those that `installed` makes.

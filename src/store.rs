@@ -5,8 +5,14 @@
 //! the disk: the journal is write-ahead and every commit is synced.
 
 pub mod changes;
+pub mod dates;
+pub mod endings;
 pub mod failures;
+pub mod filtering;
+mod functions;
+pub mod labels;
 pub mod lock;
+pub mod metadata;
 pub mod migrate;
 pub mod models;
 mod paths;
@@ -16,6 +22,7 @@ pub mod scores;
 pub mod searched;
 pub mod segments;
 pub mod stretches;
+pub mod text;
 pub mod vector;
 pub mod worklist;
 
@@ -222,7 +229,8 @@ impl Writer<'_> {
     /// [`Error::Store`], for example when the disk is full; nothing of it was written then.
     pub fn commit(self) -> Result<()> {
         self.put_changes()
-            .and_then(|()| self.transaction.commit())
+            .and_then(|()| text::catch_up(&self.transaction, text::AT_A_COMMIT))
+            .and_then(|_| self.transaction.commit())
             .map_err(|error| store_error("write to", &self.path, error))
     }
 
@@ -238,6 +246,7 @@ fn configured(name: &Path, flags: OpenFlags, fresh: bool) -> rusqlite::Result<Co
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    functions::register(&connection)?;
     if fresh {
         connection.pragma_update(None, "page_size", PAGE_BYTES)?;
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;

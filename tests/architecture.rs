@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
-const STAGES: [&str; 13] = [
-    "units", "dot", "error", "files", "audio", "frontend", "model", "store", "index", "extract",
-    "search", "ingest", "cli",
+const STAGES: [&str; 15] = [
+    "units", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter", "store",
+    "index", "extract", "search", "ingest", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
@@ -21,7 +21,9 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only these rooms may import: one each, but for the kernels.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 15] = [
+    ("jiff", &["dates"]),
+    ("strsim", &["filter/near"]),
     ("symphonia", &["audio/decode"]),
     ("hound", &["audio"]),
     ("opus_pure", &["audio/decode/opus"]),

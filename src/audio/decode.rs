@@ -30,6 +30,7 @@ mod opus;
 mod packet_reader;
 mod packets;
 mod pcm;
+mod recorded;
 mod wav;
 mod wave64;
 mod window;
@@ -41,6 +42,7 @@ use std::path::{Path, PathBuf};
 use mix::Frames;
 
 use crate::audio::sniff::{FileKind, kind_of};
+use crate::dates::Recorded;
 use crate::error::{DecodeProblem, Error, Result};
 use crate::units::SampleRate;
 
@@ -110,12 +112,18 @@ trait BlockSource: Send {
 
     /// What went wrong so far without ending the stream.
     fn integrity(&self) -> Integrity;
+
+    /// When the recording was made, if tags say so.
+    fn recorded(&self) -> Option<Recorded> {
+        None
+    }
 }
 
 /// A recording, opened for streaming.
 pub struct Decoder {
     path: PathBuf,
     format: StreamFormat,
+    recorded: Option<Recorded>,
     source: Box<dyn BlockSource>,
     block: Frames,
     frames: u64,
@@ -154,7 +162,7 @@ impl Decoder {
             path: path.to_owned(),
             source,
         })?;
-        let (format, source) = open_stream(kind, file)
+        let (format, source, recorded) = open_stream(kind, file)
             .map_err(|problem| Error::Decode { path: path.to_owned(), problem })?;
         if let Mix::Channel(channel) = mix
             && channel >= format.channels
@@ -163,12 +171,25 @@ impl Decoder {
             return Err(Error::NoChannel { path, channel: u32::from(channel) + 1, channels });
         }
         let block = Frames::new(mix, format.channels);
-        Ok(Self { path: path.to_owned(), format, source, block, frames: 0, non_finite: 0 })
+        Ok(Self {
+            path: path.to_owned(),
+            format,
+            recorded,
+            source,
+            block,
+            frames: 0,
+            non_finite: 0,
+        })
     }
 
     /// What the stream is.
     pub fn format(&self) -> &StreamFormat {
         &self.format
+    }
+
+    /// When the recording was made, as its chunks or tags say; the file's name is not asked.
+    pub fn recorded(&self) -> Option<Recorded> {
+        self.recorded
     }
 
     /// Sample frames decoded so far.
@@ -246,10 +267,20 @@ impl Decoder {
     }
 }
 
-fn open_stream(kind: FileKind, mut file: File) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
+fn open_stream(
+    kind: FileKind,
+    mut file: File,
+) -> Decoded<(StreamFormat, Box<dyn BlockSource>, Option<Recorded>)> {
     if file.metadata()?.len() == 0 {
         return Err(DecodeProblem::EmptyFile);
     }
+    let in_chunks = (kind == FileKind::Wav).then(|| recorded::of_wav(&mut file)).flatten();
+    let (format, source) = open_source(kind, file)?;
+    let recorded = in_chunks.or_else(|| source.recorded());
+    Ok((format, source, recorded))
+}
+
+fn open_source(kind: FileKind, mut file: File) -> Decoded<(StreamFormat, Box<dyn BlockSource>)> {
     match kind {
         FileKind::Wav => {
             let layout = wav::WavLayout::read(&mut file)?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::audio::decode::{Decoder, Integrity, Mix, StreamFormat};
 use crate::audio::segment::TimeRange;
+use crate::dates::Recorded;
 use crate::error::{Error, Result};
 
 /// A stretch of a recording as it is asked for: seconds from its beginning.
@@ -87,6 +88,11 @@ impl Excerpt {
         };
         let (path, stretch) = (path.to_owned(), part.stretch);
         Ok(Self { path, decoder, stretch, first, behind, given: 0 })
+    }
+
+    /// When the recording was made, as its chunks or tags say.
+    pub fn recorded(&self) -> Option<Recorded> {
+        self.decoder.recorded()
     }
 
     /// What the recording's header says.

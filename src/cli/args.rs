@@ -4,6 +4,8 @@
 //! [`super::settings`].
 
 mod export;
+mod filter;
+mod metadata;
 mod reindex;
 mod search;
 
@@ -13,6 +15,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(crate) use export::ExportArgs;
+pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
 pub(crate) use search::{By, PartArgs, SearchArgs};
 
@@ -107,6 +110,8 @@ pub(crate) enum Command {
     Failures(FailuresArgs),
     /// Write vectors to a file, for numpy, spreadsheets and other programs
     Export(ExportArgs),
+    /// Bring in what you know of your recordings from a table, and list, export or remove it
+    Metadata(MetadataArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,

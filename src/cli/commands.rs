@@ -6,6 +6,7 @@ pub(crate) mod export;
 pub(crate) mod failures;
 pub(crate) mod index;
 pub(crate) mod info;
+pub(crate) mod metadata;
 pub(crate) mod models;
 mod refresh;
 pub(crate) mod reindex;

@@ -70,6 +70,26 @@ impl Printer {
         }
     }
 
+    /// Prints a spreadsheet whose columns only the data know: records of cells, the headings first.
+    pub(crate) fn spreadsheet(
+        &mut self,
+        records: impl IntoIterator<Item = Vec<Vec<u8>>>,
+    ) -> Result<()> {
+        let mut writer = csv::Writer::from_writer(&mut self.output);
+        for record in records {
+            writer.write_record(record).map_err(|error| Error::Output(error.into()))?;
+        }
+        writer.flush().map_err(Error::Output)
+    }
+
+    /// Prints an object whose keys only the data know.
+    pub(crate) fn object(&mut self, object: &impl Serialize) -> Result<()> {
+        serde_json::to_writer(&mut self.output, object)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(self.output))
+            .map_err(Error::Output)
+    }
+
     fn table<R: Row>(&mut self, rows: &[R]) -> io::Result<()> {
         if rows.is_empty() {
             return Ok(());

@@ -71,6 +71,19 @@ impl Error {
                 "make sure that the disk has room and can be written to, then run the same command \
                  again: what was stored stays, and the rest follows"
             }
+            Self::Filter(problem) => {
+                return Some(match &problem.suggestion {
+                    Some(suggestion) => suggestion.clone().into(),
+                    None => "the language of filters: sonoteca search --help".into(),
+                });
+            }
+            Self::UnknownClass { nearest, .. } if !nearest.is_empty() => {
+                return Some(format!("did you mean {}?", nearest.join(", ")).into());
+            }
+            Self::UnknownClass { .. } => "to search by any word: sonoteca search --text WORDS",
+            Self::MetadataTable { .. } => {
+                "the first line names the columns, one of them `path`; or name it with --key COLUMN"
+            }
             Self::AmbiguousModel { .. } => "choose one with --model NAME",
             Self::OtherSegments { found: None, .. } => {
                 "leave --segment and --hop out, or make another library: --library FILE"

@@ -2,6 +2,7 @@
 //!
 //! In: ids of what passed a filter. Out: whether a vector is among them.
 
+use crate::store::filtering::Passing;
 use crate::store::segments::VectorKey;
 
 /// The vectors that a search may find.
@@ -35,5 +36,14 @@ impl Scope {
             Allowed::Segments(ids) => ids.binary_search(&key.segment).is_ok(),
         };
         allowed && !self.except.contains(&key.recording)
+    }
+}
+
+impl From<Passing> for Allowed {
+    fn from(passing: Passing) -> Self {
+        match passing {
+            Passing::Recordings(ids) => Self::Recordings(ids),
+            Passing::Segments(ids) => Self::Segments(ids),
+        }
     }
 }

@@ -14,6 +14,7 @@ use tempfile::SpooledTempFile;
 use crate::audio::decode::StreamFormat;
 use crate::audio::health::Health;
 use crate::audio::segment::{Segmentation, TimeRange};
+use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::extract::RecordingEnd;
 use crate::model::pool::{Mean, top_scores};
@@ -53,6 +54,7 @@ pub(super) struct Assembly {
     pub(super) file: FoundFile,
     content_hash: [u8; 32],
     format: StreamFormat,
+    recorded: Option<Recorded>,
     plan: AssemblyPlan,
     state: Mutex<State>,
 }
@@ -99,6 +101,7 @@ pub(super) struct Finished {
     pub(super) file: FoundFile,
     pub(super) content_hash: [u8; 32],
     pub(super) format: StreamFormat,
+    pub(super) recorded: Option<Recorded>,
     pub(super) end: RecordingEnd,
     /// Encoded.
     pub(super) pooled: Vec<u8>,
@@ -139,7 +142,13 @@ impl Assembly {
             encoded: tempfile::spooled_tempfile_in(BYTES_IN_MEMORY, &plan.folder),
             is_settled: false,
         };
-        Self { file, content_hash, format, plan: plan.clone(), state: Mutex::new(state) }
+        let (plan, state) = (plan.clone(), Mutex::new(state));
+        Self { file, content_hash, format, recorded: None, plan, state }
+    }
+
+    /// The same recording, made when its file says.
+    pub(super) fn recorded(self, recorded: Option<Recorded>) -> Self {
+        Self { recorded, ..self }
     }
 
     /// Takes the embedding of patch number `index`; the finished recording, when it was the last
@@ -271,6 +280,7 @@ impl Assembly {
             file: self.file.clone(),
             content_hash: self.content_hash,
             format: self.format.clone(),
+            recorded: self.recorded,
             end,
             pooled: self.encode(&state.pooled.mean(), "the pooled embedding")?,
             scores: top_scores(&state.scores.mean(), 2 * self.plan.scores),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::audio::decode::StreamFormat;
 use crate::audio::resample::FilterCache;
+use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::extract::{PatchReader, Patches, RecordingEnd};
 use crate::model::{front_end_of, registry};
@@ -26,7 +27,7 @@ pub(super) enum Event {
     /// Its content is the known one; nothing follows.
     Same,
     /// It is audio.
-    Opened { content_hash: [u8; 32], format: StreamFormat },
+    Opened { content_hash: [u8; 32], format: StreamFormat, recorded: Option<Recorded> },
     /// Its next patches.
     Patches(Patches),
     /// It is over.
@@ -48,7 +49,8 @@ pub(super) fn read_recording(
     }
     let front_end = front_end_of(registry::find(&request.model)?);
     let mut reader = PatchReader::open(&request.path, front_end, filters)?;
-    if !sink(Event::Opened { content_hash, format: reader.format().clone() })? {
+    let (format, recorded) = (reader.format().clone(), reader.recorded());
+    if !sink(Event::Opened { content_hash, format, recorded })? {
         return Ok(());
     }
     loop {

@@ -155,9 +155,9 @@ impl Work<'_> {
         let mut patches_read = 0;
         let mut sink = |event| match (event, &recording) {
             (Event::Same, _) => Ok(self.send(sender, Message::Same(file.clone()))),
-            (Event::Opened { content_hash, format }, _) => {
+            (Event::Opened { content_hash, format, recorded }, _) => {
                 let assembly = Assembly::new(file.clone(), content_hash, format, &self.assembly);
-                recording = Some(Arc::new(assembly));
+                recording = Some(Arc::new(assembly.recorded(recorded)));
                 Ok(!self.cancel.is_cancelled())
             }
             (Event::Patches(patches), Some(recording)) => {

@@ -193,7 +193,7 @@ fn store_recording(
     belonging: Belonging,
     finished: Finished,
 ) -> Result<(PathBuf, FileStamp, Outcome)> {
-    let Finished { file, content_hash, format, end, pooled, scores, segments } = finished;
+    let Finished { file, content_hash, format, recorded, end, pooled, scores, segments } = finished;
     let id = writer.put_recording(&NewRecording {
         path: &file.path,
         stamp: file.stamp,
@@ -202,6 +202,7 @@ fn store_recording(
         duration_s: end.duration_s,
         integrity: end.integrity,
     })?;
+    writer.put_recorded(id, &file.path, recorded)?;
     let Belonging { model, run } = belonging;
     let segments =
         writer.put_vectors(VectorsOf { recording: id, model, run }, segments, &pooled)?;

@@ -164,6 +164,14 @@ impl Writer<'_> {
     /// [`Error::Store`](crate::Error::Store).
     pub fn move_recording(&self, id: i64, path: &Path, stamp: FileStamp) -> Result<()> {
         let rename = || -> rusqlite::Result<()> {
+            let from = self
+                .transaction
+                .prepare_cached("SELECT path FROM recordings WHERE id = ?1")?
+                .query_row([id], |row| row.get(0))
+                .optional()?;
+            if let Some(OwnedPath(from)) = from {
+                self.move_date(id, &from, path)?;
+            }
             self.transaction
                 .prepare_cached("DELETE FROM recordings WHERE path = ?1 AND id <> ?2")?
                 .execute(params![PathBytes(path), id])?;

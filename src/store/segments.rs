@@ -58,6 +58,9 @@ pub struct VectorKey {
     pub recording: i64,
 }
 
+/// A recording's row id and, among segments, a segment's.
+pub type ScoredKey = (i64, Option<i64>);
+
 /// Segments that are left out of searches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
@@ -343,6 +346,51 @@ impl Library {
                 .collect()
         };
         list().map_err(|error| self.error("read", error))
+    }
+
+    /// Calls `visit` with every recording, or every segment that is fit to be searched, of `model`
+    /// and its stored class scores, as `(class, score)`. Recordings have no segment's id.
+    ///
+    /// # Errors
+    /// [`Error::Store`], and what `visit` fails with.
+    pub fn for_each_scored(
+        &self,
+        model: i64,
+        level: Level,
+        mut visit: impl FnMut(ScoredKey, &[(i64, f64)]) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |error| self.error("read", error);
+        let mut classes = Vec::new();
+        if level == Level::Segment {
+            let sql = "SELECT recording_id, id, classes FROM segments
+                       WHERE model_id = ?1 AND health = 0";
+            let mut query = self.connection.prepare(sql).map_err(failed)?;
+            let mut rows = query.query([model]).map_err(failed)?;
+            while let Some(row) = rows.next().map_err(failed)? {
+                let key = (row.get(0).map_err(failed)?, Some(row.get(1).map_err(failed)?));
+                let bytes = row.get_ref(2).and_then(|bytes| Ok(bytes.as_blob_or_null()?));
+                classes.clear();
+                classes.extend(scores::decode(bytes.map_err(failed)?.unwrap_or_default()));
+                visit(key, &classes)?;
+            }
+            return Ok(());
+        }
+        // In the order of the table, so that a recording's scores come together.
+        let sql = "SELECT recording_id, class_index, score FROM recording_classes
+                   WHERE model_id = ?1 ORDER BY recording_id";
+        let mut query = self.connection.prepare(sql).map_err(failed)?;
+        let mut rows = query.query([model]).map_err(failed)?;
+        let mut present = None;
+        while let Some(row) = rows.next().map_err(failed)? {
+            let recording: i64 = row.get(0).map_err(failed)?;
+            if let Some(present) = present.filter(|&present| present != recording) {
+                visit((present, None), &classes)?;
+                classes.clear();
+            }
+            present = Some(recording);
+            classes.push((row.get(1).map_err(failed)?, row.get(2).map_err(failed)?));
+        }
+        present.map_or(Ok(()), |present| visit((present, None), &classes))
     }
 
     /// The ids of a recording's segments by one model.

@@ -282,8 +282,123 @@ fn libraries_of_every_old_version_open_and_migrate() {
             })
             .unwrap();
         assert_eq!(vectors, model.segments);
+        // What came with the fourth version: dates are worked out, words found at first use.
+        for id in 1..=3 {
+            assert_eq!(library.date(id).unwrap().unwrap().at.len(), 19);
+        }
+        assert_eq!(library.catch_up_texts().unwrap(), 0);
+        assert_eq!(library.recordings_with_word("wav").unwrap().len(), 3);
         let check: String =
             library.connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(check, "ok");
     }
+}
+
+/// The recordings that have `word`.
+fn with_word(library: &Library, word: &str) -> Vec<i64> {
+    assert_eq!(library.catch_up_texts().unwrap(), 0);
+    let mut found = library.recordings_with_word(word).unwrap();
+    found.sort_by_key(|(id, _)| *id);
+    assert!(found.iter().all(|(_, weight)| *weight > 0.0), "{found:?}");
+    found.into_iter().map(|(id, _)| id).collect()
+}
+
+#[test]
+fn words_keep_up_with_everything_that_changes() {
+    use super::labels::{Judgement, NewLabel};
+    use super::metadata::{Change, MetadataValue};
+
+    let folder = folder();
+    let mut library = Library::open_or_create(&folder.path().join("a.db")).unwrap();
+    let first = add(&mut library, Path::new("/sounds/GreatTit_07.wav"), 1, 1, 0.5);
+    let second = add(&mut library, Path::new("/sounds/gardens/robin.wav"), 2, 1, 0.5);
+    assert_eq!(with_word(&library, "tit"), [first]);
+    assert_eq!(with_word(&library, "GARDEN"), [second], "an English ending");
+    assert_eq!(with_word(&library, "sounds"), [first, second]);
+    assert_eq!(with_word(&library, "gre*"), [first]);
+    for odd in ["\"", "NEAR(", "path:tit", "a OR b", "^tit", "-", "*", "", "tit AND", "\0", "{}"] {
+        with_word(&library, odd);
+    }
+
+    let writer = library.begin().unwrap();
+    let text = MetadataValue::Text("Böhmerwald".to_owned());
+    assert_eq!(writer.put_metadata(first, "site", &text).unwrap(), Change::Added);
+    assert_eq!(writer.put_metadata(first, "SITE", &text).unwrap(), Change::None);
+    let label = NewLabel {
+        recording: second,
+        class: "Erithacus rubecula",
+        range: None,
+        judgement: Judgement::Positive,
+        source: "me",
+    };
+    let id = writer.add_label(&label).unwrap();
+    let negative = NewLabel { class: "Owl", judgement: Judgement::Negative, ..label };
+    writer.add_label(&negative).unwrap();
+    writer.commit().unwrap();
+    assert_eq!(with_word(&library, "bohmerwald"), [first]);
+    assert_eq!(with_word(&library, "rubecula"), [second]);
+    assert!(with_word(&library, "owl").is_empty());
+    assert_eq!(library.labels(second).unwrap()[0].class, "Erithacus rubecula");
+
+    // They stay when the file moves and when its content changes.
+    let writer = library.begin().unwrap();
+    writer.move_recording(first, Path::new("/elsewhere/20240501_063000.wav"), STAMP).unwrap();
+    writer.commit().unwrap();
+    add(&mut library, Path::new("/elsewhere/20240501_063000.wav"), 9, 1, 0.25);
+    assert!(with_word(&library, "tit").is_empty());
+    assert_eq!(with_word(&library, "bohmerwald"), [first]);
+    assert_eq!(with_word(&library, "elsewhere"), [first]);
+    assert_eq!(library.metadata(first).unwrap(), [("site".to_owned(), text)]);
+
+    let writer = library.begin().unwrap();
+    assert_eq!(writer.remove_metadata("Site").unwrap(), 1);
+    assert!(writer.remove_label(id).unwrap());
+    assert!(writer.remove_recording(first).unwrap());
+    writer.commit().unwrap();
+    assert!(with_word(&library, "bohmerwald").is_empty());
+    assert!(with_word(&library, "rubecula").is_empty());
+    assert!(with_word(&library, "elsewhere").is_empty());
+    for table in ["metadata", "texts_stale"] {
+        assert_eq!(count(&library, table), 0, "{table}");
+    }
+}
+
+#[test]
+fn dates_come_from_the_file_then_its_name_then_its_stamp() {
+    use crate::dates::{Recorded, WallTime, Witness};
+
+    let folder = folder();
+    let mut library = Library::open_or_create(&folder.path().join("a.db")).unwrap();
+    let path = Path::new("/a/20240501_063000.wav");
+    let id = add(&mut library, path, 1, 1, 0.5);
+    let date = |library: &Library| {
+        let date = library.date(id).unwrap().unwrap();
+        (date.at, date.from)
+    };
+    let named = "2024-05-01T06:30:00".to_owned();
+    // As in a library of an older version.
+    assert_eq!(date(&library), (named.clone(), None));
+    let put = |library: &mut Library, path: &Path, recorded| {
+        let writer = library.begin().unwrap();
+        writer.put_recorded(id, path, recorded).unwrap();
+        writer.commit().unwrap();
+    };
+    let rename = |library: &mut Library, path: &str| {
+        let writer = library.begin().unwrap();
+        writer.move_recording(id, Path::new(path), STAMP).unwrap();
+        writer.commit().unwrap();
+    };
+    put(&mut library, path, None);
+    assert_eq!(date(&library), (named.clone(), Some("name".to_owned())));
+    rename(&mut library, "/a/robin.wav");
+    assert_eq!(date(&library), (named, Some("name".to_owned())), "a name takes no date away");
+    rename(&mut library, "/a/20230102.wav");
+    assert_eq!(date(&library).0, "2023-01-02T00:00:00");
+    let at = WallTime::parse("2001-02-03T04:05:06").unwrap();
+    put(&mut library, path, Some(Recorded { at, from: Witness::Guano }));
+    rename(&mut library, "/a/20220102.wav");
+    assert_eq!(date(&library), ("2001-02-03T04:05:06".to_owned(), Some("guano".to_owned())));
+    let other = add(&mut library, Path::new("/a/b.wav"), 3, 1, 0.5);
+    let stamp = WallTime::of_stamp(STAMP.modified_ns).unwrap().to_string();
+    assert_eq!(library.date(other).unwrap().unwrap().at, stamp);
 }

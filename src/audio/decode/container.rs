@@ -29,10 +29,12 @@ use super::matroska::Outline;
 use super::mix::Frames;
 use super::mp4::Movie;
 use super::packet_reader::{Demuxed, PacketReader, Step};
+use super::recorded;
 use super::wav::WavLayout;
 use super::window::Window;
 use super::{BlockSource, Decoded, Integrity, StreamFormat};
 use crate::audio::sniff::FileKind;
+use crate::dates::Recorded;
 use crate::error::DecodeProblem;
 
 /// Longest silence, in frames, that stands for what could not be decoded at once: 16 of FLAC's
@@ -62,6 +64,7 @@ struct Said {
     /// Frames to drop at the end.
     padding: u64,
     clock: Option<Clock>,
+    recorded: Option<Recorded>,
 }
 
 /// How packets' times show that some are missing.
@@ -101,6 +104,7 @@ pub(super) struct ContainerSource {
     left: Option<u64>,
     /// Frames to drop from the last packet.
     padding: u64,
+    recorded: Option<Recorded>,
     truncated: bool,
     damaged: bool,
     interleaved: Vec<f32>,
@@ -199,7 +203,7 @@ impl ContainerSource {
     }
 
     fn with_demuxer(
-        demuxer: Box<dyn FormatReader>,
+        mut demuxer: Box<dyn FormatReader>,
         track: u32,
         codec: Codec,
         mut said: Said,
@@ -212,6 +216,7 @@ impl ContainerSource {
                 _ => Declared::Nothing,
             });
         }
+        said.recorded = recorded::of_tags(&mut *demuxer);
         let rate = codec.format.sample_rate.hertz();
         let reader = Demuxed::new(demuxer, track, rate, joined);
         Self::with_reader(Box::new(reader), codec, said)
@@ -230,6 +235,7 @@ impl ContainerSource {
             frames: 0,
             left: said.played,
             padding: said.padding,
+            recorded: said.recorded,
             truncated: said.truncated,
             damaged: false,
             interleaved: Vec::new(),
@@ -423,6 +429,10 @@ impl BlockSource for ContainerSource {
         Ok(false)
     }
 
+    fn recorded(&self) -> Option<Recorded> {
+        self.recorded
+    }
+
     fn integrity(&self) -> Integrity {
         match (self.truncated, self.damaged) {
             // Truncated first: it also makes the checksum wrong, and says more.
@@ -454,5 +464,6 @@ fn movie_said(movie: &Movie, track: u32, codec: &Codec) -> Said {
         padding: 0,
         played: played.filter(|&frames| frames > 0),
         clock: Some(Clock::rounded(rate)),
+        recorded: None,
     }
 }

@@ -528,3 +528,5 @@ proptest! {
         }
     }
 }
+
+mod recorded;

@@ -340,7 +340,7 @@ fn chunks_fill(file: &mut (impl Read + Seek), mut position: u64, file_bytes: u64
 
 /// Where the next chunk begins. Odd chunks are padded, but some writers forget to: then a chunk's
 /// name stands where the pad byte belongs.
-fn next_chunk(
+pub(super) fn next_chunk(
     file: &mut (impl Read + Seek),
     body: u64,
     length: u32,
@@ -369,7 +369,10 @@ fn is_known_chunk(name: &[u8]) -> bool {
     KNOWN.iter().any(|known| name == *known)
 }
 
-fn chunk_header(file: &mut (impl Read + Seek), position: u64) -> Decoded<([u8; 4], u32)> {
+pub(super) fn chunk_header(
+    file: &mut (impl Read + Seek),
+    position: u64,
+) -> Decoded<([u8; 4], u32)> {
     let header: [u8; 8] = read_array(file, position, WHAT)?;
     let [a, b, c, d, ..] = header;
     Ok(([a, b, c, d], u32_at(&header, 4)))

@@ -35,12 +35,15 @@ With --by segment, neighbouring segments of one recording that score at least th
   ffmpeg -i talk.mp4 -f wav - | sonoteca search -
   sonoteca search bark.wav --by segment --per-recording 3 --copy-to barks --padding 0.5
   sonoteca search bark.wav --by segment -k 100 --format audacity --out labels
+  sonoteca search --class Dog                 what the network takes for a dog
+  sonoteca search --text 'dog garden'         these words in paths, labels, metadata and classes
+  sonoteca search bark.wav --where 'path ~ \"*/garden/*\" and date >= 2024-05'
   sonoteca search bark.wav --format json | jq -r .path"
 )]
 pub(crate) struct SearchArgs {
     /// An audio file, id:N for recording N of the library, or - for audio on standard input; with
     /// @START-END, that stretch of it
-    #[arg(value_name = "QUERY", required_unless_present = "like")]
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "class", "text"])]
     pub(crate) query: Option<OsString>,
     #[command(flatten)]
     pub(crate) part: PartArgs,
@@ -50,6 +53,15 @@ pub(crate) struct SearchArgs {
     /// An example of what is not looked for
     #[arg(long, value_name = "EXAMPLE", help_heading = "Examples")]
     pub(crate) unlike: Vec<OsString>,
+    /// Find what scores highest for a class of the network, instead of what is like an example
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["query", "like", "unlike", "text"])]
+    pub(crate) class: Option<String>,
+    /// Find what has these words in its path, labels or metadata, or sounds like a class they name
+    #[arg(long, value_name = "WORDS", conflicts_with_all = ["query", "like", "unlike"])]
+    pub(crate) text: Option<String>,
+    /// Search only what passes this filter, such as 'duration < 5 and class("Bird") > 0.3'
+    #[arg(long = "where", value_name = "FILTER", long_help = super::filter::HELP)]
+    pub(crate) filter: Option<String>,
     /// How many results
     #[arg(
         short = 'k',

@@ -4,11 +4,14 @@ mod examples;
 mod labels;
 mod rows;
 mod standard_input;
+mod words;
 
+use sonoteca::filter::Filter;
+use sonoteca::index::scope::Allowed;
 use sonoteca::search::collection::CollectionOptions;
 use sonoteca::search::copying::copy_hits;
 use sonoteca::search::explain::NEAR;
-use sonoteca::search::{self, Hit, Level, SearchOptions, Searcher};
+use sonoteca::search::{self, Among, Explanation, Hit, Level, Scope, SearchOptions, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
@@ -25,45 +28,31 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         By::Segment => Level::Segment,
     };
     check(args, settings.format, level)?;
+    let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let library = Library::open(&settings.library)?;
     if library.totals()?.recordings == 0 {
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
         return Ok(Status::NothingFound);
     }
     let model = search::choose_model(&library, args.model.as_deref())?;
-    let question = examples::question(&library, &model, level, args, printer)?;
-    warn_of_other_versions(&library, &model, printer)?;
-    let searcher =
-        Searcher::open_with(&library, model, level, CollectionOptions { exact: args.exact })?;
-    let silent = searcher.without_direction() as u64;
-    if silent > 0 {
-        printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
-    }
-    let options = SearchOptions {
-        count: args.count as usize,
-        least_score: args.min_score,
-        per_recording: args.per_recording.map(|most| most as usize),
-        single_segments: args.raw,
-        ..SearchOptions::default()
+    let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
+    let found = if args.class.is_some() || args.text.is_some() {
+        let among = Among { library: &library, model: &model, level, allowed };
+        words::find(args, &among, printer)?
+    } else {
+        similar(args, &library, &model, (level, allowed), printer)?
     };
-    let hits = searcher.search(&question, &options)?;
-    if let Some(warning) = searcher.warning() {
-        printer.warning(&warning.to_string());
-    }
-    if hits.is_empty() {
-        printer.note(match args.min_score {
-            Some(_) => "Nothing found: no other vector that is fit for this search scores as much.",
-            None => "Nothing to compare with: no other vector is fit for this search.",
+    if found.is_empty() {
+        printer.note(match (&filter, args.min_score) {
+            (Some(_), _) => "Nothing that passes the filter was found.",
+            (None, Some(_)) => "Nothing was found that scores as much.",
+            (None, None) => "Nothing was found.",
         });
         return Ok(Status::NothingFound);
     }
-    let mut rows = Vec::with_capacity(hits.len());
-    for hit in &hits {
-        let near = args.min_score.unwrap_or(NEAR);
-        let explanation =
-            args.explain.then(|| searcher.explain(&question, hit, near)).transpose()?;
-        rows.push(HitRow::new(hit, level, explanation));
-    }
+    let (hits, explanations): (Vec<Hit>, Vec<_>) = found.into_iter().unzip();
+    let rows = hits.iter().zip(explanations).map(|(hit, why)| HitRow::new(hit, level, why));
+    let rows: Vec<HitRow> = rows.collect();
     match settings.format {
         Format::Audacity | Format::Raven => {
             labels::write(&hits, settings.format, args.output.out.as_deref(), printer)?;
@@ -73,6 +62,41 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         Format::Table => rows::print_table(&rows, printer)?,
     }
     copy(&hits, args, printer)
+}
+
+/// What is like the examples, and why, where that was asked for.
+fn similar(
+    args: &SearchArgs,
+    library: &Library,
+    model: &StoredModel,
+    (level, allowed): (Level, Allowed),
+    printer: &Printer,
+) -> Result<Vec<(Hit, Option<Explanation>)>> {
+    let question = examples::question(library, model, level, args, printer)?;
+    warn_of_other_versions(library, model, printer)?;
+    let options = CollectionOptions { exact: args.exact };
+    let searcher = Searcher::open_with(library, model.clone(), level, options)?;
+    let silent = searcher.without_direction() as u64;
+    if silent > 0 {
+        printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
+    }
+    let options = SearchOptions {
+        count: args.count as usize,
+        least_score: args.min_score,
+        per_recording: args.per_recording.map(|most| most as usize),
+        single_segments: args.raw,
+        scope: Scope { allowed, ..Scope::default() },
+    };
+    let hits = searcher.search(&question, &options)?;
+    if let Some(warning) = searcher.warning() {
+        printer.warning(&warning.to_string());
+    }
+    let near = args.min_score.unwrap_or(NEAR);
+    let explain = |hit: Hit| {
+        let why = args.explain.then(|| searcher.explain(&question, &hit, near)).transpose()?;
+        Ok((hit, why))
+    };
+    hits.into_iter().map(explain).collect()
 }
 
 /// Refuses options that do nothing together.

@@ -58,7 +58,7 @@ fn what_is_written_is_read() {
     let file: CacheFile<String> = CacheFile::open(&path).unwrap();
     assert_eq!(file.about(), "what it is");
     assert_eq!(file.numbers::<u32>("numbers"), [1, 2, 3]);
-    assert_eq!(file.numbers::<u64>("numbers"), [] as [u64; 0], "no whole count of those");
+    assert!(file.numbers::<u64>("numbers").is_empty(), "no whole count of those");
     assert!(file.section("empty").is_empty());
     assert!(file.section("nothing").is_empty());
     for range in [0..1, 65_535..65_537, 131_072..200_000, 299_999..300_000, 0..300_000] {

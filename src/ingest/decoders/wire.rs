@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::super::reading::{Event, Request};
 use crate::audio::decode::{Integrity, StreamFormat};
 use crate::audio::health::Health;
+use crate::dates::{Recorded, WallTime, Witness};
 use crate::error::{Error, ReportedError};
 use crate::extract::{Patches, RecordingEnd};
 use crate::units::SampleRate;
@@ -42,6 +43,8 @@ struct OpenedBody {
     sample_rate: u32,
     channels: u16,
     codec: String,
+    /// When, as text, and the witness's short name.
+    recorded: Option<(String, String)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,12 +91,13 @@ fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
 pub(super) fn write_event(stream: &mut impl Write, event: &Event) -> io::Result<()> {
     match event {
         Event::Same => write_frame(stream, Tag::Same, &[]),
-        Event::Opened { content_hash, format } => {
+        Event::Opened { content_hash, format, recorded } => {
             let body = OpenedBody {
                 content_hash: *content_hash,
                 sample_rate: format.sample_rate.hertz(),
                 channels: format.channels,
                 codec: format.codec.clone(),
+                recorded: recorded.map(|said| (said.at.to_string(), said.from.as_str().to_owned())),
             };
             write_frame(stream, Tag::Opened, &serde_json::to_vec(&body)?)
         }
@@ -131,7 +135,11 @@ pub(super) fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
             let body: OpenedBody = serde_json::from_slice(&body)?;
             let sample_rate = SampleRate::new(body.sample_rate).ok_or_else(|| unexpected(tag))?;
             let format = StreamFormat { sample_rate, channels: body.channels, codec: body.codec };
-            Event::Opened { content_hash: body.content_hash, format }
+            let recorded = body.recorded.and_then(|(at, from)| {
+                let from = Witness::ALL.into_iter().find(|witness| witness.as_str() == from)?;
+                Some(Recorded { at: WallTime::parse(&at)?, from })
+            });
+            Event::Opened { content_hash: body.content_hash, format, recorded }
         }
         tag if tag == Tag::Patches as u8 => {
             Event::Patches(patches_of(&body).ok_or_else(|| unexpected(tag))?)
@@ -213,12 +221,15 @@ mod tests {
             channels: 2,
             codec: "opus".to_owned(),
         };
+        let recorded =
+            WallTime::parse("2024-05-01T06:30:15").map(|at| Recorded { at, from: Witness::Guano });
+        assert!(recorded.is_some());
         let patches =
             Patches { values: vec![0.5, -1.0, f32::MIN, 3.0], health: vec![Health::SILENT; 2] };
         let end = RecordingEnd { duration_s: 1.25, integrity: Integrity::Truncated };
         for event in [
             Event::Same,
-            Event::Opened { content_hash: [1; 32], format },
+            Event::Opened { content_hash: [1; 32], format, recorded },
             Event::Patches(patches),
             Event::Ended(end),
         ] {

@@ -1,0 +1,282 @@
+//! Words into hits, for those who have no example yet.
+//!
+//! In: the name of a class, or words. Out: [`Hit`]s, best first. Refuses classes that the model
+//! does not know.
+//!
+//! # How words are ranked
+//!
+//! A recording is found when it has every word: in its path, its labels or its metadata, or by a
+//! class whose name has the word and whose stored score is at least [`LEAST_SCORE`]. There are two
+//! rankings of what is found: by BM25 of the words in the texts, and by the mean over the words of
+//! the best score of their classes. They are joined by reciprocal rank fusion (Cormack, Clarke and
+//! Büttcher, SIGIR 2009, with their k of 60): a hit's score is the mean over both rankings of
+//! 61 / (60 + rank), where what a ranking does not have counts 0. So 1 is first in both, and 0.5
+//! first in one. Among segments, all of a recording's share its rank by texts.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::hits::Hit;
+use crate::audio::segment::TimeRange;
+use crate::error::{Error, Result};
+use crate::filter::near;
+use crate::index::scope::{Allowed, Scope};
+use crate::store::Library;
+use crate::store::models::StoredModel;
+use crate::store::segments::{Level, ScoredKey, VectorKey};
+
+/// Below this a score says that the class is not there.
+pub const LEAST_SCORE: f64 = 0.01;
+
+/// How much lower ranks count in reciprocal rank fusion.
+const FUSION: f64 = 60.0;
+
+/// What words are looked for among.
+#[derive(Debug)]
+pub struct Among<'a> {
+    /// The library.
+    pub library: &'a Library,
+    /// The model whose classes count.
+    pub model: &'a StoredModel,
+    /// Whether recordings are found, or segments.
+    pub level: Level,
+    /// What passed a filter.
+    pub allowed: Allowed,
+}
+
+/// What was found by words.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Best first.
+    pub hits: Vec<Hit>,
+    /// Recordings whose words could not be looked at: the library cannot be written to now, and
+    /// they are new to this version.
+    pub unread: u64,
+}
+
+impl Among<'_> {
+    /// The `count` highest scores of the class called `name`, in upper or lower case. Among
+    /// segments, those that are not fit to be searched are left out.
+    ///
+    /// # Errors
+    /// [`Error::UnknownClass`], [`Error::Store`].
+    pub fn by_class(&self, name: &str, count: usize) -> Result<Vec<Hit>> {
+        let Some(class) = self.library.class_index(self.model.id, name)? else {
+            let names = self.library.class_names(self.model.id)?;
+            let nearest = near::nearest(name, names.iter().map(|(_, name)| name.as_str()));
+            let (name, model) = (name.to_owned(), self.model.identity.name.clone());
+            return Err(Error::UnknownClass { name, model, nearest });
+        };
+        let scope = self.scope();
+        let mut found = Vec::new();
+        self.library.for_each_scored(self.model.id, self.level, |key, classes| {
+            let score = classes.iter().find(|(found, _)| *found == class);
+            let score = score.map_or(0.0, |(_, score)| *score);
+            if score > 0.0 && contains(&scope, key) {
+                found.push((key, score));
+            }
+            Ok(())
+        })?;
+        self.hits(found, count)
+    }
+
+    /// The `count` best answers to `text`, ranked as [this module](self) says.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn by_text(&self, text: &str, count: usize) -> Result<Found> {
+        let unread = self.library.catch_up_texts()?;
+        let words = self.words(text)?;
+        if words.is_empty() {
+            return Ok(Found { hits: Vec::new(), unread });
+        }
+        let scope = self.scope();
+        let mut candidates = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        self.library.for_each_scored(self.model.id, self.level, |key, classes| {
+            seen.insert(key.0);
+            if contains(&scope, key) {
+                candidates.extend(Candidate::new(key, &words, classes));
+            }
+            Ok(())
+        })?;
+        // Recordings whose scores were not kept, or that this model has not heard.
+        if self.level == Level::Recording {
+            for &recording in words[0].texts.keys() {
+                if !seen.contains(&recording) && contains(&scope, (recording, None)) {
+                    candidates.extend(Candidate::new((recording, None), &words, &[]));
+                }
+            }
+        }
+        let by_text = ranks(candidates.iter().map(|found| (found.key.0, found.text)));
+        let by_class = ranks(candidates.iter().map(|found| (found.key, found.class)));
+        let worth = |rank: Option<&usize>| {
+            rank.map_or(0.0, |&rank| 0.5 * (FUSION + 1.0) / (FUSION + rank as f64))
+        };
+        let scored = candidates
+            .iter()
+            .map(|found| {
+                let score = worth(by_text.get(&found.key.0)) + worth(by_class.get(&found.key));
+                (found.key, score)
+            })
+            .collect();
+        Ok(Found { hits: self.hits(scored, count)?, unread })
+    }
+
+    /// The words of `text` with what has them.
+    fn words(&self, text: &str) -> Result<Vec<Word>> {
+        let classes = self.library.class_names(self.model.id)?;
+        let mut words = Vec::new();
+        for word in text.split_whitespace() {
+            // Quotation marks and commas around a word are none of it.
+            let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '*');
+            if !word.contains(char::is_alphanumeric) {
+                continue;
+            }
+            let wanted = word.to_lowercase();
+            let classes = classes
+                .iter()
+                .filter(|(_, name)| has_word(name, &wanted))
+                .map(|(class, _)| *class)
+                .collect();
+            let texts = self.library.recordings_with_word(word)?.into_iter().collect();
+            words.push(Word { texts, classes });
+        }
+        Ok(words)
+    }
+
+    fn scope(&self) -> Scope {
+        Scope { allowed: self.allowed.clone(), ..Scope::default() }
+    }
+
+    /// The best `count` of what was found.
+    fn hits(&self, mut found: Vec<(ScoredKey, f64)>, count: usize) -> Result<Vec<Hit>> {
+        // Equals in the order in which they came into the library.
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut hits = Vec::new();
+        for (key, score) in found {
+            if hits.len() == count {
+                break;
+            }
+            // What another process removed meanwhile is no hit.
+            hits.extend(self.hit(key, score, hits.len() + 1)?);
+        }
+        Ok(hits)
+    }
+
+    fn hit(&self, (recording, segment): ScoredKey, score: f64, rank: usize) -> Result<Option<Hit>> {
+        let Some(recording) = self.library.recording(recording)? else { return Ok(None) };
+        let (mut range, mut classes) =
+            (TimeRange { start_s: 0.0, end_s: recording.duration_s }, Vec::new());
+        if let Some(segment) = segment {
+            let Some(place) = self.library.segment(segment)? else { return Ok(None) };
+            range = place.range;
+            classes = self.library.segment_classes(segment)?;
+        }
+        if classes.is_empty() {
+            classes = self.library.classes(recording.id, self.model.id)?;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
+        let score = score as f32;
+        let key = VectorKey { segment: segment.unwrap_or(0), recording: recording.id };
+        Ok(Some(Hit { rank, score, recording, range, best: range, key, segments: 1, classes }))
+    }
+}
+
+/// A word, and what has it.
+struct Word {
+    /// Recordings, with how much the word says of each.
+    texts: HashMap<i64, f64>,
+    /// Classes whose names have it.
+    classes: Vec<i64>,
+}
+
+/// What has every word.
+struct Candidate {
+    key: ScoredKey,
+    text: f64,
+    class: f64,
+}
+
+impl Candidate {
+    /// What `key` has of all `words`; nothing, if it lacks one.
+    fn new(key: ScoredKey, words: &[Word], classes: &[(i64, f64)]) -> Option<Self> {
+        let (mut text, mut class) = (0.0, 0.0);
+        for word in words {
+            let in_texts = word.texts.get(&key.0).copied();
+            let heard = classes
+                .iter()
+                .filter(|(class, score)| *score >= LEAST_SCORE && word.classes.contains(class))
+                .map(|(_, score)| *score)
+                .max_by(f64::total_cmp);
+            if in_texts.is_none() && heard.is_none() {
+                return None;
+            }
+            text += in_texts.unwrap_or(0.0);
+            class += heard.unwrap_or(0.0) / words.len() as f64;
+        }
+        Some(Self { key, text, class })
+    }
+}
+
+/// Whether a class's name has the word, in the singular or the plural.
+fn has_word(name: &str, wanted: &str) -> bool {
+    let (beginning, any_ending) = match wanted.strip_suffix('*') {
+        Some(beginning) => (beginning, true),
+        None => (wanted, false),
+    };
+    let singular = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
+    name.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).any(
+        |word| {
+            if any_ending {
+                word.starts_with(beginning)
+            } else {
+                singular(word) == singular(wanted)
+            }
+        },
+    )
+}
+
+/// Whether `scope` has a recording, or a segment of it.
+fn contains(scope: &Scope, (recording, segment): ScoredKey) -> bool {
+    // Row ids begin with 1: no segment has this one.
+    scope.contains(VectorKey { segment: segment.unwrap_or(0), recording })
+}
+
+/// The rank, from 1, of everything whose score is above 0; equals have the same.
+fn ranks<K: Hash + Eq + Copy>(scores: impl Iterator<Item = (K, f64)>) -> HashMap<K, usize> {
+    let mut sorted: Vec<(K, f64)> = scores.filter(|(_, score)| *score > 0.0).collect();
+    sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let mut ranks = HashMap::new();
+    let (mut last, mut rank) = (f64::INFINITY, 0);
+    for (key, score) in sorted {
+        if ranks.contains_key(&key) {
+            continue;
+        }
+        if score < last {
+            (last, rank) = (score, ranks.len() + 1);
+        }
+        ranks.insert(key, rank);
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_are_named_by_their_words() {
+        assert!(has_word("Dog", "dogs"));
+        assert!(has_word("Bird vocalization, bird call, bird song", "bird"));
+        assert!(has_word("Rain on surface", "surf*"));
+        assert!(!has_word("Rain on surface", "surf"));
+        assert!(!has_word("Hot dog", "\"do"));
+    }
+
+    #[test]
+    fn equals_share_a_rank() {
+        let ranks = ranks([(1, 0.5), (2, 0.7), (3, 0.5), (4, 0.0), (5, 0.1)].into_iter());
+        assert_eq!(ranks, HashMap::from([(2, 1), (1, 2), (3, 2), (5, 4)]));
+    }
+}

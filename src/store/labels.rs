@@ -1,0 +1,149 @@
+//! Table `labels`: what people, and programs that they trust, heard.
+//!
+//! In: a class, a stretch or the whole recording, and a judgement. Out: the same. Labels stay with
+//! a recording when its file moves, and when its content changes: nobody's work is thrown away
+//! unasked.
+
+use rusqlite::{Row, params};
+
+use super::{Library, NOW, Writer};
+use crate::audio::segment::TimeRange;
+use crate::error::Result;
+
+/// What somebody says about a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Judgement {
+    /// It is there.
+    Positive,
+    /// It is not.
+    Negative,
+    /// Hard to say.
+    Unsure,
+}
+
+impl Judgement {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Positive, Self::Negative, Self::Unsure];
+
+    /// Its word in the library.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Positive => "positive",
+            Self::Negative => "negative",
+            Self::Unsure => "unsure",
+        }
+    }
+}
+
+/// A label that is to be stored.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NewLabel<'a> {
+    /// The recording's row id.
+    pub recording: i64,
+    /// The class, by any name.
+    pub class: &'a str,
+    /// The stretch; all of the recording, where there is none.
+    pub range: Option<TimeRange>,
+    /// What is said.
+    pub judgement: Judgement,
+    /// Who or what says so.
+    pub source: &'a str,
+}
+
+/// A label of the library.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredLabel {
+    /// Row id; never given twice.
+    pub id: i64,
+    /// The recording's row id.
+    pub recording: i64,
+    /// The class.
+    pub class: String,
+    /// The stretch; all of the recording, where there is none.
+    pub range: Option<TimeRange>,
+    /// What is said.
+    pub judgement: Judgement,
+    /// Who or what says so.
+    pub source: String,
+    /// When: RFC 3339, UTC.
+    pub created_at: String,
+}
+
+impl Writer<'_> {
+    /// Stores a label; returns its id.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store), also for stretches without a length and classes
+    /// without a name.
+    pub fn add_label(&self, label: &NewLabel<'_>) -> Result<i64> {
+        let sql = format!(
+            "INSERT INTO labels
+                 (recording_id, class, start_s, end_s, judgement, source, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, {NOW}) RETURNING id"
+        );
+        self.transaction
+            .prepare_cached(&sql)
+            .and_then(|mut insert| {
+                insert.query_row(
+                    params![
+                        label.recording,
+                        label.class,
+                        label.range.map(|range| range.start_s),
+                        label.range.map(|range| range.end_s),
+                        label.judgement.as_str(),
+                        label.source
+                    ],
+                    |row| row.get(0),
+                )
+            })
+            .map_err(|error| self.error(error))
+    }
+
+    /// Removes a label; whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn remove_label(&self, id: i64) -> Result<bool> {
+        self.transaction
+            .execute("DELETE FROM labels WHERE id = ?1", [id])
+            .map(|removed| removed > 0)
+            .map_err(|error| self.error(error))
+    }
+}
+
+impl Library {
+    /// The labels of a recording, in the order in which they came.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn labels(&self, recording: i64) -> Result<Vec<StoredLabel>> {
+        let list = || -> rusqlite::Result<Vec<StoredLabel>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT id, recording_id, class, start_s, end_s, judgement, source, created_at
+                     FROM labels WHERE recording_id = ?1 ORDER BY id",
+                )?
+                .query_map([recording], read_label)?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+}
+
+fn read_label(row: &Row<'_>) -> rusqlite::Result<StoredLabel> {
+    let range: (Option<f64>, Option<f64>) = (row.get(3)?, row.get(4)?);
+    let judgement: String = row.get(5)?;
+    Ok(StoredLabel {
+        id: row.get(0)?,
+        recording: row.get(1)?,
+        class: row.get(2)?,
+        range: range.0.zip(range.1).map(|(start_s, end_s)| TimeRange { start_s, end_s }),
+        // The column allows no other word.
+        judgement: Judgement::ALL
+            .into_iter()
+            .find(|known| known.as_str() == judgement)
+            .unwrap_or(Judgement::Unsure),
+        source: row.get(6)?,
+        created_at: row.get(7)?,
+    })
+}
