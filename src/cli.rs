@@ -57,6 +57,7 @@ pub(crate) fn run() -> Status {
     let result = match args.command {
         Command::Index(args) => commands::index::run(&args, &settings, &mut printer),
         Command::Search(args) => commands::search::run(&args, &settings, &mut printer),
+        Command::Duplicates(args) => commands::duplicates::run(&args, &settings, &mut printer),
         Command::Sync(args) => commands::sync::run(&args, &settings, &mut printer),
         Command::Remove(args) => commands::remove::run(&args, &settings, &mut printer),
         Command::Failures(args) => commands::failures::run(&args, &settings, &mut printer),

@@ -6,6 +6,7 @@
 //! what they are.
 
 pub mod collection;
+pub mod duplicates;
 pub mod hits;
 pub mod query;
 

@@ -4,6 +4,7 @@
 //! that a newer version wrote. The only room that imports rusqlite. What it acknowledged is on
 //! the disk: the journal is write-ahead and every commit is synced.
 
+pub mod contents;
 pub mod failures;
 pub mod lock;
 pub mod migrate;

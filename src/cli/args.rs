@@ -3,6 +3,7 @@
 //! In: the process's arguments. Out: [`Args`], as typed; what they mean is decided in
 //! [`super::settings`].
 
+mod duplicates;
 mod search;
 
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use search::{By, SearchArgs};
 
 /// The library where nothing else is said.
@@ -91,6 +93,8 @@ pub(crate) enum Command {
     Index(IndexArgs),
     /// Find the recordings, or the moments in them, that sound most like one
     Search(SearchArgs),
+    /// Find stretches that are the same sound: copies, excerpts, other encodings
+    Duplicates(DuplicatesArgs),
     /// Bring the library up to date with folders: new, changed, moved and gone recordings
     Sync(SyncArgs),
     /// Take recordings out of the library; their files stay as they are

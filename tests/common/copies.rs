@@ -84,7 +84,8 @@ pub fn mp3_delay_s(folder: &Path) -> f64 {
     (loudest.unwrap() as f64 - 20_000.0) / f64::from(RATE)
 }
 
-/// Makes a copy of every kind of each original; `hosts` are what clips are pasted into.
+/// Makes a copy of every kind of each original; `hosts`, two for each, are what clips are pasted
+/// into.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -123,12 +124,13 @@ pub fn make(originals: &[PathBuf], hosts: &[PathBuf], folder: &Path) -> Vec<Copy
         write_wav(&add("half", "wav", start_s), RATE, half);
 
         let mut long = Vec::new();
-        for part in 0..4 {
-            long.extend(samples(&hosts[(4 * index + 7 * part + 1) % hosts.len()]));
+        // Each host once, else the hosts would be duplicates themselves.
+        for host in &hosts[2 * index..2 * index + 2] {
+            long.extend(samples(host));
         }
         let clip_s = random.between(1.0, 2.0).min(length_s - 0.01);
         let start = (loudest - random.between(0.0, 0.5)).clamp(0.0, length_s - clip_s);
-        let place = random.between(3.0, long.len() as f64 / f64::from(RATE) - 4.0);
+        let place = random.between(1.0, long.len() as f64 / f64::from(RATE) - 2.5);
         long[at(place)..][..at(clip_s)].copy_from_slice(&sound[at(start)..][..at(clip_s)]);
         let shift_s = (at(start) as f64 - at(place) as f64) / f64::from(RATE);
         write_wav(&add("pasted", "wav", shift_s), RATE, &long);
@@ -159,7 +161,8 @@ struct Random(u64);
 
 impl Random {
     fn between(&mut self, low: f64, high: f64) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         low + (high - low) * ((self.0 >> 11) as f64 / (1_u64 << 53) as f64)
     }
 }
