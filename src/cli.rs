@@ -64,6 +64,7 @@ pub(crate) fn run() -> Status {
         Command::Index(args) => commands::index::run(&args, &settings, &mut printer),
         Command::Search(args) => commands::search::run(&args, &settings, &mut printer),
         Command::Export(args) => commands::export::run(&args, &settings, &printer),
+        Command::Duplicates(args) => commands::duplicates::run(&args, &settings, &mut printer),
         Command::Sync(args) => commands::sync::run(&args, &settings, &mut printer),
         Command::Remove(args) => commands::remove::run(&args, &settings, &mut printer),
         Command::Failures(args) => commands::failures::run(&args, &settings, &mut printer),

@@ -8,6 +8,7 @@
 
 pub mod collection;
 pub mod copying;
+pub mod duplicates;
 pub mod events;
 pub mod example;
 pub mod explain;

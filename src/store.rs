@@ -5,6 +5,7 @@
 //! the disk: the journal is write-ahead and every commit is synced.
 
 pub mod changes;
+pub mod contents;
 pub mod dates;
 pub mod endings;
 pub mod failures;

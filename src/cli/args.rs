@@ -3,6 +3,7 @@
 //! In: the process's arguments. Out: [`Args`], as typed; what they mean is decided in
 //! [`super::settings`].
 
+mod duplicates;
 mod export;
 mod filter;
 mod metadata;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
@@ -102,6 +104,8 @@ pub(crate) enum Command {
     Index(IndexArgs),
     /// Find the recordings, or the moments in them, that sound most like one
     Search(SearchArgs),
+    /// Find stretches that are the same sound: copies, excerpts, other encodings
+    Duplicates(DuplicatesArgs),
     /// Bring the library up to date with folders: new, changed, moved and gone recordings
     Sync(SyncArgs),
     /// Take recordings out of the library; their files stay as they are

@@ -1,6 +1,7 @@
 //! One file per command, and what those that embed have in common.
 
 pub(crate) mod compact;
+pub(crate) mod duplicates;
 mod embedding;
 pub(crate) mod export;
 pub(crate) mod failures;
