@@ -17,7 +17,7 @@ use crate::common;
 mod retrieval;
 
 /// Random draws of examples a class.
-const DRAWS: usize = 30;
+const DRAWS: usize = 20;
 
 /// A library of ESC-10, indexed once.
 pub(crate) fn library() -> Option<PathBuf> {
@@ -59,14 +59,18 @@ impl Esc10 {
             |&id| Example::stored(&self.library, &self.model, id, None, Level::Recording).unwrap();
         ids.iter().map(stored).collect()
     }
+}
 
-    /// The classes of all answers, nearest first, without `held_out`.
-    fn ask(&self, searcher: &Searcher<'_>, question: &Question, held_out: &[i64]) -> Vec<String> {
-        let question = held_out.iter().fold(question.clone(), |question, &id| question.except(id));
-        let options = SearchOptions { count: 400, ..SearchOptions::default() };
-        let hits = searcher.search(&question, &options).unwrap();
-        hits.iter().map(|hit: &Hit| class_of(&hit.recording.path)).collect()
-    }
+/// The classes of the first `count` answers, nearest first, without `held_out`.
+fn ask(
+    searcher: &Searcher<'_>,
+    question: &Question,
+    (held_out, count): (&[i64], usize),
+) -> Vec<String> {
+    let question = held_out.iter().fold(question.clone(), |question, &id| question.except(id));
+    let options = SearchOptions { count, ..SearchOptions::default() };
+    let hits = searcher.search(&question, &options).unwrap();
+    hits.iter().map(|hit: &Hit| class_of(&hit.recording.path)).collect()
 }
 
 fn class_of(path: &Path) -> String {
@@ -117,7 +121,7 @@ fn three_examples_beat_one() {
             let drawn = draws.take(ids, 5);
             for (sum, likes) in sums.iter_mut().zip([1, 3]) {
                 let question = Question::new(&esc10.examples(&drawn[..likes]), &[]).unwrap();
-                let answers = esc10.ask(&searcher, &question, &drawn);
+                let answers = ask(&searcher, &question, (&drawn, 400));
                 sum[0] += precision_at_5(&answers, class);
                 sum[1] += average_precision(&answers, class);
             }
@@ -137,7 +141,7 @@ fn most_confused(esc10: &Esc10, searcher: &Searcher<'_>) -> Vec<usize> {
     for (class, (_, ids)) in esc10.classes.iter().enumerate() {
         for example in ids.iter().flat_map(|&id| esc10.examples(&[id])) {
             let question = Question::new(&[example], &[]).unwrap();
-            for answer in esc10.ask(searcher, &question, &[]).iter().take(20) {
+            for answer in &ask(searcher, &question, (&[], 20)) {
                 counts[class][position(answer)] += usize::from(position(answer) != class);
             }
         }
@@ -163,7 +167,7 @@ fn an_unlike_pushes_its_class_down_and_costs_nothing() {
             for (sum, unlikes) in sums.iter_mut().zip([&[][..], &unlike]) {
                 let question =
                     Question::new(&esc10.examples(&likes), &esc10.examples(unlikes)).unwrap();
-                let answers = esc10.ask(&searcher, &question, &held_out);
+                let answers = ask(&searcher, &question, (&held_out, 400));
                 let ranks: Vec<f64> = (0..answers.len())
                     .filter(|&rank| answers[rank] == *unwanted)
                     .map(|rank| rank as f64 + 1.0)

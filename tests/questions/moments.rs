@@ -32,11 +32,10 @@ fn clips(esc10: &Path, class: &str, count: usize) -> Vec<Vec<f64>> {
 }
 
 /// Scaled to a root mean square of `level`.
-fn at_level(mut samples: Vec<f64>, level: f64) -> Vec<f64> {
+fn at_level(samples: Vec<f64>, level: f64) -> Vec<f64> {
     let squares: f64 = samples.iter().map(|x| x * x).sum();
     let scale = level / (squares / samples.len() as f64).sqrt().max(1e-9);
-    samples.iter_mut().for_each(|x| *x *= scale);
-    samples
+    samples.into_iter().map(|x| x * scale).collect()
 }
 
 /// A second from where a clip is loudest.

@@ -33,7 +33,7 @@ fn selection_table(text: &str) -> Vec<HashMap<String, String>> {
 
 /// Tone and noise in turn, two seconds each: five of either.
 fn long(n: u32) -> f64 {
-    if n / RATE / 2 % 2 == 0 { tone(n) } else { noise(n) }
+    if (n / RATE / 2).is_multiple_of(2) { tone(n) } else { noise(n) }
 }
 
 fn bench() -> Bench {
@@ -133,7 +133,7 @@ fn copies_are_the_sound_itself() {
     stereo(&bench.path("stereo.wav"), 20 * RATE, left, long);
     bench.wav("query.wav", (0..2 * RATE).map(tone));
     bench.run(&["index", "stereo.wav", "-q"]).expect(0);
-    let ask = [&ASK[..], &["--copy-to", "clips", "--padding", "0.25"]].concat();
+    let ask = [&ASK[..], &["--copy-to", "clips", "--padding", "0.2"]].concat();
     let answer = bench.run(&ask).expect(0);
     assert!(answer.err.contains("Copied to clips: 4 stretches"), "{}", answer.err);
     let hits = search(&bench, &ASK[1..]);
@@ -149,8 +149,8 @@ fn copies_are_the_sound_itself() {
     names.sort();
     assert_eq!(names.len(), 4);
     for (hit, name) in hits.iter().zip(&names) {
-        let start_s = (number(hit, "start_s") - 0.25).max(0.0);
-        let end_s = (number(hit, "end_s") + 0.25).min(20.0);
+        let start_s = (number(hit, "start_s") - 0.2).max(0.0);
+        let end_s = (number(hit, "end_s") + 0.2).min(20.0);
         assert_eq!(*name, format!("{}_stereo_{start_s:.2}-{end_s:.2}.wav", hit["rank"]));
         let reader = hound::WavReader::open(bench.path("clips").join(name)).unwrap();
         let spec = reader.spec();
@@ -162,7 +162,8 @@ fn copies_are_the_sound_itself() {
             reason = "times within twenty seconds"
         )]
         let frame = |seconds: f64| (seconds * f64::from(RATE)).round() as usize;
-        assert_eq!(copied, source[2 * frame(start_s)..2 * frame(end_s)]);
+        // A whole number of frames each; what differs is too much to print.
+        assert!(copied == source[2 * frame(start_s)..2 * frame(end_s)], "{name}");
     }
     // Nothing is overwritten, and nothing is written when something would be.
     fs::remove_file(bench.path("clips").join(&names[0])).unwrap();
@@ -206,12 +207,12 @@ fn copies_keep_the_depth_of_the_source() {
             let all = |reader: hound::WavReader<_>| -> Vec<i32> {
                 reader.into_samples().map(Result::unwrap).collect()
             };
-            assert_eq!(all(copy), all(source));
+            assert!(all(copy) == all(source), "{name}");
         } else {
             let all = |reader: hound::WavReader<_>| -> Vec<f32> {
                 reader.into_samples().map(Result::unwrap).collect()
             };
-            assert_eq!(all(copy), all(source));
+            assert!(all(copy) == all(source), "{name}");
         }
     }
 }

@@ -133,6 +133,7 @@ pub(crate) struct OutputArgs {
         value_name = "SECONDS",
         default_value_t = 0.0,
         requires = "copy_to",
+        allow_negative_numbers = true,
         value_parser = seconds
     )]
     pub(crate) padding: f64,
