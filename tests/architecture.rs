@@ -21,7 +21,7 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only these rooms may import: one each, but for the kernels.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("symphonia", &["audio/decode"]),
     ("hound", &["audio/decode"]),
     ("opus_pure", &["audio/decode/opus"]),
@@ -31,6 +31,8 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
     ("hnsw_rs", &["index/hnsw"]),
+    ("memmap2", &["index/mapped"]),
+    ("crc_fast", &["index/file"]),
     ("fork", &["ingest/decoders"]),
     ("rustix", &["ingest/decoders"]),
     ("sysinfo", &["ingest/memory"]),
