@@ -33,6 +33,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
     ("hnsw_rs", &["index/hnsw"]),
+    ("memmap2", &["index/mapped"]),
+    ("crc_fast", &["index/file"]),
     ("fork", &["ingest/decoders"]),
     ("rustix", &["ingest/decoders"]),
     ("sysinfo", &["ingest/memory"]),

@@ -6,6 +6,7 @@ mod question;
 
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 
 use super::{DecodeProblem, Error};
 
@@ -115,10 +116,19 @@ impl Error {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 "free some space on that disk, or choose another place"
             }
+            Self::Io { path, .. } if path.parent().is_some_and(is_cache) => {
+                "the folder LIBRARY.cache is where sonoteca keeps what it can make again; let it be \
+                 written to, or delete what is in its place: searches go on without it, slower"
+            }
             _ => return self.question_hint(),
         };
         Some(Cow::Borrowed(hint))
     }
+}
+
+/// Whether `folder` is a library's cache by its name.
+fn is_cache(folder: &Path) -> bool {
+    folder.extension().is_some_and(|extension| extension == "cache")
 }
 
 impl DecodeProblem {

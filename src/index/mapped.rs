@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use memmap2::{Advice, Mmap};
+use memmap2::Mmap;
 
 /// The bytes of a file.
 #[derive(Debug)]
@@ -32,17 +32,9 @@ impl Mapping {
         // they are used as numbers and as indices whose bounds are checked, never as pointers or
         // as types with invalid bit patterns.
         let map = unsafe { Mmap::map(&file)? };
-        // Graphs are walked without order: reading ahead would read the whole file. Where the
-        // advice is not known, reading is slower.
-        #[cfg(unix)]
-        let _ = map.advise(Advice::Random);
+        // No advice against reading ahead, though graphs are walked without order: the first touch
+        // of a block reads all of it, to check it.
         Ok(Self { map })
-    }
-
-    /// Says that the bytes will be read from the first to the last.
-    pub(crate) fn will_be_scanned(&self) {
-        #[cfg(unix)]
-        let _ = self.map.advise(Advice::Normal);
     }
 
     /// The bytes.

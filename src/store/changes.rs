@@ -46,6 +46,10 @@ impl Library {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store), and what `read` fails with.
     pub fn at_one_moment<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        if !self.connection.is_autocommit() {
+            // Within another such moment already.
+            return read();
+        }
         let transaction =
             self.connection.unchecked_transaction().map_err(|error| self.error("read", error))?;
         let result = read();
