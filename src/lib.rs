@@ -38,5 +38,6 @@ pub mod store;
 pub mod units;
 
 pub use error::{
-    DecodeProblem, Error, FilterProblem, ReportedCause, ReportedError, Result, Source, VectorProblem,
+    DecodeProblem, Error, FilterProblem, ReportedCause, ReportedError, Result, Source,
+    VectorProblem,
 };

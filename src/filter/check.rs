@@ -145,7 +145,9 @@ fn number_of(subject: &Subject, number: f64, unit: Unit) -> std::result::Result<
 /// The whole of a text field.
 fn exact(text: &str, subject: &Subject, value: String, place: Range<usize>) -> Result<Value> {
     match subject {
-        Subject::Field(field @ (Field::Path | Field::Folder)) if !Path::new(&value).is_absolute() => {
+        Subject::Field(field @ (Field::Path | Field::Folder))
+            if !Path::new(&value).is_absolute() =>
+        {
             Err(not_absolute(text, *field, &value, place))
         }
         // A slash at the end is how shells complete a folder.

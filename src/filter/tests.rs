@@ -208,32 +208,50 @@ fn number() -> impl Strategy<Value = f64> {
 /// A test of one subject with a value of its kind.
 fn test() -> impl Strategy<Value = Test> {
     use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, Like, NotEqual, Unlike};
-    let order = prop::sample::select(vec![
-        Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual,
-    ]);
+    let order =
+        prop::sample::select(vec![Equal, NotEqual, Less, LessOrEqual, Greater, GreaterOrEqual]);
     let same = prop::sample::select(vec![Equal, NotEqual]);
     let like = prop::sample::select(vec![Like, Unlike]);
-    let numbers = prop::sample::select(vec![Field::Duration, Field::Rate, Field::Channels, Field::Id]);
+    let numbers =
+        prop::sample::select(vec![Field::Duration, Field::Rate, Field::Channels, Field::Id]);
     let texts = prop::sample::select(vec![Field::Name, Field::Label]);
     let glob = "[a-z*?é/\"\\\\]{0,8}".prop_map(|text| Value::Glob(Glob::new(&text).unwrap()));
-    let is = |subject: Subject, operator, value| Test { subject, check: Check::Is(operator, value) };
+    let is =
+        |subject: Subject, operator, value| Test { subject, check: Check::Is(operator, value) };
     prop_oneof![
-        (numbers.clone(), order.clone(), number())
-            .prop_map(move |(f, o, n)| is(Subject::Field(f), o, Value::Number(n))),
+        (numbers.clone(), order.clone(), number()).prop_map(move |(f, o, n)| is(
+            Subject::Field(f),
+            o,
+            Value::Number(n)
+        )),
         (numbers, prop::collection::vec(number().prop_map(Value::Number), 1..4))
             .prop_map(|(f, v)| Test { subject: Subject::Field(f), check: Check::In(v) }),
-        (texts.clone(), same, ".*")
-            .prop_map(move |(f, o, t)| is(Subject::Field(f), o, Value::Text(t))),
-        (texts, like.clone(), glob.clone())
-            .prop_map(move |(f, o, g)| is(Subject::Field(f), o, g)),
-        (order.clone(), period())
-            .prop_map(move |(o, p)| is(Subject::Field(Field::Date), o, Value::Period(p))),
-        (name(), order.clone(), 0.0..=1.0)
-            .prop_map(move |(n, o, s)| is(Subject::Class(n), o, Value::Number(s))),
-        (name(), order.clone(), number())
-            .prop_map(move |(n, o, v)| is(Subject::Metadata(n), o, Value::Number(v))),
-        (name(), order, ".*")
-            .prop_map(move |(n, o, t)| is(Subject::Metadata(n), o, Value::Text(t))),
+        (texts.clone(), same, ".*").prop_map(move |(f, o, t)| is(
+            Subject::Field(f),
+            o,
+            Value::Text(t)
+        )),
+        (texts, like.clone(), glob.clone()).prop_map(move |(f, o, g)| is(Subject::Field(f), o, g)),
+        (order.clone(), period()).prop_map(move |(o, p)| is(
+            Subject::Field(Field::Date),
+            o,
+            Value::Period(p)
+        )),
+        (name(), order.clone(), 0.0..=1.0).prop_map(move |(n, o, s)| is(
+            Subject::Class(n),
+            o,
+            Value::Number(s)
+        )),
+        (name(), order.clone(), number()).prop_map(move |(n, o, v)| is(
+            Subject::Metadata(n),
+            o,
+            Value::Number(v)
+        )),
+        (name(), order, ".*").prop_map(move |(n, o, t)| is(
+            Subject::Metadata(n),
+            o,
+            Value::Text(t)
+        )),
         (name(), like, glob).prop_map(move |(n, o, g)| is(Subject::Metadata(n), o, g)),
         name().prop_map(|n| Test { subject: Subject::Metadata(n), check: Check::Exists }),
     ]

@@ -114,14 +114,8 @@ fn next(text: &str, place: usize, first: char) -> Result<(Token, usize)> {
 
 /// Signs of other languages, and ours.
 fn foreign(rest: &str) -> Option<(&'static str, &'static str)> {
-    const FOREIGN: [(&str, &str); 6] = [
-        ("==", "="),
-        ("=~", "~"),
-        ("<>", "!="),
-        ("&&", "and"),
-        ("||", "or"),
-        ("=<", "<="),
-    ];
+    const FOREIGN: [(&str, &str); 6] =
+        [("==", "="), ("=~", "~"), ("<>", "!="), ("&&", "and"), ("||", "or"), ("=<", "<=")];
     FOREIGN.into_iter().find(|(sign, _)| rest.starts_with(sign))
 }
 
@@ -151,9 +145,9 @@ fn number(text: &str, place: usize) -> Result<(Token, usize)> {
     let rest = &text[place..];
     let mut length = run(rest, |c| c.is_alphanumeric() || matches!(c, '.' | ':' | '-' | '+'));
     // A date with a time behind a space, as people write it.
-    let timed = rest[length..].strip_prefix(' ').map(|time| {
-        length + 1 + run(time, |c| c.is_ascii_digit() || c == ':')
-    });
+    let timed = rest[length..]
+        .strip_prefix(' ')
+        .map(|time| length + 1 + run(time, |c| c.is_ascii_digit() || c == ':'));
     if let Some(longer) = timed.filter(|&longer| rest[length..longer].contains(':')) {
         length = longer;
     }

@@ -227,7 +227,11 @@ fn has_word(name: &str, wanted: &str) -> bool {
     let singular = |word: &str| word.strip_suffix('s').unwrap_or(word).to_owned();
     name.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).any(
         |word| {
-            if any_ending { word.starts_with(beginning) } else { singular(word) == singular(wanted) }
+            if any_ending {
+                word.starts_with(beginning)
+            } else {
+                singular(word) == singular(wanted)
+            }
         },
     )
 }

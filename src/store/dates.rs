@@ -13,8 +13,7 @@ use crate::dates::{Recorded, Witness};
 use crate::error::Result;
 
 /// The time of a recording, `r` being its row.
-pub(super) const DATE: &str =
-    "coalesce(r.recorded_at, guessed_date(r.path, r.modified_ns))";
+pub(super) const DATE: &str = "coalesce(r.recorded_at, guessed_date(r.path, r.modified_ns))";
 
 /// When a recording was made.
 #[derive(Clone, Debug, PartialEq, Eq)]

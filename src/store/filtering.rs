@@ -6,9 +6,9 @@
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
+use super::Library;
 use super::dates::DATE;
 use super::segments::Level;
-use super::Library;
 use crate::dates::Period;
 use crate::error::Result;
 use crate::filter::{Check, Expression, Field, Filter, Glob, Name, Operator, Subject, Value};
@@ -52,14 +52,8 @@ impl Library {
             }
         };
         let stretches = by_segment && self.has_stretches()?;
-        let mut query = Query {
-            library: self,
-            filter,
-            model,
-            by_segment,
-            stretches,
-            parameters: Vec::new(),
-        };
+        let mut query =
+            Query { library: self, filter, model, by_segment, stretches, parameters: Vec::new() };
         let expression = filter.expression();
         let sql = if by_segment {
             query.parameters.push(SqlValue::Integer(model));
@@ -106,7 +100,9 @@ impl Library {
                 "SELECT class_index FROM classes WHERE model_id = ?1 AND name = ?2 COLLATE NOCASE
                  ORDER BY name <> ?2 LIMIT 1",
             )
-            .and_then(|mut query| query.query_row(params![model, name], |row| row.get(0)).optional())
+            .and_then(|mut query| {
+                query.query_row(params![model, name], |row| row.get(0)).optional()
+            })
             .map_err(|error| self.error("read", error))
     }
 
@@ -239,8 +235,10 @@ impl Query<'_> {
             let names: Vec<String> = names.into_iter().map(|(_, name)| name).collect();
             return Err(self.filter.unknown_class(name, &names));
         };
-        let (model, class) =
-            (self.parameter(SqlValue::Integer(self.model)), self.parameter(SqlValue::Integer(class)));
+        let (model, class) = (
+            self.parameter(SqlValue::Integer(self.model)),
+            self.parameter(SqlValue::Integer(class)),
+        );
         let of_recording = format!(
             "ifnull((SELECT c.score FROM recording_classes AS c
                  WHERE c.recording_id = r.id AND c.model_id = {model}

@@ -110,12 +110,7 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
-    pub fn put_metadata(
-        &self,
-        recording: i64,
-        key: &str,
-        value: &MetadataValue,
-    ) -> Result<Change> {
+    pub fn put_metadata(&self, recording: i64, key: &str, value: &MetadataValue) -> Result<Change> {
         let put = || -> rusqlite::Result<Change> {
             let known: Option<MetadataValue> = self
                 .transaction
@@ -231,9 +226,23 @@ mod tests {
         ] {
             assert_eq!(MetadataValue::of_cell(cell), value, "{cell}");
         }
-        for cell in ["007", "", "-", "1.", ".5", "1e", "inf", "NaN", "1e999", "+3", "1 ", "0x10",
-            "99999999999999999999", "2024-05-01", "٣"]
-        {
+        for cell in [
+            "007",
+            "",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "inf",
+            "NaN",
+            "1e999",
+            "+3",
+            "1 ",
+            "0x10",
+            "99999999999999999999",
+            "2024-05-01",
+            "٣",
+        ] {
             assert_eq!(MetadataValue::of_cell(cell), Text(cell.to_owned()), "{cell}");
         }
     }

@@ -146,10 +146,7 @@ fn pattern_of(word: &str) -> Option<String> {
 
 fn is_elsewhere(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, ReadOnly};
-    matches!(
-        error.sqlite_error_code(),
-        Some(CannotOpen | DatabaseBusy | DatabaseLocked | ReadOnly)
-    )
+    matches!(error.sqlite_error_code(), Some(CannotOpen | DatabaseBusy | DatabaseLocked | ReadOnly))
 }
 
 #[cfg(test)]

@@ -44,9 +44,8 @@ pub(super) fn of_wav(file: &mut (impl Read + Seek)) -> Option<Recorded> {
         };
         found.extend(at.map(|at| Recorded { at, from }));
     });
-    let rank = |recorded: &Recorded| {
-        Witness::ALL.iter().position(|witness| *witness == recorded.from)
-    };
+    let rank =
+        |recorded: &Recorded| Witness::ALL.iter().position(|witness| *witness == recorded.from);
     found.into_iter().min_by_key(rank)
 }
 
@@ -85,8 +84,7 @@ fn bext(body: &[u8]) -> Option<WallTime> {
     let date = str::from_utf8(body.get(BEXT_DATE)?).ok()?;
     let time = body.get(BEXT_TIME).and_then(|time| str::from_utf8(time).ok()).unwrap_or_default();
     // The standard lets other separators stand for the colon.
-    let time: String =
-        time.chars().map(|c| if c.is_ascii_digit() { c } else { ':' }).collect();
+    let time: String = time.chars().map(|c| if c.is_ascii_digit() { c } else { ':' }).collect();
     WallTime::parse(&format!("{date}T{time}")).or_else(|| WallTime::parse(date))
 }
 
@@ -117,8 +115,7 @@ fn info(body: &[u8]) -> Option<WallTime> {
 pub(super) fn of_tags(demuxer: &mut dyn FormatReader) -> Option<Recorded> {
     let mut metadata = demuxer.metadata();
     let mut tags: Vec<Tag> = Vec::new();
-    loop {
-        let Some(revision) = metadata.current() else { break };
+    while let Some(revision) = metadata.current() {
         tags.extend_from_slice(&revision.media.tags);
         tags.extend(revision.per_track.iter().flat_map(|track| track.metadata.tags.clone()));
         if metadata.is_latest() {

@@ -369,7 +369,10 @@ fn is_known_chunk(name: &[u8]) -> bool {
     KNOWN.iter().any(|known| name == *known)
 }
 
-pub(super) fn chunk_header(file: &mut (impl Read + Seek), position: u64) -> Decoded<([u8; 4], u32)> {
+pub(super) fn chunk_header(
+    file: &mut (impl Read + Seek),
+    position: u64,
+) -> Decoded<([u8; 4], u32)> {
     let header: [u8; 8] = read_array(file, position, WHAT)?;
     let [a, b, c, d, ..] = header;
     Ok(([a, b, c, d], u32_at(&header, 4)))

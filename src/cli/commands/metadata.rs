@@ -138,15 +138,12 @@ fn export(library: &Library, settings: &Settings, printer: &mut Printer) -> Resu
 }
 
 /// The recording that `name` means: `id:N`, a path, or the end of one.
-fn meant(
-    library: &Library,
-    endings: &Endings,
-    name: &Path,
-    folders: &[PathBuf],
-) -> Result<Meant> {
+fn meant(library: &Library, endings: &Endings, name: &Path, folders: &[PathBuf]) -> Result<Meant> {
     let id = name.to_str().and_then(|text| text.strip_prefix("id:")?.parse().ok());
     if let Some(id) = id {
-        return Ok(library.recording(id)?.map_or(Meant::None, |recording| Meant::One(recording.id)));
+        return Ok(library
+            .recording(id)?
+            .map_or(Meant::None, |recording| Meant::One(recording.id)));
     }
     Ok(match endings.find(name, folders) {
         // A link's name: the library has the file's own.

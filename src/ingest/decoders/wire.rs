@@ -221,8 +221,8 @@ mod tests {
             channels: 2,
             codec: "opus".to_owned(),
         };
-        let recorded = WallTime::parse("2024-05-01T06:30:15")
-            .map(|at| Recorded { at, from: Witness::Guano });
+        let recorded =
+            WallTime::parse("2024-05-01T06:30:15").map(|at| Recorded { at, from: Witness::Guano });
         assert!(recorded.is_some());
         let patches =
             Patches { values: vec![0.5, -1.0, f32::MIN, 3.0], health: vec![Health::SILENT; 2] };

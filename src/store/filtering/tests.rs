@@ -194,10 +194,14 @@ fn every_field_passes_what_it_should() {
         ("path ~ \"*/birds/*\"", |r| r.path.starts_with("/data/birds")),
         ("path ~ '/data/*/take*'", |_| true),
         ("path !~ '*birds*'", |r| !r.path.starts_with("/data/birds")),
-        ("path = '/data/birds/take 00003.wav'", |r| r.path == Path::new("/data/birds/take 00003.wav")),
+        ("path = '/data/birds/take 00003.wav'", |r| {
+            r.path == Path::new("/data/birds/take 00003.wav")
+        }),
         ("name ~ 'take 0000?.wav'", |r| r.name().starts_with("take 0000") && r.name().len() == 14),
         ("name ~ '*[0-4].wav'", |r| {
-            r.name().strip_suffix(".wav").is_some_and(|name| name.ends_with(['0', '1', '2', '3', '4']))
+            r.name()
+                .strip_suffix(".wav")
+                .is_some_and(|name| name.ends_with(['0', '1', '2', '3', '4']))
         }),
         ("name ~ '*[!0-9].wav'", |r| r.path.as_os_str().as_bytes().ends_with(b"\xfe.wav")),
         ("name in ('take 00000.wav', 'take 00001.wav')", |r| {
@@ -221,7 +225,9 @@ fn every_field_passes_what_it_should() {
         ("date < 2012", |r| r.date.as_str() < "2012"),
         ("date > 2012", |r| r.date.as_str() >= "2013"),
         ("date >= 2012-06-15 and date <= 2012-06-15T06:30", |r| r.date.starts_with("2012-06-15")),
-        ("date in (2011, 2013-02)", |r| r.date.starts_with("2011") || r.date.starts_with("2013-02")),
+        ("date in (2011, 2013-02)", |r| {
+            r.date.starts_with("2011") || r.date.starts_with("2013-02")
+        }),
         ("date != 2011", |r| !r.date.starts_with("2011")),
         ("label = \"BIRD\"", |r| r.label.is_some_and(|(label, _)| label != "Frog")),
         ("label != 'Bird'", |r| r.label.is_none_or(|(label, _)| label == "Frog")),
@@ -269,9 +275,7 @@ fn segments_pass_by_their_own_scores_and_labels() {
         ("class(Bird) < 0.1 and path ~ '*/birds/*'", |r, _, score| {
             score < 0.1 && r.path.starts_with("/data/birds")
         }),
-        ("class(Bird) < 0.1 or site = north", |r, _, score| {
-            score < 0.1 || r.site == Some("north")
-        }),
+        ("class(Bird) < 0.1 or site = north", |r, _, score| score < 0.1 || r.site == Some("north")),
         ("not (class(Bird) < 0.5 or duration > 5)", |r, _, score| {
             score >= 0.5 && r.duration_s <= 5.0
         }),

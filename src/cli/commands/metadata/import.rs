@@ -64,7 +64,8 @@ pub(super) fn run(
     }
     if report.unmatched.len() > SHOWN {
         let others = (report.unmatched.len() - SHOWN) as u64;
-        printer.warning(&format!("and {} more; all of them: --format json", counted(others, "line")));
+        printer
+            .warning(&format!("and {} more; all of them: --format json", counted(others, "line")));
     }
     printer.record(&report, &report.text())?;
     Ok(match (report.unmatched.is_empty(), report.lines) {
@@ -191,8 +192,9 @@ impl Table<'_> {
 
     fn delimiter(&self) -> u8 {
         let extension = self.path.extension().and_then(|extension| extension.to_str());
-        let is_tabbed = extension
-            .is_some_and(|extension| ["tsv", "tab"].iter().any(|e| extension.eq_ignore_ascii_case(e)));
+        let is_tabbed = extension.is_some_and(|extension| {
+            ["tsv", "tab"].iter().any(|e| extension.eq_ignore_ascii_case(e))
+        });
         self.delimiter.unwrap_or(if is_tabbed { b'\t' } else { b',' })
     }
 
