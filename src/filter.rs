@@ -223,13 +223,12 @@ impl Filter {
     /// That no recording has metadata called `name`; `keys` are those that some have.
     pub fn unknown_metadata(&self, name: &Name, keys: &[String]) -> Error {
         let wanted = &name.text;
-        let suggestion = match parse::meant(wanted) {
-            Some(field) => Some(format!("did you mean {field}?")),
-            None => {
-                let fields = Field::ALL.map(Field::as_str);
-                did_you_mean(wanted, keys.iter().map(String::as_str).chain(fields))
-                    .or_else(|| (!keys.is_empty()).then(|| "sonoteca metadata list".to_owned()))
-            }
+        let suggestion = if let Some(field) = parse::meant(wanted) {
+            Some(format!("did you mean {field}?"))
+        } else {
+            let fields = Field::ALL.map(Field::as_str);
+            did_you_mean(wanted, keys.iter().map(String::as_str).chain(fields))
+                .or_else(|| (!keys.is_empty()).then(|| "sonoteca metadata list".to_owned()))
         };
         let message = format!("no field is called `{wanted}`, and no recording has such metadata");
         problem(&self.text, name.place.clone(), message, suggestion)

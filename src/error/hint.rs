@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-use super::{DecodeProblem, Error};
+use super::{DecodeProblem, Error, FilterProblem};
 
 impl Error {
     /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
@@ -72,16 +72,8 @@ impl Error {
                 "make sure that the disk has room and can be written to, then run the same command \
                  again: what was stored stays, and the rest follows"
             }
-            Self::Filter(problem) => {
-                return Some(match &problem.suggestion {
-                    Some(suggestion) => suggestion.clone().into(),
-                    None => "the language of filters: sonoteca search --help".into(),
-                });
-            }
-            Self::UnknownClass { nearest, .. } if !nearest.is_empty() => {
-                return Some(format!("did you mean {}?", nearest.join(", ")).into());
-            }
-            Self::UnknownClass { .. } => "to search by any word: sonoteca search --text WORDS",
+            Self::Filter(problem) => return Some(problem.hint()),
+            Self::UnknownClass { nearest, .. } => return Some(class_hint(nearest)),
             Self::MetadataTable { .. } => {
                 "the first line names the columns, one of them `path`; or name it with --key COLUMN"
             }
@@ -129,6 +121,23 @@ impl Error {
 /// Whether `folder` is a library's cache by its name.
 fn is_cache(folder: &Path) -> bool {
     folder.extension().is_some_and(|extension| extension == "cache")
+}
+
+/// The classes that may have been meant.
+fn class_hint(nearest: &[String]) -> Cow<'static, str> {
+    if nearest.is_empty() {
+        return "to search by any word: sonoteca search --text WORDS".into();
+    }
+    format!("did you mean {}?", nearest.join(", or ")).into()
+}
+
+impl FilterProblem {
+    fn hint(&self) -> Cow<'static, str> {
+        match &self.suggestion {
+            Some(suggestion) => suggestion.clone().into(),
+            None => "the language of filters: sonoteca search --help".into(),
+        }
+    }
 }
 
 impl DecodeProblem {

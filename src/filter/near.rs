@@ -7,10 +7,10 @@ const OFFERED: usize = 3;
 
 /// Names that differ more than this from what was typed are no help; by trial with misspelt
 /// class names.
-const LEAST_LIKENESS: f64 = 0.75;
+const LEAST_LIKENESS: f64 = 0.8;
 
 /// What a name that holds the typed one, or lies in it, is worth; longer names a little less.
-const CONTAINED: f64 = 0.92;
+const CONTAINED: f64 = 0.9;
 
 /// The `names` nearest to `typed`, nearest first, three at most.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {

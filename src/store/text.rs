@@ -35,9 +35,9 @@ pub(super) fn catch_up(connection: &Connection, most: usize) -> rusqlite::Result
             .prepare_cached(
                 "SELECT path,
                      (SELECT group_concat(class, ' ; ') FROM labels
-                      WHERE recording_id = id AND judgement = 'positive'),
+                      WHERE recording_id = recordings.id AND judgement = 'positive'),
                      (SELECT group_concat(key || ' ' || value, ' ; ') FROM metadata
-                      WHERE recording_id = id)
+                      WHERE recording_id = recordings.id)
                  FROM recordings WHERE id = ?1",
             )?
             .query_row([id], |row| {

@@ -115,8 +115,7 @@ fn info(body: &[u8]) -> Option<WallTime> {
 pub(super) fn of_tags(demuxer: &mut dyn FormatReader) -> Option<Recorded> {
     let mut metadata = demuxer.metadata();
     let mut tags: Vec<Tag> = Vec::new();
-    loop {
-        let Some(revision) = metadata.current() else { break };
+    while let Some(revision) = metadata.current() {
         tags.extend_from_slice(&revision.media.tags);
         tags.extend(revision.per_track.iter().flat_map(|track| track.metadata.tags.clone()));
         if metadata.is_latest() {

@@ -1,5 +1,6 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use super::*;
 use crate::audio::decode::{Integrity, StreamFormat};
@@ -56,8 +57,20 @@ fn score_stored(score: f64) -> f64 {
     (score * 65_535.0).round() / 65_535.0
 }
 
-fn library(folder: &Path) -> (Library, i64, Vec<Known>) {
-    let mut library = Library::open_or_create(&folder.join("a.db")).unwrap();
+/// The same library for every test: it takes longer to make than to ask.
+static LIBRARY: LazyLock<(tempfile::TempDir, i64, Vec<Known>)> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, all) = make(&folder.path().join("a.db"));
+    (folder, model, all)
+});
+
+fn library() -> (Library, i64, &'static [Known]) {
+    let (folder, model, all) = &*LIBRARY;
+    (Library::open(&folder.path().join("a.db")).unwrap(), *model, all)
+}
+
+fn make(path: &Path) -> (i64, Vec<Known>) {
+    let mut library = Library::open_or_create(path).unwrap();
     let card = registry::find("yamnet").unwrap();
     let identity = ModelIdentity {
         name: "yamnet".to_owned(),
@@ -155,7 +168,7 @@ fn library(folder: &Path) -> (Library, i64, Vec<Known>) {
             segment.0 = id;
         }
     }
-    (library, model, all)
+    (model, all)
 }
 
 fn recordings(library: &Library, model: i64, text: &str) -> Vec<i64> {
@@ -176,8 +189,7 @@ type Test = (&'static str, fn(&Known) -> bool);
 
 #[test]
 fn every_field_passes_what_it_should() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, model, all) = library(folder.path());
+    let (library, model, all) = library();
     let tests: Vec<Test> = vec![
         ("path ~ \"*/birds/*\"", |r| r.path.starts_with("/data/birds")),
         ("path ~ '/data/*/take*'", |_| true),
@@ -255,8 +267,7 @@ fn every_field_passes_what_it_should() {
 
 #[test]
 fn segments_pass_by_their_own_scores_and_labels() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, model, all) = library(folder.path());
+    let (library, model, all) = library();
     type Test = (&'static str, fn(&Known, usize, f64) -> bool);
     let tests: Vec<Test> = vec![
         ("class(Bird) > 0.5", |_, _, score| score > 0.5),
@@ -279,7 +290,7 @@ fn segments_pass_by_their_own_scores_and_labels() {
     for (text, wanted) in tests {
         let filter = Filter::parse(text).unwrap();
         let mut expected: Vec<i64> = Vec::new();
-        for known in &all {
+        for known in all {
             for (second, (id, score)) in known.segments.iter().enumerate() {
                 expected.extend(wanted(known, second, score_stored(*score)).then_some(*id));
             }
@@ -292,8 +303,7 @@ fn segments_pass_by_their_own_scores_and_labels() {
 
 #[test]
 fn filters_of_any_selectivity_pass_exactly_what_they_should() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, model, all) = library(folder.path());
+    let (library, model, all) = library();
     for share in [0.5, 0.1, 0.01, 0.001, 0.000_1] {
         let text = format!("meta(\"odd name\") < {share}");
         let expected: Vec<i64> =
@@ -315,8 +325,7 @@ fn filters_of_any_selectivity_pass_exactly_what_they_should() {
 
 #[test]
 fn unknown_names_are_errors_with_the_nearest_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, model, _) = library(folder.path());
+    let (library, model, _) = library();
     for (text, shown) in [
         (
             "class(\"Brid\") > 0.3",
@@ -353,8 +362,7 @@ hint: sonoteca metadata list",
 
 #[test]
 fn what_people_write_is_never_sql() {
-    let folder = tempfile::tempdir().unwrap();
-    let (library, model, _) = library(folder.path());
+    let (library, model, _) = library();
     for text in [
         "name = \"x' OR 1=1 --\"",
         "site ~ \"'; DROP TABLE recordings; *\"",

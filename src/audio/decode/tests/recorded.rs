@@ -15,6 +15,7 @@ fn recorded(name: &str, bytes: &[u8]) -> Option<(String, Witness)> {
     recorded.map(|Recorded { at, from }| (at.to_string(), from))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what it is compared with is wrapped")]
 fn said(at: &str, from: Witness) -> Option<(String, Witness)> {
     Some((at.to_owned(), from))
 }
@@ -170,23 +171,23 @@ fn vorbis_comments_say_when_in_ogg() {
     assert_eq!(recorded("a.ogg", &bytes), said("2024-05-01T00:00:00", Witness::Tag));
 }
 
-fn atom(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+fn atom(name: [u8; 4], body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 8).unwrap();
-    [&length.to_be_bytes()[..], name, body].concat()
+    [&length.to_be_bytes()[..], &name, body].concat()
 }
 
 #[test]
 fn mp4_says_when() {
     let mut bytes = read("chirp_index_last.m4a");
-    let data = atom(b"data", &[&[0, 0, 0, 1, 0, 0, 0, 0], &b"2024-05-01T06:30:15Z"[..]].concat());
-    let list = atom(b"ilst", &atom(b"\xa9day", &data));
-    let handler = atom(b"hdlr", b"\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0");
-    let meta = atom(b"meta", &[&[0; 4][..], &handler, &list].concat());
+    let data = atom(*b"data", &[&[0, 0, 0, 1, 0, 0, 0, 0], &b"2024-05-01T06:30:15Z"[..]].concat());
+    let list = atom(*b"ilst", &atom(*b"\xa9day", &data));
+    let handler = atom(*b"hdlr", b"\0\0\0\0\0\0\0\0mdirappl\0\0\0\0\0\0\0\0\0");
+    let meta = atom(*b"meta", &[&[0; 4][..], &handler, &list].concat());
     // In place of the file's own, which is the last in the index, as that is in the file.
     let find = |bytes: &[u8], name: &[u8]| bytes.windows(4).rposition(|w| w == name).unwrap() - 4;
     let (index, own) = (find(&bytes, b"moov"), find(&bytes, b"udta"));
     bytes.truncate(own);
-    bytes.extend(atom(b"udta", &meta));
+    bytes.extend(atom(*b"udta", &meta));
     let length = u32::try_from(bytes.len() - index).unwrap();
     bytes[index..index + 4].copy_from_slice(&length.to_be_bytes());
     assert_eq!(recorded("a.m4a", &bytes), said("2024-05-01T06:30:15", Witness::Tag));
