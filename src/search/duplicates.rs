@@ -99,7 +99,7 @@ pub struct Member {
 /// Stretches that are the same sound; at least two.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// The likely original, then its copies in the order of recordings' ids.
+    /// The likely original, then its copies in the order of paths.
     pub members: Vec<Member>,
 }
 
@@ -237,8 +237,8 @@ fn describe(cluster: &Cluster, contents: &[Content], twins: &HashMap<usize, usiz
         }
     }
     copies.sort_by(|a, b| {
-        let key = |member: &Member| (member.recording.id, member.range.start_s);
-        key(a).partial_cmp(&key(b)).unwrap_or(std::cmp::Ordering::Equal)
+        let by_path = a.recording.path.cmp(&b.recording.path);
+        by_path.then(a.range.start_s.total_cmp(&b.range.start_s))
     });
     let evidence = copies.iter().map(|copy| copy.evidence).max().unwrap_or(Evidence::SameFile);
     let mut members = vec![member(cluster.first, 0.0, 1.0, evidence)];

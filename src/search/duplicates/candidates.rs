@@ -13,6 +13,8 @@ pub(super) struct Vote {
     pub(super) second_s: f64,
     /// Cosine of their angle.
     pub(super) cosine: f32,
+    /// Whether they are much nearer to each other than to what else there is.
+    pub(super) is_distinct: bool,
 }
 
 /// A stretch of two recordings that may be the same sound.
@@ -28,6 +30,8 @@ pub(super) struct Candidate {
     pub(super) cosine: f32,
     /// Segments that speak for it.
     pub(super) votes: usize,
+    /// Of these, how many were distinct.
+    pub(super) distinct: usize,
 }
 
 /// Chains votes that continue each other: at nearly the same lag, and with no gap longer than
@@ -52,6 +56,7 @@ pub(super) fn chain(votes: &[Vote], hop_s: f64, gap_s: f64) -> Vec<Candidate> {
             candidate.end_s = vote.first_s;
             candidate.lag_s = (candidate.lag_s.0.min(lag_s), candidate.lag_s.1.max(lag_s));
             candidate.votes += 1;
+            candidate.distinct += usize::from(vote.is_distinct);
             candidate.cosine += (vote.cosine - candidate.cosine) / candidate.votes as f32;
         } else {
             let candidate = Candidate {
@@ -60,6 +65,7 @@ pub(super) fn chain(votes: &[Vote], hop_s: f64, gap_s: f64) -> Vec<Candidate> {
                 lag_s: (lag_s, lag_s),
                 cosine: vote.cosine,
                 votes: 1,
+                distinct: usize::from(vote.is_distinct),
             };
             done.extend(open.insert(key, candidate));
         }
@@ -75,7 +81,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn vote(first_s: f64, second_s: f64) -> Vote {
-        Vote { first_s, second_s, cosine: 0.9 }
+        Vote { first_s, second_s, cosine: 0.9, is_distinct: true }
     }
 
     #[test]

@@ -119,6 +119,7 @@ fn candidate(centre: usize, other: usize, path: &Link) -> Candidate {
         lag_s: (lag_s, lag_s),
         cosine: 0.0,
         votes: 0,
+        distinct: 0,
     }
 }
 

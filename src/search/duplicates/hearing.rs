@@ -95,7 +95,10 @@ fn by_vectors(
         let is_long = matching.stretches.iter().all(|stretch| {
             stretch.range.end_s - stretch.range.start_s >= task.options.min_duration_s
         });
-        (is_long && candidate.cosine >= task.options.cosine).then_some(matching)
+        // Near silence is near to all other near silence, steady rain to other rain.
+        let is_distinct = 2 * candidate.distinct > candidate.votes;
+        let is_alike = candidate.cosine >= task.options.cosine;
+        (is_long && is_alike && is_distinct).then_some(matching)
     });
     matching.collect()
 }

@@ -28,6 +28,9 @@ const LEAST_COSINE: f32 = 0.75;
 const LEAST_COSINE_OF_SHORT: f32 = 0.45;
 /// Neighbours within the same recording, those that overlap the segment included.
 const NEIGHBOURS_WITHIN: usize = 16;
+/// Share of the distance to the farthest neighbour that was asked for, within which a neighbour is
+/// distinct: it can be told from the crowd.
+const DISTINCT: f32 = 0.5;
 /// Segments that are looked up between two looks at whether to stop.
 const SEGMENTS_AT_ONCE: usize = 512;
 /// Time between two votes of one candidate, in windows: what lies between may have been nearer to
@@ -197,6 +200,8 @@ impl LookUp<'_> {
         };
         scope.except = vec![recording.id];
         let mut found = self.collection.nearest(library, vector, count, scope)?;
+        // Where there are fewer, all are told from the crowd.
+        let crowd = found.get(count - 1).map_or(0.0, |farthest| farthest.cosine);
         if self.task.options.within && !is_short {
             let own = Allowed::Recordings(vec![recording.id]);
             let scope = Scope { allowed: own, except: Vec::new() };
@@ -212,8 +217,12 @@ impl LookUp<'_> {
             // Segments that overlap are alike because they are the same.
             let overlap = first.number == second.number && second.start_s < first.end_s;
             if !overlap {
-                let vote =
-                    Vote { first_s: first.start_s, second_s: second.start_s, cosine: found.cosine };
+                let vote = Vote {
+                    first_s: first.start_s,
+                    second_s: second.start_s,
+                    cosine: found.cosine,
+                    is_distinct: 1.0 - found.cosine < DISTINCT * (1.0 - crowd),
+                };
                 votes.push(((first.number, second.number), vote));
             }
         }
