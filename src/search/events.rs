@@ -106,6 +106,7 @@ impl EventGrower {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::signed;
     use proptest::prelude::*;
 
     const HOP_S: f64 = 0.48;
@@ -115,7 +116,7 @@ mod tests {
         let segment = |(index, score): (usize, &Option<f32>)| {
             let start_s = index as f64 * HOP_S;
             let range = TimeRange { start_s, end_s: start_s + 0.96 };
-            score.map(|score| ScoredSegment { id: index as i64, range, score })
+            score.map(|score| ScoredSegment { id: signed(index), range, score })
         };
         scores.iter().enumerate().filter_map(segment).collect()
     }
