@@ -29,7 +29,7 @@ use std::sync::{Mutex, OnceLock};
 use divan::{Bencher, black_box};
 use sonoteca::index::scope::{Allowed, Scope};
 use sonoteca::search::collection::{Collection, CollectionOptions};
-use sonoteca::search::generation::{BuildStage, Builder, BuilderLock, Watcher};
+use sonoteca::search::generation::{BuildStage, Builder, BuilderLock, GRAPH_FROM, Watcher};
 use sonoteca::search::{Level, choose_model};
 use sonoteca::store::Library;
 use tempfile::TempDir;
@@ -77,7 +77,8 @@ fn library(count: usize) -> Library {
         grown::add(&mut library, &mut stock.seeds.lock().unwrap(), count);
         let model = choose_model(&library, None).unwrap();
         let lock = BuilderLock::try_take(&library, "bench").unwrap().unwrap();
-        let builder = Builder { lock: &lock, recall: 0.99, watcher: &Silent };
+        let builder =
+            Builder { lock: &lock, recall: 0.99, graph_from: GRAPH_FROM, watcher: &Silent };
         let built = builder.build(&library, &model, Level::Segment).unwrap().unwrap();
         eprintln!("{count} segments: {built:?}");
     }

@@ -24,7 +24,7 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "rounded and clamped to their range before")]
 
-use super::codes::{Blob, Damaged, Form, Header, Layout, Rows};
+use super::codes::{Blob, Damaged, Form, HEADER_BYTES, Header, Layout, Rows};
 use super::kernel::{self, MASK_BYTES, PIECE, Plane};
 
 /// The largest of the whole numbers, so that its upper byte, rounded, is 127.
@@ -110,6 +110,38 @@ pub fn between<B: Blob + ?Sized>(rows: Rows<'_, B>, a: usize, b: usize) -> Resul
     Ok(product as f32 * (scale * (UPPER * UPPER) as f32))
 }
 
+/// The vector that a row stands for.
+///
+/// # Errors
+/// [`Damaged`] when the row is.
+pub fn restored<B: Blob + ?Sized>(rows: Rows<'_, B>, position: usize) -> Result<Vec<f32>, Damaged> {
+    let Layout { dimension, form } = rows.layout();
+    let row = rows.row(position)?;
+    let Header { scale, stored, .. } = Header::of(row);
+    let values = row.get(HEADER_BYTES..).ok_or(Damaged)?;
+    let signed =
+        |bytes: &[u8], index: usize| bytes.get(index).map(|&byte| f32::from(byte.cast_signed()));
+    let upper = UPPER as f32;
+    let vector: Option<Vec<f32>> = match form {
+        Form::Dense => (0..dimension).map(|at| Some(scale * upper * signed(values, at)?)).collect(),
+        Form::Packed => {
+            let room = rows.layout().pieces() * MASK_BYTES;
+            let (masks, values) = values.split_at_checked(room).ok_or(Damaged)?;
+            let mut places = 0..;
+            let value = |at: usize| {
+                if masks[at / 8] >> (at % 8) & 1 == 0 {
+                    return Some(0.0);
+                }
+                let place = places.next()?;
+                let lower = signed(values, place + stored as usize)?;
+                Some(scale * (upper * signed(values, place)? + lower))
+            };
+            (0..dimension).map(value).collect()
+        }
+    };
+    vector.ok_or(Damaged)
+}
+
 /// Appends a unit vector's row, not padded.
 pub(super) fn append(unit_vector: &[f32], form: Form, bytes: &mut Vec<u8>) {
     let Quantised { header, values } = Quantised::of(unit_vector);
@@ -133,8 +165,7 @@ pub(super) fn append(unit_vector: &[f32], form: Form, bytes: &mut Vec<u8>) {
 /// Appends the dense row that has the upper bytes of a packed one.
 pub(super) fn append_dense(packed: &[u8], layout: Layout, bytes: &mut Vec<u8>) {
     let header = Header::of(packed);
-    let (masks, values) =
-        packed[super::codes::HEADER_BYTES..].split_at(layout.pieces() * MASK_BYTES);
+    let (masks, values) = packed[HEADER_BYTES..].split_at(layout.pieces() * MASK_BYTES);
     let mut values = values.iter();
     let upper = (0..layout.dimension).map(|index| {
         let stored = masks[index / 8] >> (index % 8) & 1 == 1;
@@ -144,7 +175,7 @@ pub(super) fn append_dense(packed: &[u8], layout: Layout, bytes: &mut Vec<u8>) {
 }
 
 fn append_upper(header: Header, upper: impl Iterator<Item = i8>, bytes: &mut Vec<u8>) {
-    let start = bytes.len() + super::codes::HEADER_BYTES;
+    let start = bytes.len() + HEADER_BYTES;
     let header = Header { residual: header.coarse_residual, ..header };
     bytes.extend(header.to_bytes());
     bytes.extend(upper.map(i8::cast_unsigned));

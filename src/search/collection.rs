@@ -20,10 +20,11 @@ use super::generation::Generation;
 use crate::error::Result;
 use crate::index::codes::Damaged;
 use crate::index::file::Unusable;
+use crate::index::graph::{GaveUp, Pool, scanning_is_cheaper};
 use crate::index::metric::{cosine, normalise};
 use crate::index::quantise::PreparedQuery;
 use crate::index::refused;
-use crate::index::scan::{Candidate, Greatest, scan, scan_some};
+use crate::index::scan::{Candidate, Greatest, refine, scan, scan_some};
 use crate::index::scope::Scope;
 use crate::store::Library;
 use crate::store::models::StoredModel;
@@ -70,6 +71,8 @@ pub struct Collection {
     /// Everything, once the generation turned out to be damaged.
     instead: OnceLock<Fresh>,
     warning: RwLock<Option<CacheWarning>>,
+    /// What walks of the graph write on.
+    pool: Pool,
 }
 
 /// A candidate with what it stands for.
@@ -128,6 +131,7 @@ impl Collection {
                 fresh,
                 instead: OnceLock::new(),
                 warning: RwLock::new(warning),
+                pool: Pool::default(),
             })
         })
     }
@@ -194,6 +198,9 @@ impl Collection {
     ) -> std::result::Result<Vec<Keyed>, Damaged> {
         let rows = generation.rows();
         let prepared = PreparedQuery::new(query, rows.layout());
+        if let Some(found) = self.by_graph(generation, &prepared, count, passing)? {
+            return Ok(keyed(&found, |position| generation.key(position)));
+        }
         let keep = |position: usize| passing.contains(generation.key(position));
         let found = if passing.is_filtered() {
             let some = generation.positions(passing);
@@ -202,6 +209,40 @@ impl Collection {
             scan(rows, &prepared, count, &keep)?
         };
         Ok(keyed(&found, |position| generation.key(position)))
+    }
+
+    /// By the generation's graph; nothing, where a scan is cheaper or was asked for.
+    fn by_graph(
+        &self,
+        generation: &Generation,
+        query: &PreparedQuery,
+        count: usize,
+        passing: &Passing<'_>,
+    ) -> std::result::Result<Option<Vec<Candidate>>, Damaged> {
+        let Some((graph, about)) = generation.graph().filter(|_| !self.options.exact) else {
+            return Ok(None);
+        };
+        let rows = generation.rows();
+        // Tuned for ten; of more, those behind must be seen too.
+        let width = about.width.max(2 * count);
+        let allowed = if passing.is_all() { rows.len() } else { generation.count(passing) };
+        if scanning_is_cheaper(allowed, rows.len(), width) {
+            return Ok(None);
+        }
+        let found = if passing.is_all() {
+            graph.search(rows, query, width, &self.pool)?
+        } else {
+            let keep = |position: u32| passing.contains(generation.key(position as usize));
+            match graph.search_filtered(rows, query, width, keep, allowed, &self.pool)? {
+                Ok(found) => found,
+                Err(GaveUp) => return Ok(None),
+            }
+        };
+        // What passes may lie apart, on no way from one to the other.
+        if found.len() < count.min(allowed) {
+            return Ok(None);
+        }
+        refine(rows, query, count, found).map(Some)
     }
 
     /// The nearest of `candidates`, by the stored vectors; adds those that are stored no more to
@@ -267,7 +308,7 @@ impl Collection {
     pub fn is_exact(&self) -> bool {
         self.options.exact
             || self.instead.get().is_some()
-            || self.generation.as_ref().is_none_or(|generation| generation.graph().is_none())
+            || self.generation.as_ref().is_none_or(|generation| generation.about_graph().is_none())
     }
 
     /// How many vectors can be found.

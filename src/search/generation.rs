@@ -7,6 +7,7 @@
 
 mod build;
 mod state;
+mod tuning;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -17,13 +18,14 @@ use super::collection::passing::{Passing, is_in};
 use crate::error::Result;
 use crate::index::codes::{Form, Layout, Rows};
 use crate::index::file::{CacheFile, Unusable};
+use crate::index::graph::{Graph, GraphArrays};
 use crate::model::card::Sha256;
 use crate::store::Library;
 use crate::store::changes::ChangeMark;
 use crate::store::models::StoredModel;
 use crate::store::segments::{Level, VectorKey};
 
-pub use build::{BuildStage, Builder, BuilderLock, Built, Watcher};
+pub use build::{BuildStage, Builder, BuilderLock, Built, GRAPH_FROM, Watcher};
 pub use state::{CacheState, RecallMeasured, is_due};
 
 /// Row ids of segments, in the order of the rows.
@@ -32,6 +34,9 @@ const SEGMENTS: &str = "segments";
 const RECORDINGS: &str = "recordings";
 /// Where rows begin and end.
 const OFFSETS: &str = "offsets";
+
+/// The arrays of the graph, where there is one.
+const GRAPH: [&str; 4] = ["neighbours", "levels", "members", "upper"];
 
 /// What a generation was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,7 +141,9 @@ impl Generation {
         let is_whole = generation.segments().len() == rows
             && generation.recordings().len() == rows
             && Rows::new(layout, generation.offsets(), &generation.file)
-                .is_ok_and(|found| found.len() == rows);
+                .is_ok_and(|found| found.len() == rows)
+            && (generation.about_graph().is_none()
+                || Graph::new(generation.arrays(), rows).is_ok());
         if is_whole {
             Ok(generation)
         } else {
@@ -170,8 +177,18 @@ impl Generation {
     }
 
     /// How its graph is searched; nothing where it has none.
-    pub(crate) fn graph(&self) -> Option<&AboutGraph> {
+    pub(crate) fn about_graph(&self) -> Option<&AboutGraph> {
         self.about().graph.as_ref()
+    }
+
+    /// Its graph; nothing where it has none.
+    pub(crate) fn graph(&self) -> Option<(Graph<'_>, &AboutGraph)> {
+        self.about_graph().map(|about| (Graph::of_checked(self.arrays(), self.len()), about))
+    }
+
+    fn arrays(&self) -> GraphArrays<'_> {
+        let [neighbours, levels, members, upper] = GRAPH.map(|name| self.file.numbers(name));
+        GraphArrays { neighbours, levels, members, upper }
     }
 
     pub(crate) fn file(&self) -> &CacheFile<About> {
@@ -191,14 +208,22 @@ impl Generation {
         self.segments().iter().filter(|&&segment| is_in(dead, segment)).count()
     }
 
+    /// How many rows pass.
+    pub(crate) fn count(&self, passing: &Passing<'_>) -> usize {
+        self.keys().filter(|&key| passing.contains(key)).count()
+    }
+
+    fn keys(&self) -> impl Iterator<Item = VectorKey> {
+        let keys = self.segments().iter().zip(self.recordings());
+        keys.map(|(&segment, &recording)| VectorKey { segment, recording })
+    }
+
     /// The rows that pass.
     #[expect(clippy::cast_possible_truncation, reason = "rows are counted in 32 bits")]
     pub(crate) fn positions(&self, passing: &Passing<'_>) -> Vec<u32> {
-        let keys = self.segments().iter().zip(self.recordings());
-        keys.enumerate()
-            .filter(|&(_, (&segment, &recording))| {
-                passing.contains(VectorKey { segment, recording })
-            })
+        self.keys()
+            .enumerate()
+            .filter(|&(_, key)| passing.contains(key))
             .map(|(position, _)| position as u32)
             .collect()
     }

@@ -7,7 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use sonoteca::Result;
 use sonoteca::ingest::Cancel;
 use sonoteca::search::Level;
-use sonoteca::search::generation::{BuildStage, Builder, BuilderLock, CacheState, Watcher, is_due};
+use sonoteca::search::generation::{
+    BuildStage, Builder, BuilderLock, CacheState, GRAPH_FROM, Watcher, is_due,
+};
 use sonoteca::store::Library;
 
 use crate::cli::args::DEFAULT_RECALL;
@@ -56,7 +58,12 @@ fn try_refresh(
             // Whoever is building it now will see most of what is new; the rest is searched too.
             let Ok(lock) = BuilderLock::try_take(library, command)? else { return Ok(()) };
             let progress = BuildProgress::new(settings, cancel);
-            let builder = Builder { lock: &lock, recall: DEFAULT_RECALL, watcher: &progress };
+            let builder = Builder {
+                lock: &lock,
+                recall: DEFAULT_RECALL,
+                graph_from: GRAPH_FROM,
+                watcher: &progress,
+            };
             let built = builder.build(library, &model, level);
             progress.clear();
             if let Some(built) = built? {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use sonoteca::ingest::Cancel;
 use sonoteca::search::Level;
 use sonoteca::search::generation::{
-    BuildStage, Builder, BuilderLock, CacheState, RecallMeasured, Watcher,
+    BuildStage, Builder, BuilderLock, CacheState, GRAPH_FROM, RecallMeasured, Watcher,
 };
 use sonoteca::search::recall::{QUERIES, measure};
 use sonoteca::store::Library;
@@ -84,7 +84,12 @@ impl Work<'_> {
             && CacheState::is_whole(self.library, model, level)?;
         let mut built_in_s = None;
         if !is_kept {
-            let builder = Builder { lock: self.lock, recall: self.args.recall, watcher: &progress };
+            let builder = Builder {
+                lock: self.lock,
+                recall: self.args.recall,
+                graph_from: GRAPH_FROM,
+                watcher: &progress,
+            };
             let built = builder.build(self.library, model, level);
             progress.clear();
             let Some(built) = built? else { return Ok(None) };

@@ -69,6 +69,14 @@ impl<'a> Passing<'a> {
         Self { segments, recordings, except: &scope.except, dead, gone }
     }
 
+    /// Whether everything passes.
+    pub(crate) fn is_all(&self) -> bool {
+        !self.is_filtered()
+            && self.except.is_empty()
+            && self.dead.is_empty()
+            && self.gone.is_empty()
+    }
+
     /// Whether a filter leaves only some.
     pub(crate) fn is_filtered(&self) -> bool {
         !matches!((&self.segments, &self.recordings), (Ids::All, Ids::All))

@@ -16,7 +16,7 @@ use crate::index::scope::Allowed;
 use crate::model::{ModelIdentity, registry};
 use crate::search::choose_model;
 use crate::search::generation::{
-    BuildStage, Builder, BuilderLock, CacheState, Watcher, is_due, path_of,
+    BuildStage, Builder, BuilderLock, CacheState, GRAPH_FROM, Watcher, is_due, path_of,
 };
 use crate::store::recordings::{FileStamp, NewRecording};
 use crate::store::runs::NewRun;
@@ -149,6 +149,13 @@ impl Bench {
 
     /// Asks `collection` a few questions and holds the answers against sorting everything.
     fn check(&mut self, collection: &Collection, level: Level) {
+        let found = self.ask(collection, level);
+        assert_eq!(found.right, found.all);
+    }
+
+    /// As [`check`](Self::check), of a collection that may miss some.
+    fn ask(&mut self, collection: &Collection, level: Level) -> Found {
+        let mut sum = Found { right: 0, all: 0 };
         let model = self.model();
         let mut all = Vec::new();
         self.library
@@ -180,10 +187,30 @@ impl Bench {
             });
             for count in [0, 1, 10, 1_000] {
                 let found = collection.nearest(&self.library, &query, count, &scope).unwrap();
-                assert_eq!(found, expected[..count.min(expected.len())]);
+                let expected = &expected[..count.min(expected.len())];
+                assert_eq!(found.len(), expected.len());
+                if collection.is_exact() {
+                    assert_eq!(found, expected);
+                }
+                let is_right = |one: &&Match| expected.contains(one);
+                sum.right += found.iter().filter(is_right).count();
+                sum.all += expected.len();
+                // Those that are there though nearer ones are missed.
+                for one in found.iter().filter(|one| !is_right(one)) {
+                    let (_, unit) = all.iter().find(|(key, _)| *key == one.key).unwrap();
+                    assert_eq!(one.cosine.to_bits(), cosine(&query, unit).to_bits());
+                    assert!(scope.contains(one.key));
+                }
             }
         }
+        sum
     }
+}
+
+/// Neighbours that were found, of those that there are.
+struct Found {
+    right: usize,
+    all: usize,
 }
 
 struct Patient;
@@ -197,9 +224,53 @@ impl Watcher for Patient {
 
 fn build(library: &Library, level: Level) {
     let lock = BuilderLock::try_take(library, "test").unwrap().unwrap();
-    let builder = Builder { lock: &lock, recall: 0.99, watcher: &Patient };
+    let builder = builder(&lock, GRAPH_FROM);
     let model = choose_model(library, None).unwrap();
     builder.build(library, &model, level).unwrap().unwrap();
+}
+
+fn builder(lock: &BuilderLock, graph_from: usize) -> Builder<'_> {
+    Builder { lock, recall: 0.99, graph_from, watcher: &Patient }
+}
+
+#[test]
+fn a_graph_finds_most_misses_no_filter_and_is_not_believed_when_damaged() {
+    let level = Level::Segment;
+    let mut bench = Bench::with(1_500);
+    let lock = BuilderLock::try_take(&bench.library, "test").unwrap().unwrap();
+    let model = bench.model();
+    let built = builder(&lock, 1).build(&bench.library, &model, level).unwrap().unwrap();
+    let measured = built.recall.unwrap();
+    assert!(measured.recall > 0.97 && measured.low < measured.recall, "{measured:?}");
+    bench.add(1_480..1_520);
+    bench.remove(7);
+    bench.remove(700);
+    let collection = bench.open(level);
+    assert_eq!((collection.warning(), collection.is_exact()), (None, false));
+    let (mut right, mut all) = (0, 0);
+    for _ in 0..30 {
+        let found = bench.ask(&collection, level);
+        (right, all) = (right + found.right, all + found.all);
+    }
+    let recall = right as f64 / all as f64;
+    assert!(recall > 0.97, "recall is {recall}");
+    let options = CollectionOptions { exact: true };
+    let exact = Collection::open_with(&bench.library, &model, level, options).unwrap();
+    bench.check(&exact, level);
+
+    let path = bench.path(level);
+    let whole = std::fs::read(&path).unwrap();
+    for _ in 0..100 {
+        let bit = bench.random.below(8 * whole.len());
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, &damaged).unwrap();
+        let collection = bench.open(level);
+        // By the graph as before, or all of it right; and none that is not there.
+        bench.ask(&collection, level);
+        assert!(collection.warning().is_none() || collection.is_exact());
+    }
 }
 
 #[test]
@@ -399,7 +470,7 @@ fn a_builder_that_is_told_to_stop_leaves_nothing() {
     let bench = Bench::with(30);
     let lock = BuilderLock::try_take(&bench.library, "test").unwrap().unwrap();
     assert!(BuilderLock::try_take(&bench.library, "other").unwrap().is_err(), "one at a time");
-    let builder = Builder { lock: &lock, recall: 0.99, watcher: &Impatient };
+    let builder = Builder { watcher: &Impatient, ..builder(&lock, 1) };
     let built = builder.build(&bench.library, &bench.model(), Level::Segment).unwrap();
     assert_eq!(built, None);
     assert!(!bench.path(Level::Segment).exists());

@@ -9,10 +9,12 @@
 use std::io;
 use std::time::Instant;
 
-use super::{About, AboutGraph, OFFSETS, RECORDINGS, SEGMENTS, level_name, path_of};
-use crate::error::{Error, Result};
+use super::tuning::tune;
+use super::{About, AboutGraph, GRAPH, OFFSETS, RECORDINGS, SEGMENTS, level_name, path_of};
+use crate::error::{Error, Result, VectorProblem};
 use crate::index::codes::Form;
 use crate::index::file::{CacheWriter, ROWS, remove_leftovers};
+use crate::index::graph::{GraphArrays, OwnedGraph};
 use crate::model::card::Sha256;
 use crate::search::collection::fresh::Fresh;
 use crate::store::Library;
@@ -22,6 +24,9 @@ use crate::store::models::StoredModel;
 use crate::store::segments::Level;
 
 use super::state::RecallMeasured;
+
+/// Rows from which on a graph is worth its building.
+pub const GRAPH_FROM: usize = 50_000;
 
 /// The lock's file in the cache folder: the library itself may be written to meanwhile.
 const LOCK: &str = "index.lock";
@@ -93,6 +98,8 @@ pub struct Builder<'a> {
     pub lock: &'a BuilderLock,
     /// The share of the ten nearest that a graph is to find.
     pub recall: f64,
+    /// Rows from which on there is a graph; [`GRAPH_FROM`] is the usual number.
+    pub graph_from: usize,
     /// Told how it goes on.
     pub watcher: &'a dyn Watcher,
 }
@@ -123,7 +130,8 @@ impl Builder<'_> {
         level: Level,
     ) -> Result<Option<Built>> {
         let started = Instant::now();
-        let Some(snapshot) = self.read(library, model, level)? else { return Ok(None) };
+        let Some(mut snapshot) = self.read(library, model, level)? else { return Ok(None) };
+        let Some(graph) = self.connect(&mut snapshot)? else { return Ok(None) };
         let path = path_of(library, model, level);
         let about = |graph: Option<AboutGraph>, fingerprint| About {
             model: model.identity.name.clone(),
@@ -155,15 +163,43 @@ impl Builder<'_> {
             file.section(SEGMENTS, bytemuck::cast_slice(&segments))?;
             let recordings: Vec<i64> = vectors.keys.iter().map(|key| key.recording).collect();
             file.section(RECORDINGS, bytemuck::cast_slice(&recordings))?;
+            if let Some((graph, _)) = &graph {
+                let GraphArrays { neighbours, levels, members, upper } = graph.arrays();
+                for (name, numbers) in GRAPH.into_iter().zip([neighbours, levels, members, upper]) {
+                    file.section(name, bytemuck::cast_slice(numbers))?;
+                }
+            }
             let fingerprint = file.fingerprint();
-            file.finish(about(None, fingerprint))?.publish(&path)?;
+            let graph = graph.as_ref().map(|(_, about)| about.clone());
+            file.finish(about(graph, fingerprint))?.publish(&path)?;
             Ok(path.metadata()?.len())
         };
         let failed = |source| Error::Io { action: "write", path: path.clone(), source };
         let file_bytes = write().map_err(failed)?;
         let elapsed_s = started.elapsed().as_secs_f64();
         let rows = snapshot.vectors.keys.len() as u64;
-        Ok(Some(Built { rows, file_bytes, elapsed_s, recall: None }))
+        let recall = graph.map(|(_, about)| about.recall);
+        Ok(Some(Built { rows, file_bytes, elapsed_s, recall }))
+    }
+
+    /// The graph over a snapshot's rows, which are put into its order, where there are enough of
+    /// them; nothing, when it was told to stop.
+    #[expect(clippy::option_option, reason = "no graph is something else than no time for one")]
+    fn connect(&self, snapshot: &mut Snapshot) -> Result<Option<Option<(OwnedGraph, AboutGraph)>>> {
+        let all = snapshot.vectors.keys.len();
+        if all < self.graph_from.max(1) {
+            return Ok(Some(None));
+        }
+        self.watcher.at(BuildStage::Connecting, 0, all);
+        let graph = OwnedGraph::build(snapshot.vectors.rows.rows()).map_err(|_| Error::Vector {
+            what: "vectors".to_owned(),
+            problem: VectorProblem::TooMany,
+        })?;
+        if self.watcher.is_cancelled() {
+            return Ok(None);
+        }
+        let about = tune(snapshot.vectors.rows.rows(), &graph, self.recall, self.watcher);
+        Ok(about.map(|about| Some((graph, about))))
     }
 
     fn read(

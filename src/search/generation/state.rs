@@ -83,8 +83,8 @@ impl CacheState {
                 delta: library.count_searched_after(after, model.id, level)?,
                 dead: generation.dead_rows(&dead) as u64,
                 file_bytes: generation.file().file_bytes(),
-                recall: generation.graph().map(|graph| graph.recall),
-                wanted: generation.graph().map(|graph| graph.wanted),
+                recall: generation.about_graph().map(|graph| graph.recall),
+                wanted: generation.about_graph().map(|graph| graph.wanted),
                 problem: None,
                 is_missing: false,
             })

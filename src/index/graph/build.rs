@@ -1,0 +1,189 @@
+//! The graph over rows, made by `hnsw_rs` and laid out for searching.
+//!
+//! In: rows in memory. Out: arrays, and the order that rows should have in a file. Every row can be
+//! reached from where a search begins.
+
+use super::{Graph, GraphArrays, MOST_ROWS, NEIGHBOURS, NONE, Pool, UPPER_NEIGHBOURS, listed};
+use crate::index::codes::{Damaged, Rows};
+use crate::index::hnsw::{self, Node};
+use crate::index::quantise::{PreparedQuery, restored};
+
+/// Rows among which a neighbour for one that cannot be reached is looked for.
+const MENDING_WIDTH: usize = 64;
+
+/// The arrays of a graph in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnedGraph {
+    pub(super) neighbours: Vec<u32>,
+    levels: Vec<u32>,
+    members: Vec<u32>,
+    upper: Vec<u32>,
+}
+
+impl OwnedGraph {
+    /// The graph over `rows`, made by as many threads as rayon has.
+    ///
+    /// # Errors
+    /// [`Damaged`] when a row is, or there are more than 2³¹.
+    pub fn build(rows: Rows<'_, [u8]>) -> Result<Self, Damaged> {
+        if rows.len() > MOST_ROWS {
+            return Err(Damaged);
+        }
+        let mut graph = Self::of(&hnsw::link(rows));
+        graph.mend(rows)?;
+        Ok(graph)
+    }
+
+    /// The arrays.
+    pub fn arrays(&self) -> GraphArrays<'_> {
+        GraphArrays {
+            neighbours: &self.neighbours,
+            levels: &self.levels,
+            members: &self.members,
+            upper: &self.upper,
+        }
+    }
+
+    /// The graph, to be searched.
+    pub fn graph(&self) -> Graph<'_> {
+        Graph { arrays: self.arrays(), rows: self.neighbours.len() / NEIGHBOURS }
+    }
+
+    fn of(nodes: &[Node]) -> Self {
+        let mut graph =
+            Self { neighbours: Vec::with_capacity(nodes.len() * NEIGHBOURS), ..Self::default() };
+        for node in nodes {
+            let list = node.levels.first().map_or(&[][..], |list| list);
+            append_list(list.iter().copied(), NEIGHBOURS, &mut graph.neighbours);
+        }
+        let height = |&member: &u32| nodes[member as usize].levels.len();
+        let mut members: Vec<u32> = (0..).zip(nodes).map(|(position, _)| position).collect();
+        members.retain(|member| height(member) > 1);
+        // The highest first: then each level's are the first so many.
+        members.sort_by_key(|member| std::cmp::Reverse(height(member)));
+        let mut numbers = vec![NONE; nodes.len()];
+        for (number, &member) in (0..).zip(&members) {
+            numbers[member as usize] = number;
+        }
+        for level in 1..members.first().map_or(1, height) {
+            let count = members.partition_point(|member| height(member) > level);
+            for &member in &members[..count] {
+                let list = nodes[member as usize].levels[level].iter();
+                let list = list.map(|&other| numbers[other as usize]);
+                let on_level = list.filter(|&number| (number as usize) < count);
+                append_list(on_level, UPPER_NEIGHBOURS, &mut graph.upper);
+            }
+            graph.levels.extend(u32::try_from(count));
+        }
+        graph.members = members;
+        graph
+    }
+
+    /// Links rows in that a search cannot reach on level 0.
+    fn mend(&mut self, rows: Rows<'_, [u8]>) -> Result<(), Damaged> {
+        let Some(first) = self.start() else { return Ok(()) };
+        let mut reached = vec![false; rows.len()];
+        self.reach(first, &mut reached);
+        let pool = Pool::default();
+        for position in 0..rows.len() {
+            if !reached[position] {
+                #[expect(clippy::cast_possible_truncation, reason = "there are at most 2³¹")]
+                let lost = position as u32;
+                self.link_in(lost, first, rows, &reached, &pool)?;
+                self.reach(lost, &mut reached);
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> Option<u32> {
+        let only = (!self.neighbours.is_empty()).then_some(0);
+        self.members.first().copied().or(only)
+    }
+
+    /// Marks what can be reached from `start`.
+    fn reach(&self, start: u32, reached: &mut [bool]) {
+        let mut pending = vec![start];
+        reached[start as usize] = true;
+        while let Some(position) = pending.pop() {
+            for neighbour in self.graph().neighbours(position) {
+                if !std::mem::replace(&mut reached[neighbour as usize], true) {
+                    pending.push(neighbour);
+                }
+            }
+        }
+    }
+
+    /// Makes a row that cannot be reached the neighbour of a near one that can, or else of `first`.
+    /// What could be reached before still can.
+    fn link_in(
+        &mut self,
+        lost: u32,
+        first: u32,
+        rows: Rows<'_, [u8]>,
+        reached: &[bool],
+        pool: &Pool,
+    ) -> Result<(), Damaged> {
+        let query = PreparedQuery::new(&restored(rows, lost as usize)?, rows.layout());
+        let near = self.graph().search(rows, &query, MENDING_WIDTH, pool)?;
+        let mut hosts: Vec<u32> = near.iter().map(|candidate| candidate.position).collect();
+        hosts.retain(|&host| reached[host as usize]);
+        hosts.push(first);
+        if let Some(&host) = hosts.iter().find(|&&host| self.degree(host) < NEIGHBOURS) {
+            let used = self.degree(host);
+            self.list_mut(host)[used] = lost;
+        } else {
+            // The host's farthest neighbour is from now on reached through the lost row.
+            let last = NEIGHBOURS - 1;
+            let dropped = std::mem::replace(&mut self.list_mut(hosts[0])[last], lost);
+            let used = self.degree(lost).min(last);
+            self.list_mut(lost)[used] = dropped;
+        }
+        Ok(())
+    }
+
+    fn degree(&self, position: u32) -> usize {
+        listed(&self.neighbours[position as usize * NEIGHBOURS..][..NEIGHBOURS]).count()
+    }
+
+    fn list_mut(&mut self, position: u32) -> &mut [u32] {
+        &mut self.neighbours[position as usize * NEIGHBOURS..][..NEIGHBOURS]
+    }
+}
+
+pub(super) fn append_list(list: impl Iterator<Item = u32>, room: usize, to: &mut Vec<u32>) {
+    let end = to.len() + room;
+    to.extend(list.take(room));
+    to.resize(end, NONE);
+}
+impl OwnedGraph {
+    pub fn improve(&mut self, rows: Rows<'_, [u8]>) {
+        super::improve::improve(self, rows).unwrap();
+        self.mend(rows).unwrap();
+    }
+    pub fn from_arrays(v: Vec<Vec<u32>>) -> Self {
+        let [neighbours, levels, members, upper]: [Vec<u32>; 4] = v.try_into().unwrap();
+        Self { neighbours, levels, members, upper }
+    }
+    pub fn order(&self) -> Vec<u32> {
+        let rows = self.neighbours.len() / NEIGHBOURS;
+        (0..rows as u32).collect()
+    }
+    pub fn reordered(&self, order: &[u32]) -> Self {
+        let mut places = vec![NONE; order.len()];
+        for (place, &position) in (0..).zip(order) {
+            places[position as usize] = place;
+        }
+        let place = |position: u32| if position == NONE { NONE } else { places[position as usize] };
+        let mut neighbours = Vec::with_capacity(self.neighbours.len());
+        for &position in order {
+            neighbours.extend(
+                self.neighbours[position as usize * NEIGHBOURS..][..NEIGHBOURS]
+                    .iter()
+                    .map(|&p| place(p)),
+            );
+        }
+        let members = self.members.iter().map(|&p| place(p)).collect();
+        Self { neighbours, members, levels: self.levels.clone(), upper: self.upper.clone() }
+    }
+}
