@@ -92,7 +92,7 @@ pub fn scan<B: Blob + ?Sized>(
     let tasks = rows.len().div_ceil(ROWS_PER_TASK);
     let task = |task: usize| {
         let start = task * ROWS_PER_TASK;
-        scan_part(rows, query, k, (start..rows.len().min(start + ROWS_PER_TASK)).into_iter(), keep)
+        scan_part(rows, query, k, start..rows.len().min(start + ROWS_PER_TASK), keep)
     };
     let found: Vec<Vec<Candidate>> = if tasks == 1 {
         vec![task(0)?]

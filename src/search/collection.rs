@@ -174,7 +174,7 @@ impl Collection {
     ) -> Result<Vec<Keyed>> {
         if let (None, Some(generation)) = (self.instead.get(), &self.generation) {
             let passing = Passing::new(scope, &self.dead, gone);
-            if let Ok(mut found) = self.in_generation(generation, query, count, &passing) {
+            if let Ok(mut found) = Self::in_generation(generation, query, count, &passing) {
                 found.extend(in_memory(&self.fresh, query, count, &Passing::new(scope, &[], gone)));
                 return Ok(found);
             }
@@ -191,7 +191,6 @@ impl Collection {
     }
 
     fn in_generation(
-        &self,
         generation: &Generation,
         query: &[f32],
         count: usize,
@@ -258,7 +257,9 @@ impl Collection {
     ) -> Result<Vec<Match>> {
         let dimension = self.model.identity.dimension;
         let mut limits = Greatest::new(count);
-        candidates.iter().for_each(|candidate| limits.offer(candidate.lower));
+        for candidate in &candidates {
+            limits.offer(candidate.lower);
+        }
         candidates.retain(|candidate| candidate.upper >= limits.threshold());
         // The most promising first: soon none of the others can be better.
         candidates.sort_by(|a, b| b.upper.total_cmp(&a.upper));

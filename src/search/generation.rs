@@ -136,7 +136,7 @@ impl Generation {
             _ => return Err(Unusable::OtherVersion),
         };
         let layout = Layout { dimension: about.dimension, form };
-        let generation = Self { layout, file };
+        let generation = Self { file, layout };
         let rows = usize::try_from(generation.about().rows).unwrap_or(usize::MAX);
         let is_whole = generation.segments().len() == rows
             && generation.recordings().len() == rows

@@ -1,3 +1,5 @@
+#![expect(clippy::cast_possible_truncation, reason = "made numbers are small")]
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,10 @@
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "made numbers are small"
+)]
+
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -38,7 +45,7 @@ impl Random {
         let cluster = self.below(12);
         (0..DIMENSION)
             .map(|n| {
-                let centre = if (n * 7 + cluster * 13) % 5 == 0 { 0.8 } else { 0.0 };
+                let centre = if (n * 7 + cluster * 13).is_multiple_of(5) { 0.8 } else { 0.0 };
                 (centre + 0.3 * (self.next() - 0.7)).max(0.0)
             })
             .collect()
