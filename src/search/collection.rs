@@ -174,7 +174,7 @@ impl Collection {
     ) -> Result<Vec<Keyed>> {
         if let (None, Some(generation)) = (self.instead.get(), &self.generation) {
             let passing = Passing::new(scope, &self.dead, gone);
-            if let Ok(mut found) = Self::in_generation(generation, query, count, &passing) {
+            if let Ok(mut found) = self.in_generation(generation, query, count, &passing) {
                 found.extend(in_memory(&self.fresh, query, count, &Passing::new(scope, &[], gone)));
                 return Ok(found);
             }
@@ -191,6 +191,7 @@ impl Collection {
     }
 
     fn in_generation(
+        &self,
         generation: &Generation,
         query: &[f32],
         count: usize,
