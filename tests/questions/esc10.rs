@@ -107,8 +107,8 @@ fn average_precision(answers: &[String], class: &str) -> f64 {
     sum / found
 }
 
-/// Over 300 draws three likes give P@5 0.989 and mAP 0.858, one gives 0.937 and 0.769 (1,000 draws
-/// of another generator). The bounds leave room for the draws: a standard error of mAP is 0.008.
+/// Over these 200 draws one like gives P@5 0.939 and mAP 0.768, three give 0.984 and 0.857; other
+/// draws gave 0.907 and 0.740 against 0.989 and 0.862. The bounds are half of the least gain.
 #[test]
 fn three_examples_beat_one() {
     let Some(path) = library() else { return };
@@ -130,8 +130,8 @@ fn three_examples_beat_one() {
     let count = (DRAWS * esc10.classes.len()) as f64;
     let [one, three] = sums.map(|sum| sum.map(|sum| sum / count));
     eprintln!("P@5 and mAP: one example {one:?}, three {three:?}");
-    assert!(three[0] > one[0] + 0.03, "{one:?} {three:?}");
-    assert!(three[1] > one[1] + 0.06, "{one:?} {three:?}");
+    assert!(three[0] > one[0] + 0.02, "{one:?} {three:?}");
+    assert!(three[1] > one[1] + 0.04, "{one:?} {three:?}");
 }
 
 /// For each class the one that its recordings are most often taken for.
@@ -150,6 +150,8 @@ fn most_confused(esc10: &Esc10, searcher: &Searcher<'_>) -> Vec<usize> {
     counts.iter().map(most).collect()
 }
 
+/// Over these 200 draws the unlike's class falls from 9.3 to 5.4 % of the first twenty and from a
+/// mean rank of 128 to 182, while mAP goes from 0.752 to 0.756.
 #[test]
 fn an_unlike_pushes_its_class_down_and_costs_nothing() {
     let Some(path) = library() else { return };
