@@ -26,8 +26,12 @@ pub(super) struct Candidate {
     pub(super) end_s: f64,
     /// Least and greatest time in the second recording less the time in the first, in seconds.
     pub(super) lag_s: (f64, f64),
-    /// Mean cosine of the segments' vectors.
+    /// Mean over the first recording's segments of the best vote's cosine.
     pub(super) cosine: f32,
+    /// How many segments of the first recording that is.
+    pub(super) segments: usize,
+    /// The last of these cosines.
+    pub(super) newest: f32,
     /// Segments that speak for it.
     pub(super) votes: usize,
     /// Of these, how many were distinct.
@@ -53,17 +57,30 @@ pub(super) fn chain(votes: &[Vote], hop_s: f64, gap_s: f64) -> Vec<Candidate> {
             open.get(key).is_some_and(|candidate| vote.first_s - candidate.end_s <= gap_s)
         });
         if let Some(candidate) = near.and_then(|near| open.get_mut(&near)) {
+            // Of the votes of one segment, the best says how alike they are: its neighbours
+            // are a hop beside.
+            let is_same_segment = vote.first_s <= candidate.end_s;
+            let best =
+                if is_same_segment { candidate.newest.max(vote.cosine) } else { vote.cosine };
+            if is_same_segment {
+                candidate.cosine += (best - candidate.newest) / candidate.segments as f32;
+            } else {
+                candidate.segments += 1;
+                candidate.cosine += (best - candidate.cosine) / candidate.segments as f32;
+            }
+            candidate.newest = best;
             candidate.end_s = vote.first_s;
             candidate.lag_s = (candidate.lag_s.0.min(lag_s), candidate.lag_s.1.max(lag_s));
             candidate.votes += 1;
             candidate.distinct += usize::from(vote.is_distinct);
-            candidate.cosine += (vote.cosine - candidate.cosine) / candidate.votes as f32;
         } else {
             let candidate = Candidate {
                 start_s: vote.first_s,
                 end_s: vote.first_s,
                 lag_s: (lag_s, lag_s),
                 cosine: vote.cosine,
+                segments: 1,
+                newest: vote.cosine,
                 votes: 1,
                 distinct: usize::from(vote.is_distinct),
             };

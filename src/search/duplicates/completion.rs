@@ -118,6 +118,8 @@ fn candidate(centre: usize, other: usize, path: &Link) -> Candidate {
         end_s: start_s + path.end_s - path.start_s,
         lag_s: (lag_s, lag_s),
         cosine: 0.0,
+        segments: 0,
+        newest: 0.0,
         votes: 0,
         distinct: 0,
     }

@@ -20,6 +20,9 @@ use crate::audio::resample::FilterCache;
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
 
+/// Votes that vectors need where nobody listened, except between recordings of one window.
+const LEAST_VOTES: usize = 3;
+
 /// Listens to the candidates.
 pub(super) fn hear(
     task: &Task<'_>,
@@ -98,7 +101,9 @@ fn by_vectors(
         // Near silence is near to all other near silence, steady rain to other rain.
         let is_distinct = 2 * candidate.distinct > candidate.votes;
         let is_alike = candidate.cosine >= task.options.cosine;
-        (is_long && is_alike && is_distinct).then_some(matching)
+        // Two segments that find each other are two votes, which near silence gets as well.
+        let is_borne_out = candidate.votes >= LEAST_VOTES || length_s > end_s(first);
+        (is_long && is_alike && is_distinct && is_borne_out).then_some(matching)
     });
     matching.collect()
 }
