@@ -13,6 +13,7 @@ use sonoteca::audio::decode::{Integrity, StreamFormat};
 use sonoteca::audio::health::Health;
 use sonoteca::audio::segment::TimeRange;
 use sonoteca::filter::Filter;
+use sonoteca::index::scope::Allowed;
 use sonoteca::model::{identity_of, registry};
 use sonoteca::search::{Among, Level, choose_model};
 use sonoteca::store::metadata::MetadataValue;
@@ -134,7 +135,7 @@ fn recordings(bencher: Bencher<'_, '_>, text: &str) {
     bencher.bench_local(|| library.passing(&filter, model, Level::Recording).unwrap());
 }
 
-#[divan::bench(args = FILTERS[9..], sample_count = 20)]
+#[divan::bench(args = &FILTERS[9..], sample_count = 20)]
 fn segments(bencher: Bencher<'_, '_>, text: &str) {
     let (library, model) = open();
     let filter = Filter::parse(text).unwrap();
@@ -146,7 +147,7 @@ fn words(bencher: Bencher<'_, '_>, text: &str) {
     let (library, _) = open();
     let model = choose_model(&library, None).unwrap();
     let level = Level::Recording;
-    let among = Among { library: &library, model: &model, level, allowed: Default::default() };
+    let among = Among { library: &library, model: &model, level, allowed: Allowed::All };
     bencher.bench_local(|| among.by_text(text, 10).unwrap());
 }
 
@@ -155,6 +156,6 @@ fn class(bencher: Bencher<'_, '_>, level: &str) {
     let (library, _) = open();
     let model = choose_model(&library, None).unwrap();
     let level = if level == "segment" { Level::Segment } else { Level::Recording };
-    let among = Among { library: &library, model: &model, level, allowed: Default::default() };
+    let among = Among { library: &library, model: &model, level, allowed: Allowed::All };
     bencher.bench_local(|| among.by_class("Dog", 10).unwrap());
 }
