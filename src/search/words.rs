@@ -69,7 +69,7 @@ impl Among<'_> {
         };
         let scope = self.scope();
         let mut found = Vec::new();
-        self.library.for_each_scored(self.model.id, self.level, |key, classes| {
+        self.library.for_each_scored(self.model.id, self.level, &[class], |key, classes| {
             let score = classes.iter().find(|(found, _)| *found == class);
             let score = score.map_or(0.0, |(_, score)| *score);
             if score > 0.0 && contains(&scope, key) {
@@ -93,14 +93,15 @@ impl Among<'_> {
         let scope = self.scope();
         let mut candidates = Vec::new();
         let mut seen = std::collections::HashSet::new();
-        self.library.for_each_scored(self.model.id, self.level, |key, classes| {
+        let wanted: Vec<i64> = words.iter().flat_map(|word| word.classes.clone()).collect();
+        self.library.for_each_scored(self.model.id, self.level, &wanted, |key, classes| {
             seen.insert(key.0);
             if contains(&scope, key) {
                 candidates.extend(Candidate::new(key, &words, classes));
             }
             Ok(())
         })?;
-        // Recordings whose scores were not kept, or that this model has not heard.
+        // Recordings that have all words in their texts only.
         if self.level == Level::Recording {
             for &recording in words[0].texts.keys() {
                 if !seen.contains(&recording) && contains(&scope, (recording, None)) {

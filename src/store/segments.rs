@@ -348,8 +348,9 @@ impl Library {
         list().map_err(|error| self.error("read", error))
     }
 
-    /// Calls `visit` with every recording, or every segment that is fit to be searched, of `model`
-    /// and its stored class scores, as `(class, score)`. Recordings have no segment's id.
+    /// Calls `visit` with every recording of `model` that has a stored score of one of `wanted`, or
+    /// with every segment that is fit to be searched, and with these scores, as `(class, score)`;
+    /// segments come with all of theirs. Recordings have no segment's id.
     ///
     /// # Errors
     /// [`Error::Store`], and what `visit` fails with.
@@ -357,6 +358,7 @@ impl Library {
         &self,
         model: i64,
         level: Level,
+        wanted: &[i64],
         mut visit: impl FnMut(ScoredKey, &[(i64, f64)]) -> Result<()>,
     ) -> Result<()> {
         let failed = |error| self.error("read", error);
@@ -376,9 +378,13 @@ impl Library {
             return Ok(());
         }
         // In the order of the table, so that a recording's scores come together.
-        let sql = "SELECT recording_id, class_index, score FROM recording_classes
-                   WHERE model_id = ?1 ORDER BY recording_id";
-        let mut query = self.connection.prepare(sql).map_err(failed)?;
+        let list: Vec<String> = wanted.iter().map(i64::to_string).collect();
+        let sql = format!(
+            "SELECT recording_id, class_index, score FROM recording_classes
+             WHERE model_id = ?1 AND +class_index IN ({}) ORDER BY recording_id",
+            list.join(", ")
+        );
+        let mut query = self.connection.prepare(&sql).map_err(failed)?;
         let mut rows = query.query([model]).map_err(failed)?;
         let mut present = None;
         while let Some(row) = rows.next().map_err(failed)? {

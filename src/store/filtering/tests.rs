@@ -186,6 +186,8 @@ fn error(library: &Library, model: i64, text: &str) -> String {
 }
 
 type Test = (&'static str, fn(&Known) -> bool);
+/// Of a segment: its recording, its second, its score.
+type SegmentTest = (&'static str, fn(&Known, usize, f64) -> bool);
 
 #[test]
 fn every_field_passes_what_it_should() {
@@ -268,8 +270,7 @@ fn every_field_passes_what_it_should() {
 #[test]
 fn segments_pass_by_their_own_scores_and_labels() {
     let (library, model, all) = library();
-    type Test = (&'static str, fn(&Known, usize, f64) -> bool);
-    let tests: Vec<Test> = vec![
+    let tests: Vec<SegmentTest> = vec![
         ("class(Bird) > 0.5", |_, _, score| score > 0.5),
         ("class(Bird) >= 0.999", |_, _, score| score >= 0.999),
         ("class(Bird) < 0.1 and path ~ '*/birds/*'", |r, _, score| {
