@@ -12,8 +12,6 @@ use crate::index::mapped::prefetch;
 use crate::index::quantise::PreparedQuery;
 use crate::index::scan::Candidate;
 
-pub static SEEN: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
 /// What searches write on, kept for the next ones; any number of threads may share it.
 #[derive(Debug, Default)]
 pub struct Pool(Mutex<Vec<Scratch>>);
@@ -336,7 +334,6 @@ impl<B: Blob + ?Sized> Walk<'_, B> {
     #[inline]
     fn compare(&mut self, seen: &mut Batch) -> Result<(), Damaged> {
         let count = seen.count;
-        SEEN.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
         for &position in &seen.positions[..count] {
             self.rows.prefetch(position as usize);
         }
