@@ -131,7 +131,7 @@ impl Nearest {
     #[inline]
     fn insert(&mut self, step: Step) {
         // A cosine that is no number comes from a damaged row, and is among nothing.
-        if !(step.cosine > self.threshold()) {
+        if step.cosine <= self.threshold() || step.cosine.is_nan() {
             return;
         }
         let place = self.steps.partition_point(|other| other.cosine >= step.cosine);
@@ -301,7 +301,7 @@ impl<B: Blob + ?Sized> Walk<'_, B> {
                     break;
                 };
                 // Strictly nearer, so that it ends.
-                if !(nearest.cosine > here.cosine) {
+                if nearest.cosine <= here.cosine || nearest.cosine.is_nan() {
                     break;
                 }
                 (number, here) = (numbers[place], nearest);
