@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build demo test lint bench peers growth clean
+.PHONY: help setup libtorch build demo test lint bench peers neighbours growth clean
 
 SONOTECA := target/release/sonoteca
 # The user's own folder for `make demo`; without it, samples are fetched.
@@ -53,6 +53,10 @@ bench: setup ## retrieval quality on ESC-10 and the speed of each stage
 
 peers: setup ## sonoteca and its peers in one run (target/peers, 2 GB; ARGS=--quick)
 	python3 benches/peers/run.py $(ARGS)
+
+neighbours: setup ## nearest neighbours beside hnswlib, usearch and faiss (ARGS='--rows 1000000')
+	cargo build --release --locked --bench nearest
+	python3 benches/neighbours/run.py $(ARGS)
 
 growth: setup ## time and memory of 1, 10 and 100 thousand clips
 	python3 benches/growth.py $(ARGS)

@@ -22,7 +22,6 @@ use sonoteca::frontend::patch::PatchStream;
 use sonoteca::frontend::spec::YAMNET;
 use sonoteca::index::NeighbourIndex;
 use sonoteca::index::exact::ExactIndex;
-use sonoteca::index::hnsw::HnswIndex;
 use sonoteca::model::set_threads_per_operation;
 use sonoteca::store::vector;
 use sonoteca::units::SampleRate;
@@ -113,12 +112,4 @@ fn index_exact(bencher: Bencher<'_, '_>, count: usize) {
     bencher
         .counter(ItemsCount::new(count))
         .bench_local(|| index.search(black_box(&query), 10, &|_| true));
-}
-
-/// Recall is tested in `src/index/hnsw.rs`.
-#[divan::bench(args = [1_000, 5_000], sample_count = 20)]
-fn index_hnsw(bencher: Bencher<'_, '_>, count: usize) {
-    let (index, query) = vectors(count);
-    let graph = HnswIndex::build(&index, 1_024, 64);
-    bencher.bench_local(|| graph.search(black_box(&query), 10, &|_| true));
 }

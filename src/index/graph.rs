@@ -13,7 +13,6 @@ mod improve;
 mod search;
 
 pub use build::OwnedGraph;
-pub use search::SEEN;
 pub use search::{GaveUp, Pool, scanning_is_cheaper};
 
 use super::codes::Damaged;

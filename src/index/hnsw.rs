@@ -14,8 +14,9 @@ use super::codes::Rows;
 use super::graph::{NEIGHBOURS, UPPER_NEIGHBOURS};
 use super::quantise::between;
 
-/// Candidates that are kept while a row is inserted (`efConstruction` of the paper).
-const BUILD_WIDTH: usize = 200;
+/// Candidates that are kept while a row is inserted (`efConstruction` of the paper). More is slow
+/// here and needless: `graph/improve.rs` looks again.
+const BUILD_WIDTH: usize = 48;
 /// Layers at most; `hnsw_rs` has room for 16.
 const LAYERS: usize = 16;
 

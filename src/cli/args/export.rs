@@ -31,6 +31,9 @@ pub(crate) struct ExportArgs {
     /// What is written
     #[arg(long, value_name = "LEVEL", default_value = "segment")]
     pub(crate) by: By,
+    /// Write only what passes this filter, such as 'duration < 5 and class("Bird") > 0.3'
+    #[arg(long = "where", value_name = "FILTER", long_help = super::filter::HELP)]
+    pub(crate) filter: Option<String>,
     /// The network whose vectors are written [default: the library's only one]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use sonoteca::files::temporary_beside;
+use sonoteca::filter::Filter;
 use sonoteca::index::scope::Scope;
 use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
 use sonoteca::search::{self, Level};
@@ -21,13 +22,15 @@ use crate::cli::settings::Settings;
 const BUFFER_BYTES: usize = 1 << 18;
 
 pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> Result<Status> {
+    let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let library = Library::open(&settings.library)?;
     let model = search::choose_model(&library, args.model.as_deref())?;
     let level = match args.by {
         By::Recording => Level::Recording,
         By::Segment => Level::Segment,
     };
-    let scope = Scope::default();
+    let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
+    let scope = Scope { allowed, ..Scope::default() };
     let spec = ExportSpec { model: &model, level, scope: &scope };
     let (rows, written) = match (&args.npy, &args.csv) {
         (Some(path), _) if is_standard_output(path) => (npy_to_output(&library, &spec)?, None),

@@ -1,8 +1,8 @@
 //! The graph over rows, made by `hnsw_rs` and laid out for searching.
 //!
-//! In: rows in memory. Out: arrays, and the order that rows should have in a file. Every row can be
-//! reached from where a search begins.
+//! In: rows in memory. Out: arrays. Every row can be reached on level 0 from the first member.
 
+use super::improve::improve;
 use super::{Graph, GraphArrays, MOST_ROWS, NEIGHBOURS, NONE, Pool, UPPER_NEIGHBOURS, listed};
 use crate::index::codes::{Damaged, Rows};
 use crate::index::hnsw::{self, Node};
@@ -21,7 +21,8 @@ pub struct OwnedGraph {
 }
 
 impl OwnedGraph {
-    /// The graph over `rows`, made by as many threads as rayon has.
+    /// The graph over `rows`, made by as many threads as rayon has; with several, two runs may
+    /// differ a little.
     ///
     /// # Errors
     /// [`Damaged`] when a row is, or there are more than 2³¹.
@@ -30,6 +31,9 @@ impl OwnedGraph {
             return Err(Damaged);
         }
         let mut graph = Self::of(&hnsw::link(rows));
+        // A search can improve only what it reaches.
+        graph.mend(rows)?;
+        improve(&mut graph, rows)?;
         graph.mend(rows)?;
         Ok(graph)
     }
@@ -80,7 +84,7 @@ impl OwnedGraph {
     }
 
     /// Links rows in that a search cannot reach on level 0.
-    fn mend(&mut self, rows: Rows<'_, [u8]>) -> Result<(), Damaged> {
+    pub(super) fn mend(&mut self, rows: Rows<'_, [u8]>) -> Result<(), Damaged> {
         let Some(first) = self.start() else { return Ok(()) };
         let mut reached = vec![false; rows.len()];
         self.reach(first, &mut reached);
@@ -155,35 +159,4 @@ pub(super) fn append_list(list: impl Iterator<Item = u32>, room: usize, to: &mut
     let end = to.len() + room;
     to.extend(list.take(room));
     to.resize(end, NONE);
-}
-impl OwnedGraph {
-    pub fn improve(&mut self, rows: Rows<'_, [u8]>) {
-        super::improve::improve(self, rows).unwrap();
-        self.mend(rows).unwrap();
-    }
-    pub fn from_arrays(v: Vec<Vec<u32>>) -> Self {
-        let [neighbours, levels, members, upper]: [Vec<u32>; 4] = v.try_into().unwrap();
-        Self { neighbours, levels, members, upper }
-    }
-    pub fn order(&self) -> Vec<u32> {
-        let rows = self.neighbours.len() / NEIGHBOURS;
-        (0..rows as u32).collect()
-    }
-    pub fn reordered(&self, order: &[u32]) -> Self {
-        let mut places = vec![NONE; order.len()];
-        for (place, &position) in (0..).zip(order) {
-            places[position as usize] = place;
-        }
-        let place = |position: u32| if position == NONE { NONE } else { places[position as usize] };
-        let mut neighbours = Vec::with_capacity(self.neighbours.len());
-        for &position in order {
-            neighbours.extend(
-                self.neighbours[position as usize * NEIGHBOURS..][..NEIGHBOURS]
-                    .iter()
-                    .map(|&p| place(p)),
-            );
-        }
-        let members = self.members.iter().map(|&p| place(p)).collect();
-        Self { neighbours, members, levels: self.levels.clone(), upper: self.upper.clone() }
-    }
 }

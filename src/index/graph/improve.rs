@@ -1,90 +1,106 @@
-//! Better neighbours for every row of a graph.
+//! Better neighbours for every row than `hnsw_rs` leaves it with.
+//!
+//! In: a graph that can be searched. Out: the same with other lists on level 0. `hnsw_rs` keeps the
+//! nearest of the rows that link back, so that among many alike (rain, wind) lists fill up with one
+//! another. Here each row looks for its neighbours once more in the finished graph, and lists are
+//! cut by the same rule everywhere: a row is no neighbour where a nearer neighbour is nearer to it.
+//!
+//! Measured on 100,000 YAMNet-like vectors: `hnsw_rs` with a width of 200 alone finds 0.9913 of the
+//! ten nearest and sees 1,593 rows for it; with 48 and this, 0.9923, and 1,392. A rule that keeps
+//! more rows far away (α of 1.1 to 1.4 in Vamana's terms) was worse: 0.976 where this has 0.988.
 
 use rayon::prelude::*;
 
-use super::{Graph, NEIGHBOURS, NONE, OwnedGraph, Pool};
+use super::build::append_list;
+use super::{NEIGHBOURS, OwnedGraph, Pool};
 use crate::index::codes::{Damaged, Rows};
 use crate::index::quantise::{PreparedQuery, between, restored};
 
-fn env(name: &str, default: f32) -> f32 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+/// Rows that each looks at to choose from.
+const WIDTH: usize = 64;
+/// Neighbours that a list has at least, if need be against the rule: those that it left out, the
+/// nearest first.
+const LEAST: usize = 16;
+
+/// A row as another's neighbour.
+#[derive(Clone, Copy, Debug)]
+struct Near {
+    distance: f32,
+    position: u32,
 }
 
-/// Each row's neighbours chosen anew.
+/// Chooses each row's neighbours anew.
 pub(super) fn improve(graph: &mut OwnedGraph, rows: Rows<'_, [u8]>) -> Result<(), Damaged> {
-    let (width, alpha, fill) =
-        (env("L", 64.0) as usize, env("ALPHA", 1.2), env("FILL", 0.0) as usize);
-    let room = env("ROOM", 32.0) as usize;
     let pool = Pool::default();
-    let lists: Vec<Vec<(f32, u32)>> = (0..rows.len() as u32)
+    let positions = 0..u32::try_from(rows.len()).map_err(|_| Damaged)?;
+    let chosen: Vec<Vec<Near>> = positions
         .into_par_iter()
-        .map(|position| {
-            let query = PreparedQuery::new(&restored(rows, position as usize)?, rows.layout());
-            let found = graph.graph().search(rows, &query, width, &pool)?;
-            let mut near: Vec<(f32, u32)> = found
-                .iter()
-                .map(|c| (1.0 - 0.5 * (c.upper + c.lower), c.position))
-                .filter(|&(_, other)| other != position)
-                .collect();
-            for other in graph.graph().neighbours(position) {
-                if !near.iter().any(|n| n.1 == other) {
-                    near.push((1.0 - between(rows, position as usize, other as usize)?, other));
-                }
-            }
-            select(rows, near, room, alpha, fill)
-        })
+        .map(|position| select(rows, candidates(graph, rows, position, &pool)?))
         .collect::<Result<_, _>>()?;
-    let mut reverse: Vec<Vec<(f32, u32)>> = vec![Vec::new(); rows.len()];
-    for (position, list) in (0..).zip(&lists) {
-        for &(distance, other) in list {
-            reverse[other as usize].push((distance, position));
+    let mut back: Vec<Vec<Near>> = vec![Vec::new(); rows.len()];
+    for (position, list) in (0..).zip(&chosen) {
+        for near in list {
+            back[near.position as usize].push(Near { position, ..*near });
         }
     }
-    let finals: Vec<Vec<(f32, u32)>> = lists
+    let lists: Vec<Vec<Near>> = chosen
         .into_par_iter()
-        .zip(reverse)
-        .map(|(mut list, mut reverse)| {
-            reverse.retain(|r| !list.iter().any(|l| l.1 == r.1));
-            list.append(&mut reverse);
-            if list.len() > NEIGHBOURS {
-                select(rows, list, NEIGHBOURS, alpha, fill)
-            } else {
-                Ok(list)
-            }
+        .zip(back)
+        .map(|(mut list, mut back)| {
+            back.retain(|near| !list.iter().any(|other| other.position == near.position));
+            list.append(&mut back);
+            if list.len() > NEIGHBOURS { select(rows, list) } else { Ok(list) }
         })
         .collect::<Result<_, _>>()?;
     graph.neighbours.clear();
-    for list in finals {
-        super::build::append_list(list.iter().map(|n| n.1), NEIGHBOURS, &mut graph.neighbours);
+    for list in lists {
+        append_list(list.iter().map(|near| near.position), NEIGHBOURS, &mut graph.neighbours);
     }
     Ok(())
 }
 
-fn select(
+/// What a search for a row finds, and the neighbours that it has.
+fn candidates(
+    graph: &OwnedGraph,
     rows: Rows<'_, [u8]>,
-    mut near: Vec<(f32, u32)>,
-    room: usize,
-    alpha: f32,
-    fill: usize,
-) -> Result<Vec<(f32, u32)>, Damaged> {
-    near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let mut chosen: Vec<(f32, u32)> = Vec::with_capacity(room);
-    let mut left = Vec::new();
-    for candidate in near {
-        if chosen.len() == room {
+    position: u32,
+    pool: &Pool,
+) -> Result<Vec<Near>, Damaged> {
+    let query = PreparedQuery::new(&restored(rows, position as usize)?, rows.layout());
+    let found = graph.graph().search(rows, &query, WIDTH, pool)?;
+    let mut positions: Vec<u32> = found.iter().map(|candidate| candidate.position).collect();
+    positions.extend(graph.graph().neighbours(position));
+    positions.retain(|&other| other != position);
+    positions.sort_unstable();
+    positions.dedup();
+    // The same distances in both directions, which the search's are not.
+    let near = |other| {
+        let cosine = between(rows, position as usize, other as usize)?;
+        Ok(Near { distance: 1.0 - cosine, position: other })
+    };
+    positions.into_iter().map(near).collect()
+}
+
+/// The neighbours among `candidates`.
+fn select(rows: Rows<'_, [u8]>, mut candidates: Vec<Near>) -> Result<Vec<Near>, Damaged> {
+    candidates.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.position.cmp(&b.position)));
+    let mut chosen: Vec<Near> = Vec::with_capacity(NEIGHBOURS);
+    let mut hidden = Vec::new();
+    for candidate in candidates {
+        if chosen.len() == NEIGHBOURS {
             break;
         }
-        let mut hidden = false;
-        for other in &chosen {
-            let d = 1.0 - between(rows, candidate.1 as usize, other.1 as usize)?;
-            if d * alpha <= candidate.0 {
-                hidden = true;
+        let mut is_hidden = false;
+        for nearer in &chosen {
+            let apart = 1.0 - between(rows, candidate.position as usize, nearer.position as usize)?;
+            if apart <= candidate.distance {
+                is_hidden = true;
                 break;
             }
         }
-        if hidden { left.push(candidate) } else { chosen.push(candidate) }
+        if is_hidden { hidden.push(candidate) } else { chosen.push(candidate) }
     }
-    let more = fill.saturating_sub(chosen.len());
-    chosen.extend(left.into_iter().take(more));
+    let missing = LEAST.saturating_sub(chosen.len());
+    chosen.extend(hidden.into_iter().take(missing));
     Ok(chosen)
 }

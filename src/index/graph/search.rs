@@ -12,8 +12,6 @@ use crate::index::mapped::prefetch;
 use crate::index::quantise::PreparedQuery;
 use crate::index::scan::Candidate;
 
-pub static SEEN: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
 /// What searches write on, kept for the next ones; any number of threads may share it.
 #[derive(Debug, Default)]
 pub struct Pool(Mutex<Vec<Scratch>>);
@@ -133,7 +131,7 @@ impl Nearest {
     #[inline]
     fn insert(&mut self, step: Step) {
         // A cosine that is no number comes from a damaged row, and is among nothing.
-        if !(step.cosine > self.threshold()) {
+        if step.cosine <= self.threshold() || step.cosine.is_nan() {
             return;
         }
         let place = self.steps.partition_point(|other| other.cosine >= step.cosine);
@@ -303,7 +301,7 @@ impl<B: Blob + ?Sized> Walk<'_, B> {
                     break;
                 };
                 // Strictly nearer, so that it ends.
-                if !(nearest.cosine > here.cosine) {
+                if nearest.cosine <= here.cosine || nearest.cosine.is_nan() {
                     break;
                 }
                 (number, here) = (numbers[place], nearest);
@@ -336,7 +334,6 @@ impl<B: Blob + ?Sized> Walk<'_, B> {
     #[inline]
     fn compare(&mut self, seen: &mut Batch) -> Result<(), Damaged> {
         let count = seen.count;
-        SEEN.fetch_add(count as u64, std::sync::atomic::Ordering::Relaxed);
         for &position in &seen.positions[..count] {
             self.rows.prefetch(position as usize);
         }

@@ -1,1 +1,236 @@
+#![expect(clippy::cast_possible_truncation, reason = "a few thousand rows")]
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::index::codes::OwnedRows;
+use crate::index::metric::normalise;
+use crate::index::quantise::PreparedQuery;
+use crate::index::scan::{Candidate, refine, scan};
+
+const DIMENSION: usize = 64;
+
+/// Vectors like an embedding's: clusters, many zeros, nothing negative.
+fn vectors(count: usize, seed: u64) -> Vec<Vec<f32>> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64 ^ seed;
+    let mut random = move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1_u64 << 24) as f32
+    };
+    let centres: Vec<f32> = (0..50 * DIMENSION).map(|_| (random() - 0.6).max(0.0)).collect();
+    let mut vector = |cluster: usize| {
+        let centre = &centres[cluster * DIMENSION..][..DIMENSION];
+        let mut vector: Vec<f32> =
+            centre.iter().map(|&x| (x + 0.4 * (random() - 0.6)).max(0.0)).collect();
+        normalise(&mut vector, DIMENSION).unwrap();
+        vector
+    };
+    (0..50).cycle().take(count).map(&mut vector).collect()
+}
+
+fn rows_of(vectors: &[Vec<f32>]) -> OwnedRows {
+    let mut rows = OwnedRows::new(DIMENSION);
+    for vector in vectors {
+        assert!(rows.push(vector));
+    }
+    rows
+}
+
+/// The positions of the ten nearest of `candidates`.
+fn ten(rows: &OwnedRows, query: &PreparedQuery, candidates: Vec<Candidate>) -> Vec<u32> {
+    let mut found = refine(rows.rows(), query, 10, candidates).unwrap();
+    found.sort_by(|a, b| (b.lower + b.upper).total_cmp(&(a.lower + a.upper)));
+    found.iter().take(10).map(|candidate| candidate.position).collect()
+}
+
+/// Recall@10 of searches for every 25th vector among those that `keep` lets pass.
+fn recall(
+    rows: &OwnedRows,
+    queries: &[Vec<f32>],
+    keep: impl Fn(u32) -> bool + Sync,
+    mut search: impl FnMut(&PreparedQuery) -> Vec<Candidate>,
+) -> f64 {
+    let (mut right, mut all) = (0, 0);
+    for query in queries.iter().step_by(25) {
+        let query = PreparedQuery::new(query, rows.rows().layout());
+        let truth = scan(rows.rows(), &query, 10, &|position| keep(position as u32)).unwrap();
+        let truth = ten(rows, &query, truth);
+        let found = ten(rows, &query, search(&query));
+        assert!(found.iter().all(|&position| keep(position)));
+        right += found.iter().filter(|position| truth.contains(position)).count();
+        all += truth.len();
+    }
+    right as f64 / all as f64
+}
+
+#[test]
+fn recall_against_the_scan() {
+    let vectors = vectors(5_000, 1);
+    let rows = rows_of(&vectors);
+    let graph = OwnedGraph::build(rows.rows()).unwrap();
+    let pool = Pool::default();
+    let search =
+        |query: &PreparedQuery| graph.graph().search(rows.rows(), query, 64, &pool).unwrap();
+    let recall = recall(&rows, &vectors, |_| true, search);
+    // Parallel insertion varies a little.
+    assert!(recall > 0.97, "recall@10 is {recall}");
+}
+
+#[test]
+fn filters_from_half_to_next_to_nothing() {
+    let vectors = vectors(5_000, 2);
+    let rows = rows_of(&vectors);
+    let graph = OwnedGraph::build(rows.rows()).unwrap();
+    let (pool, width) = (Pool::default(), 64);
+    for every in [2_u32, 10, 100, 1_000] {
+        // By chance, and where the query probably is not: clusters go round in fifties.
+        for alike in [false, true] {
+            let keep = |position: u32| {
+                if alike {
+                    position % 50 < 50_u32.div_ceil(every)
+                } else {
+                    position.is_multiple_of(every)
+                }
+            };
+            let allowed = (0..5_000).filter(|&position| keep(position)).count();
+            let mut scanned = 0;
+            let recall = recall(&rows, &vectors, keep, |query| {
+                let walked = if scanning_is_cheaper(allowed, 5_000, width) {
+                    Err(GaveUp)
+                } else {
+                    let graph = graph.graph();
+                    graph.search_filtered(rows.rows(), query, width, keep, allowed, &pool).unwrap()
+                };
+                walked.unwrap_or_else(|GaveUp| {
+                    scanned += 1;
+                    scan(rows.rows(), query, 10, &|position| keep(position as u32)).unwrap()
+                })
+            });
+            assert!(recall > 0.97, "1 in {every}, alike {alike}: recall@10 is {recall}");
+            assert!(every < 1_000 || scanned > 0, "few are scanned");
+        }
+    }
+}
+
+#[test]
+fn filtered_walks_give_up() {
+    let vectors = vectors(2_000, 3);
+    let rows = rows_of(&vectors);
+    let graph = OwnedGraph::build(rows.rows()).unwrap();
+    let query = PreparedQuery::new(&vectors[0], rows.rows().layout());
+    let pool = Pool::default();
+    let search = |most_rows| {
+        graph.graph().search_filtered(rows.rows(), &query, 10, |_| false, most_rows, &pool).unwrap()
+    };
+    assert_eq!(search(100), Err(GaveUp));
+    assert_eq!(search(2_000), Ok(Vec::new()));
+}
+
+#[test]
+fn few_rows_and_many_alike() {
+    for count in [0, 1, 2, 3, 40] {
+        let rows = rows_of(&vectors(count, 4));
+        let graph = OwnedGraph::build(rows.rows()).unwrap();
+        assert_eq!(Graph::new(graph.arrays(), count).unwrap().len(), count);
+        let pool = Pool::default();
+        let query = PreparedQuery::new(&vectors(1, 5)[0], rows.rows().layout());
+        let found = graph.graph().search(rows.rows(), &query, 100, &pool).unwrap();
+        assert_eq!(found.len(), count, "every row is found where more are wanted");
+        assert!(graph.graph().search(rows.rows(), &query, 0, &pool).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn thousands_of_the_same_hide_nothing() {
+    let mut vectors = vectors(1_000, 6);
+    let copy = vectors[7].clone();
+    vectors.extend(std::iter::repeat_n(copy.clone(), 3_000));
+    let rows = rows_of(&vectors);
+    let graph = OwnedGraph::build(rows.rows()).unwrap();
+    let pool = Pool::default();
+    assert!(reachable(&graph).iter().all(|&reached| reached));
+    let query = PreparedQuery::new(&copy, rows.rows().layout());
+    let found = graph.graph().search(rows.rows(), &query, 20, &pool).unwrap();
+    assert_eq!(found.len(), 20);
+    assert!(found.iter().all(|found| found.position == 7 || found.position >= 1_000));
+    let search =
+        |query: &PreparedQuery| graph.graph().search(rows.rows(), query, 64, &pool).unwrap();
+    let others: Vec<_> =
+        vectors[..1_000].iter().filter(|&vector| *vector != copy).cloned().collect();
+    let recall = recall(
+        &rows,
+        &others,
+        |position| position < 1_000 && position != 7,
+        |query| {
+            let mut found = search(query);
+            found.retain(|found| found.position < 1_000 && found.position != 7);
+            found
+        },
+    );
+    assert!(recall > 0.9, "recall@10 is {recall}");
+}
+
+#[test]
+fn what_was_cut_off_is_linked_in() {
+    let vectors = vectors(600, 8);
+    let rows = rows_of(&vectors);
+    let mut graph = OwnedGraph::build(rows.rows()).unwrap();
+    // Nobody's neighbour any more, one of them with a full list of its own.
+    for number in &mut graph.neighbours {
+        if *number != NONE && *number % 5 == 3 {
+            *number = 0;
+        }
+    }
+    assert!(reachable(&graph).iter().any(|&reached| !reached));
+    graph.mend(rows.rows()).unwrap();
+    assert!(reachable(&graph).iter().all(|&reached| reached));
+}
+
+fn reachable(graph: &OwnedGraph) -> Vec<bool> {
+    let mut reached = vec![false; graph.graph().len()];
+    let start = graph.arrays().members.first().map_or(0, |&member| member as usize);
+    let mut pending = vec![start];
+    while let Some(position) = pending.pop() {
+        if !std::mem::replace(&mut reached[position], true) {
+            pending.extend(graph.graph().neighbours(position as u32).map(|other| other as usize));
+        }
+    }
+    reached
+}
+
+proptest! {
+    /// Whatever passes the check can be searched: no panic, no end that does not come.
+    #[test]
+    fn arrays_are_refused_or_searched(
+        array in 0_usize..4,
+        place: prop::sample::Index,
+        value in prop_oneof![any::<u32>(), 0_u32..400, Just(NONE)],
+        cut in any::<bool>(),
+    ) {
+        static BUILT: std::sync::LazyLock<(OwnedRows, OwnedGraph)> = std::sync::LazyLock::new(|| {
+            let rows = rows_of(&vectors(300, 9));
+            let graph = OwnedGraph::build(rows.rows()).unwrap();
+            (rows, graph)
+        });
+        let (rows, graph) = &*BUILT;
+        let GraphArrays { neighbours, levels, members, upper } = graph.arrays();
+        let mut arrays = [neighbours, levels, members, upper].map(<[u32]>::to_vec);
+        if cut {
+            arrays[array].pop();
+        } else if !arrays[array].is_empty() {
+            let place = place.index(arrays[array].len());
+            arrays[array][place] = value;
+        }
+        let [neighbours, levels, members, upper] = &arrays;
+        let changed = GraphArrays { neighbours, levels, members, upper };
+        if let Ok(graph) = Graph::new(changed, 300) {
+            let query = PreparedQuery::new(&vectors(1, 10)[0], rows.rows().layout());
+            let pool = Pool::default();
+            graph.search(rows.rows(), &query, 50, &pool).unwrap();
+            let keep = |position| position % 3 == 0;
+            graph.search_filtered(rows.rows(), &query, 5, keep, 1_000, &pool).unwrap().unwrap();
+        }
+    }
+}

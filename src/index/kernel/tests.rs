@@ -66,7 +66,8 @@ fn deposits_bits() -> bool {
     with_deposit(&Plane::default(), Form::Dense, &[]).is_some()
 }
 
-/// The AVX2 way, which a processor with AVX-512 would otherwise not take.
+/// Nothing where the processor has no such instructions. The AVX2 way, which a processor with AVX-512 would otherwise not take.
+#[allow(clippy::unnecessary_wraps, reason = "one version of it answers nothing")]
 #[multiversion(targets("x86_64+avx2+bmi1+bmi2+popcnt"))]
 fn with_deposit(query: &Plane, form: Form, row: &[u8]) -> Option<i32> {
     multiversion::target::match_target! {
