@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
-const STAGES: [&str; 15] = [
+const STAGES: &[&str] = &[
     "units", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter", "store",
     "index", "extract", "search", "ingest", "cli",
 ];
@@ -21,7 +21,7 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 ];
 
 /// Dependencies that only these rooms may import: one each, but for the kernels.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: &[(&str, &[&str])] = &[
     ("jiff", &["dates"]),
     ("strsim", &["filter/near"]),
     ("symphonia", &["audio/decode"]),

@@ -12,18 +12,22 @@
 //! Büttcher, SIGIR 2009, with their k of 60): a hit's score is the mean over both rankings of
 //! 61 / (60 + rank), where what a ranking does not have counts 0. So 1 is first in both, and 0.5
 //! first in one. Among segments, all of a recording's share its rank by texts.
+//!
+//! Neighbouring segments are joined into events by the rule of [`super::events`].
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::hits::Hit;
+use super::events::{Event, EventGrower, ScoredSegment};
+use super::hits::{Hit, SearchOptions};
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
 use crate::filter::near;
-use crate::index::scope::{Allowed, Scope};
+use crate::index::scope::Scope;
 use crate::store::Library;
 use crate::store::models::StoredModel;
 use crate::store::segments::{Level, ScoredKey, VectorKey};
+use crate::store::stretches::{Direction, StoredSegment};
 
 /// Below this a score says that the class is not there.
 pub const LEAST_SCORE: f64 = 0.01;
@@ -40,8 +44,8 @@ pub struct Among<'a> {
     pub model: &'a StoredModel,
     /// Whether recordings are found, or segments.
     pub level: Level,
-    /// What passed a filter.
-    pub allowed: Allowed,
+    /// Which answers are wanted, and of what.
+    pub options: SearchOptions,
 }
 
 /// What was found by words.
@@ -55,48 +59,48 @@ pub struct Found {
 }
 
 impl Among<'_> {
-    /// The `count` highest scores of the class called `name`, in upper or lower case. Among
+    /// The highest scores of the class called `name`, in upper or lower case. Among
     /// segments, those that are not fit to be searched are left out.
     ///
     /// # Errors
     /// [`Error::UnknownClass`], [`Error::Store`].
-    pub fn by_class(&self, name: &str, count: usize) -> Result<Vec<Hit>> {
+    pub fn by_class(&self, name: &str) -> Result<Vec<Hit>> {
         let Some(class) = self.library.class_index(self.model.id, name)? else {
             let names = self.library.class_names(self.model.id)?;
             let nearest = near::nearest(name, names.iter().map(|(_, name)| name.as_str()));
             let (name, model) = (name.to_owned(), self.model.identity.name.clone());
             return Err(Error::UnknownClass { name, model, nearest });
         };
-        let scope = self.scope();
+        let scope = &self.options.scope;
         let mut found = Vec::new();
         self.library.for_each_scored(self.model.id, self.level, &[class], |key, classes| {
             let score = classes.iter().find(|(found, _)| *found == class);
             let score = score.map_or(0.0, |(_, score)| *score);
-            if score > 0.0 && contains(&scope, key) {
+            if score > 0.0 && contains(scope, key) {
                 found.push((key, score));
             }
             Ok(())
         })?;
-        self.hits(found, count)
+        self.hits(found)
     }
 
-    /// The `count` best answers to `text`, ranked as [this module](self) says.
+    /// The best answers to `text`, ranked as [this module](self) says.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn by_text(&self, text: &str, count: usize) -> Result<Found> {
+    pub fn by_text(&self, text: &str) -> Result<Found> {
         let unread = self.library.catch_up_texts()?;
         let words = self.words(text)?;
         if words.is_empty() {
             return Ok(Found { hits: Vec::new(), unread });
         }
-        let scope = self.scope();
+        let scope = &self.options.scope;
         let mut candidates = Vec::new();
         let mut seen = std::collections::HashSet::new();
         let wanted: Vec<i64> = words.iter().flat_map(|word| word.classes.clone()).collect();
         self.library.for_each_scored(self.model.id, self.level, &wanted, |key, classes| {
             seen.insert(key.0);
-            if contains(&scope, key) {
+            if contains(scope, key) {
                 candidates.extend(Candidate::new(key, &words, classes));
             }
             Ok(())
@@ -104,7 +108,7 @@ impl Among<'_> {
         // Recordings that have all words in their texts only.
         if self.level == Level::Recording {
             for &recording in words[0].texts.keys() {
-                if !seen.contains(&recording) && contains(&scope, (recording, None)) {
+                if !seen.contains(&recording) && contains(scope, (recording, None)) {
                     candidates.extend(Candidate::new((recording, None), &words, &[]));
                 }
             }
@@ -121,7 +125,7 @@ impl Among<'_> {
                 (found.key, score)
             })
             .collect();
-        Ok(Found { hits: self.hits(scored, count)?, unread })
+        Ok(Found { hits: self.hits(scored)?, unread })
     }
 
     /// The words of `text` with what has them.
@@ -146,32 +150,54 @@ impl Among<'_> {
         Ok(words)
     }
 
-    fn scope(&self) -> Scope {
-        Scope { allowed: self.allowed.clone(), ..Scope::default() }
-    }
-
-    /// The best `count` of what was found.
-    fn hits(&self, mut found: Vec<(ScoredKey, f64)>, count: usize) -> Result<Vec<Hit>> {
+    /// The best of what was found, as many as are wanted.
+    fn hits(&self, mut found: Vec<(ScoredKey, f64)>) -> Result<Vec<Hit>> {
+        if let Some(least) = self.options.least_score {
+            found.retain(|(_, score)| *score >= f64::from(least));
+        }
         // Equals in the order in which they came into the library.
         found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut events = Events::new(self, &found);
+        let mut per_recording: HashMap<i64, usize> = HashMap::new();
         let mut hits = Vec::new();
-        for (key, score) in found {
-            if hits.len() == count {
+        for ((recording, segment), score) in found {
+            if hits.len() == self.options.count {
                 break;
             }
+            let count = per_recording.entry(recording).or_default();
+            if self.options.per_recording.is_some_and(|most| *count >= most) {
+                continue;
+            }
+            let event = match segment {
+                Some(segment) => match events.around(recording, segment)? {
+                    Some(event) => Some(event),
+                    None => continue,
+                },
+                None => None,
+            };
             // What another process removed meanwhile is no hit.
-            hits.extend(self.hit(key, score, hits.len() + 1)?);
+            if let Some(hit) = self.hit(recording, event, score, hits.len() + 1)? {
+                *count += 1;
+                hits.push(hit);
+            }
         }
         Ok(hits)
     }
 
-    fn hit(&self, (recording, segment): ScoredKey, score: f64, rank: usize) -> Result<Option<Hit>> {
+    fn hit(
+        &self,
+        recording: i64,
+        event: Option<Event>,
+        score: f64,
+        rank: usize,
+    ) -> Result<Option<Hit>> {
         let Some(recording) = self.library.recording(recording)? else { return Ok(None) };
-        let (mut range, mut classes) =
-            (TimeRange { start_s: 0.0, end_s: recording.duration_s }, Vec::new());
-        if let Some(segment) = segment {
-            let Some(place) = self.library.segment(segment)? else { return Ok(None) };
-            range = place.range;
+        let whole = TimeRange { start_s: 0.0, end_s: recording.duration_s };
+        let mut classes = Vec::new();
+        let (mut range, mut best, mut segment, mut segments) = (whole, whole, 0, 1);
+        if let Some(event) = event {
+            (range, best) = (event.range, event.best.range);
+            (segment, segments) = (event.best.id, event.segments);
             classes = self.library.segment_classes(segment)?;
         }
         if classes.is_empty() {
@@ -179,8 +205,56 @@ impl Among<'_> {
         }
         #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
         let score = score as f32;
-        let key = VectorKey { segment: segment.unwrap_or(0), recording: recording.id };
-        Ok(Some(Hit { rank, score, recording, range, best: range, key, segments: 1, classes }))
+        let key = VectorKey { segment, recording: recording.id };
+        Ok(Some(Hit { rank, score, recording, range, best, key, segments, classes }))
+    }
+}
+
+/// Segments that were found, joined.
+struct Events<'a> {
+    among: &'a Among<'a>,
+    scores: HashMap<i64, f32>,
+    grower: EventGrower,
+}
+
+impl<'a> Events<'a> {
+    fn new(among: &'a Among<'a>, found: &[(ScoredKey, f64)]) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "between 0 and 1")]
+        let scores = found
+            .iter()
+            .filter_map(|((_, segment), score)| segment.map(|segment| (segment, *score as f32)))
+            .collect();
+        let hop_s = among.model.segmentation.map_or(among.model.hop_s, |segments| segments.hop_s);
+        Self { among, scores, grower: EventGrower::new(hop_s) }
+    }
+
+    /// The event around a segment; nothing, where an earlier one has it, or it is gone.
+    fn around(&mut self, recording: i64, segment: i64) -> Result<Option<Event>> {
+        if self.grower.has_taken(segment) {
+            return Ok(None);
+        }
+        let Self { among, scores, grower } = self;
+        let all = among.library.segments_of(recording, among.model.id)?;
+        let scored = |segment: &StoredSegment| {
+            let score = scores.get(&segment.id).copied();
+            score.map(|score| ScoredSegment { id: segment.id, range: segment.range, score })
+        };
+        let Some(place) = all.iter().position(|other| other.id == segment) else {
+            return Ok(None);
+        };
+        let Some(peak) = scored(&all[place]) else { return Ok(None) };
+        if among.options.single_segments {
+            return Ok(Some(Event { range: peak.range, best: peak, segments: 1 }));
+        }
+        let (earlier, later) = (&all[..place], &all[place + 1..]);
+        let event = grower.grow(peak, |direction| {
+            let neighbours: Box<dyn Iterator<Item = &StoredSegment>> = match direction {
+                Direction::Later => Box::new(later.iter()),
+                Direction::Earlier => Box::new(earlier.iter().rev()),
+            };
+            neighbours.filter_map(scored).map(Ok)
+        })?;
+        Ok(Some(event))
     }
 }
 

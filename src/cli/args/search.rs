@@ -88,7 +88,7 @@ pub(crate) struct SearchArgs {
     pub(crate) min_score: Option<f32>,
     /// Say of each result which classes it shares with the query, and how the segments of its
     /// recording score: least, median, best, and the share that is near (--min-score, or 0.6)
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["class", "text"])]
     pub(crate) explain: bool,
     /// The network to use [default: the library's only one]
     #[arg(long, value_name = "NAME")]

@@ -7,7 +7,6 @@ mod standard_input;
 mod words;
 
 use sonoteca::filter::Filter;
-use sonoteca::index::scope::Allowed;
 use sonoteca::search::collection::CollectionOptions;
 use sonoteca::search::copying::copy_hits;
 use sonoteca::search::explain::NEAR;
@@ -36,11 +35,18 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     }
     let model = search::choose_model(&library, args.model.as_deref())?;
     let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
+    let options = SearchOptions {
+        count: args.count as usize,
+        least_score: args.min_score,
+        per_recording: args.per_recording.map(|most| most as usize),
+        single_segments: args.raw,
+        scope: Scope { allowed, ..Scope::default() },
+    };
     let found = if args.class.is_some() || args.text.is_some() {
-        let among = Among { library: &library, model: &model, level, allowed };
+        let among = Among { library: &library, model: &model, level, options };
         words::find(args, &among, printer)?
     } else {
-        similar(args, &library, &model, (level, allowed), printer)?
+        similar(args, &library, &model, (level, &options), printer)?
     };
     if found.is_empty() {
         printer.note(match (&filter, args.min_score) {
@@ -69,25 +75,18 @@ fn similar(
     args: &SearchArgs,
     library: &Library,
     model: &StoredModel,
-    (level, allowed): (Level, Allowed),
+    (level, options): (Level, &SearchOptions),
     printer: &Printer,
 ) -> Result<Vec<(Hit, Option<Explanation>)>> {
     let question = examples::question(library, model, level, args, printer)?;
     warn_of_other_versions(library, model, printer)?;
-    let options = CollectionOptions { exact: args.exact };
-    let searcher = Searcher::open_with(library, model.clone(), level, options)?;
+    let exact = CollectionOptions { exact: args.exact };
+    let searcher = Searcher::open_with(library, model.clone(), level, exact)?;
     let silent = searcher.without_direction() as u64;
     if silent > 0 {
         printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
     }
-    let options = SearchOptions {
-        count: args.count as usize,
-        least_score: args.min_score,
-        per_recording: args.per_recording.map(|most| most as usize),
-        single_segments: args.raw,
-        scope: Scope { allowed, ..Scope::default() },
-    };
-    let hits = searcher.search(&question, &options)?;
+    let hits = searcher.search(&question, options)?;
     if let Some(warning) = searcher.warning() {
         printer.warning(&warning.to_string());
     }

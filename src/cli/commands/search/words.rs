@@ -12,11 +12,10 @@ pub(super) fn find(
     among: &Among<'_>,
     printer: &Printer,
 ) -> Result<Vec<(Hit, Option<Explanation>)>> {
-    let count = args.count as usize;
     let hits = match (&args.class, &args.text) {
-        (Some(class), _) => among.by_class(class, count)?,
+        (Some(class), _) => among.by_class(class)?,
         (None, text) => {
-            let found = among.by_text(text.as_deref().unwrap_or_default(), count)?;
+            let found = among.by_text(text.as_deref().unwrap_or_default())?;
             if found.unread > 0 {
                 printer.warning(&format!(
                     "the words of {} are not looked at: the library cannot be written to now",
