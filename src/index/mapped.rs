@@ -21,6 +21,10 @@ impl Mapping {
     /// # Errors
     /// What the operating system says, for example that there is no such file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        // Opening a pipe would wait for ever.
+        if !std::fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
         let file = File::open(path)?;
         #[expect(unsafe_code, reason = "a mapped file can change under its reader")]
         // SAFETY: a mapping's bytes must not change while they are borrowed as `&[u8]`, and must

@@ -14,7 +14,7 @@ mod warning;
 
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 use super::generation::Generation;
 use crate::error::Result;
@@ -70,6 +70,8 @@ pub struct Collection {
     fresh: Fresh,
     /// Everything, once the generation turned out to be damaged.
     instead: OnceLock<Fresh>,
+    /// Held by whoever reads that.
+    reading: Mutex<()>,
     warning: RwLock<Option<CacheWarning>>,
     /// What walks of the graph write on.
     pool: Pool,
@@ -130,6 +132,7 @@ impl Collection {
                 dead_rows,
                 fresh,
                 instead: OnceLock::new(),
+                reading: Mutex::new(()),
                 warning: RwLock::new(warning),
                 pool: Pool::default(),
             })
@@ -178,13 +181,16 @@ impl Collection {
                 found.extend(in_memory(&self.fresh, query, count, &Passing::new(scope, &[], gone)));
                 return Ok(found);
             }
-            // Damaged: from now on without it.
-            let all = Fresh::read(library, &self.model, self.level, 0)?;
-            let problem = Unusable::Damaged("a checksum of its rows is wrong");
-            let warning = CacheWarning::new(&self.model, self.level, &problem, all.keys.len());
-            *self.warning.write().unwrap_or_else(PoisonError::into_inner) = Some(warning);
-            // Another thread may have been faster; it read the same.
-            let _ = self.instead.set(all);
+            // Damaged: from now on without it. One thread reads, for all.
+            let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.instead.get().is_none() {
+                let all = Fresh::read(library, &self.model, self.level, 0)?;
+                let problem = Unusable::Damaged("a checksum of its rows is wrong");
+                let warning = CacheWarning::new(&self.model, self.level, &problem, all.keys.len());
+                *self.warning.write().unwrap_or_else(PoisonError::into_inner) = Some(warning);
+                // Nobody else sets it while we have the lock.
+                let _ = self.instead.set(all);
+            }
         }
         let all = self.instead.get().unwrap_or(&self.fresh);
         Ok(in_memory(all, query, count, &Passing::new(scope, &[], gone)))
@@ -226,7 +232,8 @@ impl Collection {
         let rows = generation.rows();
         // Tuned for ten; of more, those behind must be seen too.
         let width = about.width.max(2 * count);
-        let allowed = if passing.is_all() { rows.len() } else { generation.count(passing) };
+        // Counting takes longer than a walk: only a filter leaves so few that it matters.
+        let allowed = if passing.is_filtered() { generation.count(passing) } else { rows.len() };
         if scanning_is_cheaper(allowed, rows.len(), width) {
             return Ok(None);
         }

@@ -129,6 +129,12 @@ pub fn find_duplicates(
 ) -> Result<Duplicates> {
     let contents = library.contents(model.id)?;
     let (mut matches, twins) = same_files(&contents);
+    matches.retain(|found| {
+        let is_long = |stretch: &Stretch| {
+            stretch.range.end_s - stretch.range.start_s >= options.min_duration_s
+        };
+        found.stretches.iter().all(is_long)
+    });
     let task = Task { contents: &contents, twins: &twins, options, watcher };
     let candidates = looking::look(library, model, collection, &task)?;
     let (heard, unheard) = hearing::hear(&task, candidates, model.window_s)?;

@@ -52,7 +52,8 @@ fn try_refresh(
 ) -> Result<()> {
     for model in library.models()? {
         for (level, name) in LEVELS {
-            if cancel.is_cancelled() || !is_due(&CacheState::of(library, &model, level)?) {
+            let state = CacheState::of(library, &model, level)?;
+            if cancel.is_cancelled() || !is_due(&state) {
                 continue;
             }
             // Whoever is building it now will see most of what is new; the rest is searched too.
@@ -60,7 +61,8 @@ fn try_refresh(
             let progress = BuildProgress::new(settings, cancel);
             let builder = Builder {
                 lock: &lock,
-                recall: DEFAULT_RECALL,
+                // What `reindex` was told holds until it is told otherwise.
+                recall: state.wanted.unwrap_or(DEFAULT_RECALL),
                 graph_from: GRAPH_FROM,
                 watcher: &progress,
             };

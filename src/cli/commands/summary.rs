@@ -180,7 +180,9 @@ impl Summary {
             }
         }
         if self.missing > 0 {
-            sentences.push("To follow moves and removals: sonoteca sync.".to_owned());
+            sentences.push(
+                "To remove what is gone: sonoteca sync --prune, or sonoteca remove.".to_owned(),
+            );
         }
         if self.interrupted {
             sentences

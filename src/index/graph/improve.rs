@@ -21,6 +21,8 @@ const WIDTH: usize = 64;
 /// Neighbours that a list has at least, if need be against the rule: those that it left out, the
 /// nearest first.
 const LEAST: usize = 16;
+/// Rows just like it that a row has for neighbours at most.
+const COPIES: usize = 4;
 
 /// A row as another's neighbour.
 #[derive(Clone, Copy, Debug)]
@@ -34,8 +36,9 @@ pub(super) fn improve(graph: &mut OwnedGraph, rows: Rows<'_, [u8]>) -> Result<()
     let pool = Pool::default();
     let positions = 0..u32::try_from(rows.len()).map_err(|_| Damaged)?;
     let chosen: Vec<Vec<Near>> = positions
+        .clone()
         .into_par_iter()
-        .map(|position| select(rows, candidates(graph, rows, position, &pool)?))
+        .map(|position| select(rows, position, candidates(graph, rows, position, &pool)?))
         .collect::<Result<_, _>>()?;
     let mut back: Vec<Vec<Near>> = vec![Vec::new(); rows.len()];
     for (position, list) in (0..).zip(&chosen) {
@@ -46,10 +49,11 @@ pub(super) fn improve(graph: &mut OwnedGraph, rows: Rows<'_, [u8]>) -> Result<()
     let lists: Vec<Vec<Near>> = chosen
         .into_par_iter()
         .zip(back)
-        .map(|(mut list, mut back)| {
+        .zip(positions)
+        .map(|((mut list, mut back), position)| {
             back.retain(|near| !list.iter().any(|other| other.position == near.position));
             list.append(&mut back);
-            if list.len() > NEIGHBOURS { select(rows, list) } else { Ok(list) }
+            if list.len() > NEIGHBOURS { select(rows, position, list) } else { Ok(list) }
         })
         .collect::<Result<_, _>>()?;
     graph.neighbours.clear();
@@ -81,13 +85,32 @@ fn candidates(
     positions.into_iter().map(near).collect()
 }
 
-/// The neighbours among `candidates`.
-fn select(rows: Rows<'_, [u8]>, mut candidates: Vec<Near>) -> Result<Vec<Near>, Damaged> {
-    candidates.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.position.cmp(&b.position)));
+/// The neighbours of the row at `position` among `candidates`: those to which no nearer neighbour
+/// is nearer, and at least [`LEAST`].
+///
+/// Rows that are the same (copies of a file, digital tones) would hide everything else from one
+/// another, and be a clique without a way out: each keeps a few of its copies, the next ones in
+/// the order of positions, so that they form a ring, and these hide nothing.
+fn select(
+    rows: Rows<'_, [u8]>,
+    position: u32,
+    mut candidates: Vec<Near>,
+) -> Result<Vec<Near>, Damaged> {
+    let own = rows.row(position as usize)?;
+    let mut copies = Vec::new();
+    let mut others = Vec::with_capacity(candidates.len());
+    for candidate in candidates.drain(..) {
+        let is_copy = rows.row(candidate.position as usize)? == own;
+        if is_copy { copies.push(candidate) } else { others.push(candidate) }
+    }
+    copies.sort_by_key(|copy| copy.position.wrapping_sub(position));
+    copies.truncate(COPIES);
+    others.sort_by(|a, b| a.distance.total_cmp(&b.distance).then(a.position.cmp(&b.position)));
     let mut chosen: Vec<Near> = Vec::with_capacity(NEIGHBOURS);
     let mut hidden = Vec::new();
-    for candidate in candidates {
-        if chosen.len() == NEIGHBOURS {
+    let room = NEIGHBOURS - copies.len();
+    for candidate in others {
+        if chosen.len() == room {
             break;
         }
         let mut is_hidden = false;
@@ -100,7 +123,8 @@ fn select(rows: Rows<'_, [u8]>, mut candidates: Vec<Near>) -> Result<Vec<Near>, 
         }
         if is_hidden { hidden.push(candidate) } else { chosen.push(candidate) }
     }
-    let missing = LEAST.saturating_sub(chosen.len());
+    let missing = LEAST.saturating_sub(chosen.len()).min(room - chosen.len());
     chosen.extend(hidden.into_iter().take(missing));
-    Ok(chosen)
+    copies.append(&mut chosen);
+    Ok(copies)
 }

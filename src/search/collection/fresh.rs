@@ -4,7 +4,7 @@
 //! stored bytes that are no vector.
 
 use crate::error::{Result, VectorProblem};
-use crate::index::codes::OwnedRows;
+use crate::index::codes::{MAX_DIMENSION, OwnedRows};
 use crate::index::metric::normalise;
 use crate::index::refused;
 use crate::store::Library;
@@ -48,6 +48,10 @@ impl Fresh {
         mut goes_on: impl FnMut(usize) -> bool,
     ) -> Result<Self> {
         let dimension = model.identity.dimension;
+        if dimension > MAX_DIMENSION {
+            let what = || format!("vectors of {}", model.identity.name);
+            refused(Err(VectorProblem::TooMany), what)?;
+        }
         let (mut rows, mut keys) = (OwnedRows::new(dimension), Vec::new());
         let mut without_direction = 0;
         let mut unit = Vec::with_capacity(dimension);

@@ -48,7 +48,7 @@ impl<'a> Ids<'a> {
 pub(crate) struct Passing<'a> {
     segments: Ids<'a>,
     recordings: Ids<'a>,
-    except: &'a [i64],
+    except: HashSet<i64>,
     /// Ranges of segments that were removed, ascending, apart.
     dead: &'a [RangeInclusive<i64>],
     /// Vectors that turned out not to be there any more.
@@ -66,7 +66,7 @@ impl<'a> Passing<'a> {
             Allowed::Recordings(ids) => (Ids::All, Ids::of(ids)),
             Allowed::Segments(ids) => (Ids::of(ids), Ids::All),
         };
-        Self { segments, recordings, except: &scope.except, dead, gone }
+        Self { segments, recordings, except: scope.except.iter().copied().collect(), dead, gone }
     }
 
     /// Whether everything passes.
@@ -87,7 +87,7 @@ impl<'a> Passing<'a> {
     pub(crate) fn contains(&self, key: VectorKey) -> bool {
         self.segments.contains(key.segment)
             && self.recordings.contains(key.recording)
-            && !self.except.contains(&key.recording)
+            && (self.except.is_empty() || !self.except.contains(&key.recording))
             && !is_in(self.dead, key.segment)
             && (self.gone.is_empty() || !self.gone.contains(&key))
     }

@@ -199,7 +199,8 @@ impl Builder<'_> {
             return Ok(None);
         }
         let about = tune(snapshot.vectors.rows.rows(), &graph, self.recall, self.watcher);
-        Ok(about.map(|about| Some((graph, about))))
+        // A graph that cannot be made to find enough is worse than none: then all are compared.
+        Ok(about.map(|about| (about.recall.high >= about.wanted).then_some((graph, about))))
     }
 
     fn read(

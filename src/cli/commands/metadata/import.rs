@@ -106,6 +106,11 @@ impl Table<'_> {
                 refuse(format!("stands in a line of {cells} cells, expected {width}"));
                 continue;
             }
+            // A quotation mark without its other half takes in the lines behind it.
+            if record.iter().any(|cell| cell.contains(&b'\n')) {
+                refuse("stands in a cell of several lines; a \" may be missing".to_owned());
+                continue;
+            }
             if name.is_empty() {
                 refuse("names no recording".to_owned());
                 continue;

@@ -1,7 +1,7 @@
 //! `sonoteca search --class` and `--text`: for those who have no example yet.
 
-use sonoteca::Result;
 use sonoteca::search::{Among, Explanation, Hit};
+use sonoteca::{Error, Result};
 
 use crate::cli::args::SearchArgs;
 use crate::cli::printer::{Printer, counted};
@@ -15,7 +15,14 @@ pub(super) fn find(
     let hits = match (&args.class, &args.text) {
         (Some(class), _) => among.by_class(class)?,
         (None, text) => {
-            let found = among.by_text(text.as_deref().unwrap_or_default())?;
+            let text = text.as_deref().unwrap_or_default();
+            if !text.contains(char::is_alphanumeric) {
+                return Err(Error::Usage {
+                    problem: "--text has no word to look for",
+                    hint: "give it words in paths, labels or metadata, or of a class: --text dog",
+                });
+            }
+            let found = among.by_text(text)?;
             if found.unread > 0 {
                 printer.warning(&format!(
                     "the words of {} are not looked at: the library cannot be written to now",
