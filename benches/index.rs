@@ -118,7 +118,9 @@ static INDEXED: LazyLock<Indexed> = LazyLock::new(|| {
     let queries: Vec<_> = queries.iter().map(|query| PreparedQuery::new(query, layout)).collect();
     let truth = queries
         .iter()
-        .map(|query| ten(&rows, query, scan(rows.rows(), query, 10, &|_| true).unwrap()))
+        .map(|query: &PreparedQuery| {
+            ten(&rows, query, scan(rows.rows(), query, 10, &|_| true).unwrap())
+        })
         .collect();
     Indexed { rows, graph, queries, truth }
 });
@@ -134,8 +136,9 @@ fn ten(rows: &OwnedRows, query: &PreparedQuery, candidates: Vec<Candidate>) -> V
 fn walk(bencher: Bencher<'_, '_>, width: usize) {
     let Indexed { rows, graph, queries, truth } = &*INDEXED;
     let pool = Pool::default();
-    let search =
-        |query| ten(rows, query, graph.graph().search(rows.rows(), query, width, &pool).unwrap());
+    let search = |query: &PreparedQuery| {
+        ten(rows, query, graph.graph().search(rows.rows(), query, width, &pool).unwrap())
+    };
     say_recall("walk", width, queries, truth, search);
     let mut queries = queries.iter().cycle();
     bencher.bench_local(|| search(queries.next().unwrap()));
@@ -154,7 +157,7 @@ fn walk_filtered(bencher: Bencher<'_, '_>, width: usize) {
             ten(rows, query, found.unwrap())
         })
         .collect();
-    let search = |query| {
+    let search = |query: &PreparedQuery| {
         let graph = graph.graph();
         let found = graph.search_filtered(rows.rows(), query, width, keep, ROWS, &pool).unwrap();
         ten(rows, query, found.unwrap_or_default())

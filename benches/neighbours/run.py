@@ -18,13 +18,15 @@ Printed: recall@10 and time by width, build time, memory of the index (what each
 disk, ours with its keys), and hnswlib's time over ours at recalls of 0.99, 0.995 and 0.998,
 interpolated between the neighbouring widths by the logarithms of time and of what is missed.
 
-The peers' environment is that of benches/peers (target/peers). Exit status: 0 when ours and hnswlib
+The peers' environment is that of benches/peers (target/peers); of it, only what is needed here is
+installed. Exit status: 0 when ours and hnswlib
 ran, else 2. Needs `make setup`, ESC-10 (folder data/esc10 of SONOTECA_SHARED, else ../shared), and
 4 KB of memory a row three times over.
 """
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -47,7 +49,7 @@ PEERS = ("hnswlib", "usearch-f16", "faiss-exact")
 def main() -> None:
     """Builds everyone, lets them take turns, and prints what they found."""
     options = arguments()
-    environment.prepare()
+    environment.prepare_only("numpy", "hnswlib", "usearch", "faiss-cpu")
     record = measure.circumstances() | {"rows": options.rows}
     with tempfile.TemporaryDirectory(prefix="sonoteca-neighbours-") as name:
         folder = Path(name)
@@ -170,14 +172,15 @@ def nearest_binary() -> Path | None:
 
 def time_at(engine: dict, recall: float) -> float | None:
     """Seconds a query at a recall, between two widths; nothing when it is not reached."""
-    import math
+
+    def missed(recall: float) -> float:
+        return math.log(max(1 - recall, 1e-5))
 
     points = sorted(
         (found["recall"], found["seconds_per_query"])
         for width, found in engine["widths"].items()
         if width != "scan"
     )
-    missed = lambda recall: math.log(max(1 - recall, 1e-5))  # noqa: E731
     for (low, fast), (high, slow) in zip(points, points[1:], strict=False):
         if low <= recall <= high and low < high:
             share = (missed(low) - missed(recall)) / (missed(low) - missed(high))
@@ -224,9 +227,12 @@ def text(record: dict) -> str:
                 for cell in cells
             ]
         )
-    lines = [f"hnswlib / sonoteca, {name}: {value:.2f}" for name, value in record["hnswlib_over_ours"].items()]
-    parts = [measure.heading(record), measure.table(summary), measure.table(widths), *lines]
-    return f"{record['rows']} rows\n" + "\n\n".join(parts[:3]) + "\n\n" + "\n".join(lines)
+    shares = [
+        f"hnswlib / sonoteca, {name}: {value:.2f}"
+        for name, value in record["hnswlib_over_ours"].items()
+    ]
+    heading = f"{measure.heading(record)}\n{record['rows']} rows"
+    return "\n\n".join([heading, measure.table(summary), measure.table(widths), *shares])
 
 
 if __name__ == "__main__":

@@ -46,6 +46,19 @@ def prepare() -> None:
         say(f"peers: no ONNX model could be written: {measure.last_line(result.stderr)}")
 
 
+def prepare_only(*names: str) -> None:
+    """Makes the environment with these packages alone, where it is not there already."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if not PYTHON.exists():
+        subprocess.run([sys.executable, "-m", "venv", PYTHON.parents[1]], check=True)
+    for line in requirements():
+        name, _, version = line.partition("==")
+        script = f"import importlib.metadata as m; print(m.version({name!r}))"
+        if name in names and measure.output(str(PYTHON), "-c", script) != version:
+            say(f"peers: installing {line}")
+            pip("install", "--constraint", REQUIREMENTS, line)
+
+
 def requirements() -> list[str]:
     """One line a package."""
     lines = REQUIREMENTS.read_text().splitlines()

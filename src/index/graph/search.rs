@@ -33,8 +33,8 @@ impl Pool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GaveUp;
 
-/// Rows that a walk of width 1 sees at most, of those that pass a filter of half the rows; twice as
-/// many of a quarter's.
+/// Rows that a walk sees for each row of its width. Without a filter it was 6 (width 128) to 10 (32)
+/// on 100,000 YAMNet-like vectors; rows that lie in order are cheaper than a walk's, hence 12.
 const SEEN_PER_WIDTH: usize = 12;
 
 /// Whether it is cheaper to scan the `allowed` of `rows` rows than to walk the graph with `width`.
