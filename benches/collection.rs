@@ -20,7 +20,6 @@ mod common;
 #[path = "../tests/common/grown.rs"]
 mod grown;
 #[path = "../tests/common/retrieval.rs"]
-#[allow(dead_code, reason = "only its indexing is used")]
 mod retrieval;
 
 use std::path::PathBuf;

@@ -13,9 +13,9 @@ use sonoteca::audio::decode::{Integrity, StreamFormat};
 use sonoteca::audio::health::Health;
 use sonoteca::audio::segment::TimeRange;
 use sonoteca::filter::Filter;
-use sonoteca::index::scope::Allowed;
+
 use sonoteca::model::{identity_of, registry};
-use sonoteca::search::{Among, Level, choose_model};
+use sonoteca::search::{Among, Level, SearchOptions, choose_model};
 use sonoteca::store::metadata::MetadataValue;
 use sonoteca::store::recordings::{FileStamp, NewRecording};
 use sonoteca::store::runs::NewRun;
@@ -147,8 +147,9 @@ fn words(bencher: Bencher<'_, '_>, text: &str) {
     let (library, _) = open();
     let model = choose_model(&library, None).unwrap();
     let level = Level::Recording;
-    let among = Among { library: &library, model: &model, level, allowed: Allowed::All };
-    bencher.bench_local(|| among.by_text(text, 10).unwrap());
+    let options = SearchOptions::default();
+    let among = Among { library: &library, model: &model, level, options };
+    bencher.bench_local(|| among.by_text(text).unwrap());
 }
 
 #[divan::bench(args = ["recording", "segment"], sample_count = 10)]
@@ -156,6 +157,7 @@ fn class(bencher: Bencher<'_, '_>, level: &str) {
     let (library, _) = open();
     let model = choose_model(&library, None).unwrap();
     let level = if level == "segment" { Level::Segment } else { Level::Recording };
-    let among = Among { library: &library, model: &model, level, allowed: Allowed::All };
-    bencher.bench_local(|| among.by_class("Dog", 10).unwrap());
+    let options = SearchOptions::default();
+    let among = Among { library: &library, model: &model, level, options };
+    bencher.bench_local(|| among.by_class("Dog").unwrap());
 }

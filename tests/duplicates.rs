@@ -9,7 +9,6 @@ mod common;
 #[path = "common/copies.rs"]
 mod copies;
 #[path = "common/retrieval.rs"]
-#[allow(dead_code, reason = "only its indexing is used")]
 mod retrieval;
 
 use std::collections::BTreeMap;

@@ -99,7 +99,7 @@ fn what_comes_and_goes_is_seen_at_once() {
     bench.tone("sounds/tone-2.wav", 450.0);
     bench.run(&["index", "sounds", "-q"]).expect(0);
     bench.run(&["remove", "sounds/noise-0.wav", "-q"]).expect(0);
-    let expected = search(&bench, &["--by", "segment"]);
+    let expected = search(&bench, &["--by", "segment", "--raw"]);
     assert_eq!(expected.0.lines().count(), 20);
     assert!(expected.0.contains("tone-2") && !expected.0.contains("noise-0"));
     assert_eq!(index_of(&bench, 1)["delta"], 0, "a small index is renewed at once");
@@ -113,10 +113,10 @@ fn what_comes_and_goes_is_seen_at_once() {
         (&index["rows"], &index["delta"], &index["dead"]),
         (&24.into(), &4.into(), &4.into())
     );
-    assert_eq!(search(&bench, &["--by", "segment"]), expected);
+    assert_eq!(search(&bench, &["--by", "segment", "--raw"]), expected);
     bench.run(&["sync", "sounds", "--prune", "-q"]).expect(0);
     assert_eq!(index_of(&bench, 1)["dead"], 0);
-    assert_eq!(search(&bench, &["--by", "segment"]).1, "");
+    assert_eq!(search(&bench, &["--by", "segment", "--raw"]).1, "");
 }
 
 #[test]

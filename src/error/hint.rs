@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-use super::{DecodeProblem, Error, FilterProblem};
+use super::{DecodeProblem, Error};
 
 impl Error {
     /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
@@ -72,11 +72,6 @@ impl Error {
                 "make sure that the disk has room and can be written to, then run the same command \
                  again: what was stored stays, and the rest follows"
             }
-            Self::Filter(problem) => return Some(problem.hint()),
-            Self::UnknownClass { nearest, .. } => return Some(class_hint(nearest)),
-            Self::MetadataTable { .. } => {
-                "the first line names the columns, one of them `path`; or name it with --key COLUMN"
-            }
             Self::AmbiguousModel { .. } => "choose one with --model NAME",
             Self::OtherSegments { found: None, .. } => {
                 "leave --segment and --hop out, or make another library: --library FILE"
@@ -121,23 +116,6 @@ impl Error {
 /// Whether `folder` is a library's cache by its name.
 fn is_cache(folder: &Path) -> bool {
     folder.extension().is_some_and(|extension| extension == "cache")
-}
-
-/// The classes that may have been meant.
-fn class_hint(nearest: &[String]) -> Cow<'static, str> {
-    if nearest.is_empty() {
-        return "to search by any word: sonoteca search --text WORDS".into();
-    }
-    format!("did you mean {}?", nearest.join(", or ")).into()
-}
-
-impl FilterProblem {
-    fn hint(&self) -> Cow<'static, str> {
-        match &self.suggestion {
-            Some(suggestion) => suggestion.clone().into(),
-            None => "the language of filters: sonoteca search --help".into(),
-        }
-    }
 }
 
 impl DecodeProblem {

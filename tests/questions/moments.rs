@@ -166,7 +166,7 @@ fn there_are_as_many_events_as_are_asked_for_and_they_do_not_depend_on_it() {
     let above = events("1000", &["--min-score", &format!("{least:.6}")]);
     assert!((4..=5).contains(&above.len()), "{}", above.len());
     let none = bench.run(&["search", "rain.wav@10-11", "--min-score", "1"]).expect(1);
-    assert!(none.err.contains("Nothing found"), "{}", none.err);
+    assert!(none.err.contains("Nothing was found"), "{}", none.err);
 }
 
 #[test]

@@ -4,11 +4,16 @@
 
 use std::borrow::Cow;
 
-use super::Error;
+use super::super::{Error, FilterProblem};
 
 impl Error {
     pub(super) fn question_hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
+            Self::Filter(problem) => return Some(problem.hint()),
+            Self::UnknownClass { nearest, .. } => return Some(class_hint(nearest)),
+            Self::MetadataTable { .. } => {
+                "the first line names the columns, one of them `path`; or name it with --key COLUMN"
+            }
             Self::NoChannel { channels, .. } => {
                 return Some(format!("give --channel from 1 to {channels}").into());
             }
@@ -33,5 +38,22 @@ impl Error {
             _ => return None,
         };
         Some(Cow::Borrowed(hint))
+    }
+}
+
+/// The classes that may have been meant.
+fn class_hint(nearest: &[String]) -> Cow<'static, str> {
+    if nearest.is_empty() {
+        return "to search by any word: sonoteca search --text WORDS".into();
+    }
+    format!("did you mean {}?", nearest.join(", or ")).into()
+}
+
+impl FilterProblem {
+    fn hint(&self) -> Cow<'static, str> {
+        match &self.suggestion {
+            Some(suggestion) => suggestion.clone().into(),
+            None => "the language of filters: sonoteca search --help".into(),
+        }
     }
 }
