@@ -5,6 +5,8 @@
 
 mod filter;
 mod hint;
+mod label;
+mod training;
 
 use std::borrow::Cow;
 use std::io;
@@ -18,6 +20,8 @@ use crate::audio::segment::Segmentation;
 use crate::units::SampleRate;
 
 pub use filter::FilterProblem;
+pub use label::LabelProblem;
+pub use training::TrainingProblem;
 
 /// The result of anything that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -49,6 +53,20 @@ pub enum Error {
         #[source]
         problem: DecodeProblem,
     },
+
+    /// A file of labels could not be read.
+    #[error("could not read labels from {}", path.display())]
+    Labels {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        problem: LabelProblem,
+    },
+
+    /// A head could not be trained, evaluated or used.
+    #[error(transparent)]
+    Training(#[from] TrainingProblem),
 
     /// A channel that a recording does not have.
     #[error("{} has no channel {channel}: it has {channels}, counted from 1", path.display())]

@@ -33,12 +33,14 @@ pub mod filter;
 pub mod frontend;
 pub mod index;
 pub mod ingest;
+pub mod label;
 pub mod model;
 pub mod search;
 pub mod store;
+pub mod train;
 pub mod units;
 
 pub use error::{
-    DecodeProblem, Error, FilterProblem, ReportedCause, ReportedError, Result, Source,
-    VectorProblem,
+    DecodeProblem, Error, FilterProblem, LabelProblem, ReportedCause, ReportedError, Result,
+    Source, TrainingProblem, VectorProblem,
 };

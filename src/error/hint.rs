@@ -16,6 +16,8 @@ impl Error {
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
+            Self::Labels { problem, .. } => return problem.hint().map(Cow::Borrowed),
+            Self::Training(problem) => return problem.hint().map(Cow::Borrowed),
             Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
             Self::ModelMissing { name, .. } => {
                 return Some(format!("sonoteca models pull {name}").into());

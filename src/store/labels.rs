@@ -5,13 +5,18 @@
 //! unasked.
 
 use rusqlite::{Row, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Library, NOW, Writer};
 use crate::audio::segment::TimeRange;
 use crate::error::Result;
 
+/// How the sources of labels begin that heads wrote; nothing is learnt from these.
+pub const MACHINE: &str = "head:";
+
 /// What somebody says about a class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Judgement {
     /// It is there.
     Positive,
@@ -46,8 +51,12 @@ pub struct NewLabel<'a> {
     pub range: Option<TimeRange>,
     /// What is said.
     pub judgement: Judgement,
-    /// Who or what says so.
+    /// Who or what says so; of a machine, its name behind [`MACHINE`].
     pub source: &'a str,
+    /// How sure it is, where it is a machine, in [0, 1].
+    pub score: Option<f64>,
+    /// The lowest and the highest frequency in hertz, where the label is of a spectrogram.
+    pub band_hz: Option<(f64, f64)>,
 }
 
 /// A label of the library.
@@ -67,6 +76,10 @@ pub struct StoredLabel {
     pub source: String,
     /// When: RFC 3339, UTC.
     pub created_at: String,
+    /// How sure the source is, where it is a machine, in [0, 1].
+    pub score: Option<f64>,
+    /// The lowest and the highest frequency in hertz, where the label is of a spectrogram.
+    pub band_hz: Option<(f64, f64)>,
 }
 
 impl Writer<'_> {
@@ -78,8 +91,9 @@ impl Writer<'_> {
     pub fn add_label(&self, label: &NewLabel<'_>) -> Result<i64> {
         let sql = format!(
             "INSERT INTO labels
-                 (recording_id, class, start_s, end_s, judgement, source, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, {NOW}) RETURNING id"
+                 (recording_id, class, start_s, end_s, judgement, source, score, low_hz,
+                  high_hz, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, {NOW}) RETURNING id"
         );
         self.transaction
             .prepare_cached(&sql)
@@ -91,7 +105,10 @@ impl Writer<'_> {
                         label.range.map(|range| range.start_s),
                         label.range.map(|range| range.end_s),
                         label.judgement.as_str(),
-                        label.source
+                        label.source,
+                        label.score,
+                        label.band_hz.map(|(low, _)| low),
+                        label.band_hz.map(|(_, high)| high)
                     ],
                     |row| row.get(0),
                 )
@@ -120,7 +137,8 @@ impl Library {
         let list = || -> rusqlite::Result<Vec<StoredLabel>> {
             self.connection
                 .prepare_cached(
-                    "SELECT id, recording_id, class, start_s, end_s, judgement, source, created_at
+                    "SELECT id, recording_id, class, start_s, end_s, judgement, source, created_at,
+                         score, low_hz, high_hz
                      FROM labels WHERE recording_id = ?1 ORDER BY id",
                 )?
                 .query_map([recording], read_label)?
@@ -133,6 +151,7 @@ impl Library {
 fn read_label(row: &Row<'_>) -> rusqlite::Result<StoredLabel> {
     let range: (Option<f64>, Option<f64>) = (row.get(3)?, row.get(4)?);
     let judgement: String = row.get(5)?;
+    let band: (Option<f64>, Option<f64>) = (row.get(9)?, row.get(10)?);
     Ok(StoredLabel {
         id: row.get(0)?,
         recording: row.get(1)?,
@@ -145,5 +164,7 @@ fn read_label(row: &Row<'_>) -> rusqlite::Result<StoredLabel> {
             .unwrap_or(Judgement::Unsure),
         source: row.get(6)?,
         created_at: row.get(7)?,
+        score: row.get(8)?,
+        band_hz: band.0.zip(band.1),
     })
 }

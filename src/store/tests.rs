@@ -330,6 +330,8 @@ fn words_keep_up_with_everything_that_changes() {
         range: None,
         judgement: Judgement::Positive,
         source: "me",
+        score: None,
+        band_hz: None,
     };
     let id = writer.add_label(&label).unwrap();
     let negative = NewLabel { class: "Owl", judgement: Judgement::Negative, ..label };

@@ -147,7 +147,15 @@ fn make(path: &Path) -> (i64, Vec<Known>) {
         if let Some((class, stretch)) = known.label {
             let range = stretch.then_some(TimeRange { start_s: 0.0, end_s: 0.9 });
             let judgement = Judgement::Positive;
-            let label = NewLabel { recording: id, class, range, judgement, source: "test" };
+            let label = NewLabel {
+                recording: id,
+                class,
+                range,
+                judgement,
+                source: "test",
+                score: None,
+                band_hz: None,
+            };
             writer.add_label(&label).unwrap();
             // What is not there does not count.
             let judgement = Judgement::Negative;

@@ -1,0 +1,7 @@
+//! Labels and embeddings into heads, honest numbers about them, and what they say of sounds.
+//!
+//! In: a library with labels. Out: heads. Refuses to learn from too few examples, and to speak of
+//! vectors of another model than a head was trained on.
+
+pub mod held_out;
+pub mod task;
