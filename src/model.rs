@@ -13,7 +13,7 @@ mod probe;
 pub mod pull;
 pub mod registry;
 pub mod store;
-mod torch;
+pub(crate) mod torch;
 mod weights;
 mod yamnet;
 

@@ -11,6 +11,8 @@ pub mod endings;
 pub mod failures;
 pub mod filtering;
 mod functions;
+pub mod heads;
+pub mod labelled;
 pub mod labels;
 pub mod lock;
 pub mod metadata;

@@ -3,5 +3,10 @@
 //! In: a library with labels. Out: heads. Refuses to learn from too few examples, and to speak of
 //! vectors of another model than a head was trained on.
 
+pub mod examples;
 pub mod held_out;
+pub mod learner;
+pub mod network;
+pub mod rows;
+pub mod split;
 pub mod task;

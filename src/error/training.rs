@@ -1,19 +1,156 @@
 //! What keeps a head from being trained, evaluated or used.
 
+use std::borrow::Cow;
+
 /// Why there is no head, or no number about it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainingProblem {
     /// Nothing to learn from.
-    #[error("the library has no labels to learn from")]
+    #[error("the library has no labels to learn from: none by people, of recordings that the model embedded")]
     NoLabels,
+
+    /// No label of a class.
+    #[error("there is no label of class `{class}`")]
+    NoSuchClass {
+        /// The class.
+        class: String,
+        /// Those that there are, with nearly that name.
+        nearest: Vec<String>,
+    },
+
+    /// A class that was only ever denied.
+    #[error("no label says that `{class}` is there: all are negative or unsure")]
+    NeverPositive {
+        /// The class.
+        class: String,
+    },
+
+    /// Nothing else than one class to learn.
+    #[error("there is nothing to tell `{class}` from: no other class, and no negative label")]
+    OneClass {
+        /// The class.
+        class: String,
+    },
+
+    /// A number without a name.
+    #[error("which number the head is to say was not said")]
+    NoTarget,
+
+    /// No metadata of a name.
+    #[error("no recording has metadata called `{target}`")]
+    NoSuchTarget {
+        /// The name.
+        target: String,
+        /// Those that there are, with nearly that name.
+        nearest: Vec<String>,
+    },
+
+    /// No metadata to group by.
+    #[error("no recording has metadata called `{key}` to group by")]
+    NoSuchGroup {
+        /// The name.
+        key: String,
+        /// Those that there are, with nearly that name.
+        nearest: Vec<String>,
+    },
+
+    /// Labels, but not a single row.
+    #[error("no vector has a label that it could learn from")]
+    NothingLeft,
+
+    /// A kind of head that cannot do a task.
+    #[error("a {kind} head cannot learn {task}")]
+    Unfit {
+        /// The kind of head.
+        kind: &'static str,
+        /// What was wanted.
+        task: &'static str,
+    },
+
+    /// No head of a name.
+    #[error("there is no head called `{name}`")]
+    NoHead {
+        /// The name.
+        name: String,
+        /// Those that there are, with nearly that name.
+        nearest: Vec<String>,
+    },
+
+    /// A head of another model.
+    #[error("head `{head}` reads embeddings of {expected}, and these are of {found}")]
+    OtherModel {
+        /// The head.
+        head: String,
+        /// The model that it was trained on.
+        expected: String,
+        /// The model that there is.
+        found: String,
+    },
+
+    /// A head whose card or tensors are damaged.
+    #[error("head `{head}` is damaged: {problem}")]
+    Damaged {
+        /// The head.
+        head: String,
+        /// What is wrong.
+        problem: String,
+    },
+
+    /// A class that a head does not know.
+    #[error("head `{head}` knows no class `{class}`; it knows {}", .known.join(", "))]
+    ClassOfHead {
+        /// The head.
+        head: String,
+        /// The class.
+        class: String,
+        /// Those that it knows.
+        known: Vec<String>,
+    },
+
+    /// Training that left the ground.
+    #[error("training did not come to an end: the {what} is not finite")]
+    Diverged {
+        /// What is not.
+        what: &'static str,
+    },
 }
 
 impl TrainingProblem {
     /// What to try.
-    pub(super) fn hint(&self) -> Option<&'static str> {
+    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
+        let mean = |nearest: &[String]| {
+            let all = nearest.join("` or `");
+            (!nearest.is_empty()).then(|| Cow::Owned(format!("did you mean `{all}`?")))
+        };
         match self {
-            Self::NoLabels => Some("give it labels: sonoteca label import FILE"),
+            Self::NoLabels => {
+                Some("give it labels: sonoteca label import FILE, or sonoteca label add id:N CLASS".into())
+            }
+            Self::NoSuchClass { nearest, .. } => {
+                mean(nearest).or(Some("`sonoteca label list` lists the classes".into()))
+            }
+            Self::NeverPositive { class } | Self::OneClass { class } => Some(
+                format!("label what it is and what it is not: sonoteca label add id:N '{class}', and --negative")
+                    .into(),
+            ),
+            Self::NoTarget => Some("name the metadata that holds it: --target tempo".into()),
+            Self::NoSuchTarget { nearest, .. } | Self::NoSuchGroup { nearest, .. } => {
+                mean(nearest).or(Some("`sonoteca metadata list` lists what there is".into()))
+            }
+            Self::NothingLeft => {
+                Some("check --where, --classes and --by; `sonoteca label list` lists the labels".into())
+            }
+            Self::Unfit { .. } => Some("choose another --head, or another --task".into()),
+            Self::NoHead { nearest, .. } => {
+                mean(nearest).or(Some("`sonoteca head list` lists them".into()))
+            }
+            Self::OtherModel { .. } => {
+                Some("train it on these embeddings: sonoteca train NAME --model MODEL".into())
+            }
+            Self::Damaged { .. } => Some("train it again: sonoteca train NAME".into()),
+            Self::ClassOfHead { .. } => None,
+            Self::Diverged { .. } => Some("try another --head, such as logistic".into()),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::units::signed;
 
 /// What libtorch's calls return.
-pub(super) type Torch<T> = std::result::Result<T, tch::TchError>;
+pub(crate) type Torch<T> = std::result::Result<T, tch::TchError>;
 
 /// Where tensors live and what they hold.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,7 @@ impl Place {
 }
 
 /// Copies a tensor out as float32, row-major.
-pub(super) fn to_vec(tensor: &Tensor) -> Torch<Vec<f32>> {
+pub(crate) fn to_vec(tensor: &Tensor) -> Torch<Vec<f32>> {
     let tensor = tensor.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?.f_contiguous()?;
     let mut values = vec![0.0; tensor.numel()];
     let count = values.len();

@@ -148,7 +148,7 @@ impl Library {
     }
 }
 
-fn read_label(row: &Row<'_>) -> rusqlite::Result<StoredLabel> {
+pub(super) fn read_label(row: &Row<'_>) -> rusqlite::Result<StoredLabel> {
     let range: (Option<f64>, Option<f64>) = (row.get(3)?, row.get(4)?);
     let judgement: String = row.get(5)?;
     let band: (Option<f64>, Option<f64>) = (row.get(9)?, row.get(10)?);

@@ -49,6 +49,17 @@ impl MetadataValue {
         }
         Self::Text(cell.to_owned())
     }
+
+    /// The number that it is; nothing of a text, and of numbers that float32 cannot hold.
+    #[expect(clippy::cast_possible_truncation, reason = "what overflows is left out")]
+    pub fn number(&self) -> Option<f32> {
+        let number = match self {
+            Self::Integer(number) => *number as f32,
+            Self::Real(number) => *number as f32,
+            Self::Text(_) => return None,
+        };
+        number.is_finite().then_some(number)
+    }
 }
 
 impl fmt::Display for MetadataValue {

@@ -1,0 +1,118 @@
+//! Rows into heads: the kinds that there are, and what each learns by.
+//!
+//! In: a [`Lesson`]: rows, what is known of them, and when they are held out. Out: [`Learnt`]: what
+//! was said of each row by a head that had not seen its fold, and the head that has seen all. The
+//! only part of this stage that imports tch.
+
+mod lbfgs;
+mod logistic;
+mod moments;
+mod prototype;
+mod ridge;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::held_out::RowPlace;
+use super::network::Tensors;
+use super::rows::Rows;
+use super::task::{Targets, Task};
+use crate::error::{Error, Result, TrainingProblem};
+
+/// The kinds of heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadKind {
+    /// The nearest class mean: for a handful of examples.
+    Prototype,
+    /// Logistic regression: one softmax, or a sigmoid a class.
+    Logistic,
+    /// Linear regression with an L2 penalty: for numbers.
+    Ridge,
+}
+
+impl HeadKind {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prototype => "prototype",
+            Self::Logistic => "logistic",
+            Self::Ridge => "ridge",
+        }
+    }
+
+    /// What is used for `task` unless something else is wanted.
+    pub fn usual(task: Task) -> Self {
+        match task {
+            Task::Single | Task::Multi => Self::Logistic,
+            Task::Regression => Self::Ridge,
+        }
+    }
+}
+
+/// How much each class counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassWeights {
+    /// As much as it has rows.
+    #[default]
+    None,
+    /// All the same, however many rows they have.
+    Balanced,
+}
+
+/// What is to be learnt.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<'a> {
+    /// The rows, `[rows, dimension]`.
+    pub rows: &'a Rows,
+    /// How many classes there are; 1 where the target is a number.
+    pub class_count: usize,
+    /// What is known of the rows.
+    pub targets: &'a Targets,
+    /// The group of each row.
+    pub groups: &'a [u32],
+    /// What each row is.
+    pub places: &'a [RowPlace],
+    /// The fold in which each row is held out, if it ever is, `[rows]`.
+    pub folds: &'a [Option<u32>],
+    /// How many folds there are; 0: nothing is held out.
+    pub fold_count: usize,
+    /// How much each class counts.
+    pub class_weights: ClassWeights,
+    /// What chance is drawn from.
+    pub seed: u64,
+}
+
+/// What was learnt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learnt {
+    /// What heads said of the rows that were held out, `[rows, classes]`; what was never held out
+    /// has NaN.
+    pub held_out: Vec<f32>,
+    /// The head that learnt from all rows.
+    pub tensors: Tensors,
+    /// What was chosen on the way, by name.
+    pub choices: BTreeMap<String, serde_json::Value>,
+}
+
+/// Learns a head of `kind`.
+///
+/// # Errors
+/// [`Error::Training`] where the kind does not fit the task, [`Error::Io`], [`Error::Network`].
+pub fn learn(kind: HeadKind, lesson: &Lesson<'_>) -> Result<Learnt> {
+    let unfit = |task| Err(TrainingProblem::Unfit { kind: kind.as_str(), task }.into());
+    match (kind, lesson.targets) {
+        (HeadKind::Prototype | HeadKind::Logistic, Targets::Numbers(_)) => unfit("a number"),
+        (HeadKind::Ridge, Targets::Single(_) | Targets::Multi(_)) => unfit("classes"),
+        (HeadKind::Prototype, _) => prototype::learn(lesson),
+        (HeadKind::Logistic, _) => logistic::learn(lesson),
+        (HeadKind::Ridge, Targets::Numbers(numbers)) => ridge::learn(lesson, numbers),
+    }
+}
+
+/// libtorch's error as ours.
+fn failed(error: tch::TchError) -> Error {
+    Error::Network { model: "head".to_owned(), source: error.into() }
+}

@@ -1,0 +1,250 @@
+//! The vectors that heads learn from, in memory or, when there are many, in a temporary file.
+//!
+//! In: vectors, one after another. Out: the same in blocks, or single ones. Refuses nothing but
+//! what the disk refuses.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use crate::error::{Error, Result};
+
+/// Vectors that are kept in memory take this many bytes at most; more are kept in a file. It holds
+/// 65,536 vectors of YAMNet's.
+pub const BYTES_IN_MEMORY: usize = 256 << 20;
+
+/// Bytes of a block that is read at once.
+const BLOCK_BYTES: usize = 32 << 20;
+
+/// Vectors of one length.
+#[derive(Debug)]
+pub struct Rows {
+    dimension: usize,
+    count: usize,
+    stored: Stored,
+}
+
+#[derive(Debug)]
+enum Stored {
+    Memory(Vec<f32>),
+    /// Half precision, which is what libraries store unless they were told otherwise.
+    File(File),
+}
+
+impl Rows {
+    /// Rows of `values`, `[rows, dimension]`.
+    ///
+    /// # Panics
+    /// When `values` are no whole number of rows.
+    pub fn of(values: Vec<f32>, dimension: usize) -> Self {
+        assert!(dimension > 0 && values.len().is_multiple_of(dimension), "whole rows");
+        Self { dimension, count: values.len() / dimension, stored: Stored::Memory(values) }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Values of a row.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// All values, `[rows, dimension]`, where they are in memory.
+    pub fn in_memory(&self) -> Option<&[f32]> {
+        match &self.stored {
+            Stored::Memory(values) => Some(values),
+            Stored::File(_) => None,
+        }
+    }
+
+    /// Calls `visit` with the number of the first row and the values of every block, in order.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and what `visit` fails with.
+    pub fn for_each_block(&self, mut visit: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        let rows = (BLOCK_BYTES / (4 * self.dimension)).max(1);
+        match &self.stored {
+            Stored::Memory(values) => values
+                .chunks(rows * self.dimension)
+                .enumerate()
+                .try_for_each(|(block, values)| visit(block * rows, values)),
+            Stored::File(_) => {
+                let (mut values, mut first) = (Vec::new(), 0);
+                while first < self.count {
+                    let end = (first + rows).min(self.count);
+                    values.resize((end - first) * self.dimension, 0.0);
+                    self.read(first, &mut values)?;
+                    visit(first, &values)?;
+                    first = end;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// The rows of these numbers, one behind the other, `[numbers, dimension]`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn gather(&self, numbers: &[usize]) -> Result<Vec<f32>> {
+        let mut gathered = vec![0.0; numbers.len() * self.dimension];
+        for (row, &number) in gathered.chunks_exact_mut(self.dimension).zip(numbers) {
+            self.read(number, row)?;
+        }
+        Ok(gathered)
+    }
+
+    /// Fills `values` with rows from number `first` on.
+    fn read(&self, first: usize, values: &mut [f32]) -> Result<()> {
+        match &self.stored {
+            Stored::Memory(all) => {
+                let start = first * self.dimension;
+                values.copy_from_slice(&all[start..start + values.len()]);
+                Ok(())
+            }
+            Stored::File(file) => {
+                let mut file = file;
+                let mut halves = vec![f16::ZERO; values.len()];
+                file.seek(SeekFrom::Start(2 * (first * self.dimension) as u64))
+                    .and_then(|_| file.read_exact(bytemuck::cast_slice_mut(as_bits(&mut halves))))
+                    .map_err(|source| spilled("read", source))?;
+                halves.convert_to_f32_slice(values);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The bits of halves, in this processor's order: the file never leaves it.
+fn as_bits(halves: &mut [f16]) -> &mut [u16] {
+    halves.reinterpret_cast_mut()
+}
+
+fn spilled(action: &'static str, source: io::Error) -> Error {
+    Error::Io { action, path: std::env::temp_dir(), source }
+}
+
+/// Collects rows.
+#[derive(Debug)]
+pub struct RowsBuilder {
+    dimension: usize,
+    count: usize,
+    most_bytes: usize,
+    memory: Vec<f32>,
+    file: Option<BufWriter<File>>,
+}
+
+impl RowsBuilder {
+    /// A builder of rows of `dimension` values that keeps [`BYTES_IN_MEMORY`].
+    pub fn new(dimension: usize) -> Self {
+        Self::keeping(dimension, BYTES_IN_MEMORY)
+    }
+
+    fn keeping(dimension: usize, most_bytes: usize) -> Self {
+        Self { dimension, count: 0, most_bytes, memory: Vec::new(), file: None }
+    }
+
+    /// How many rows there are by now.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none yet.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the temporary file cannot be written.
+    pub fn push(&mut self, row: &[f32]) -> Result<()> {
+        debug_assert_eq!(row.len(), self.dimension);
+        self.count += 1;
+        if self.file.is_none() && 4 * (self.memory.len() + row.len()) <= self.most_bytes {
+            self.memory.extend_from_slice(row);
+            return Ok(());
+        }
+        self.spill(row).map_err(|source| spilled("write", source))
+    }
+
+    fn spill(&mut self, row: &[f32]) -> io::Result<()> {
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None => {
+                let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+                for row in std::mem::take(&mut self.memory).chunks_exact(self.dimension) {
+                    write_halves(&mut file, row)?;
+                }
+                file
+            }
+        };
+        write_halves(&mut file, row)?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// The rows.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the temporary file cannot be written.
+    pub fn finish(self) -> Result<Rows> {
+        let stored = match self.file {
+            None => Stored::Memory(self.memory),
+            Some(file) => {
+                let file = file.into_inner();
+                Stored::File(file.map_err(|error| spilled("write", error.into_error()))?)
+            }
+        };
+        Ok(Rows { dimension: self.dimension, count: self.count, stored })
+    }
+}
+
+fn write_halves(file: &mut impl Write, row: &[f32]) -> io::Result<()> {
+    let mut halves = vec![f16::ZERO; row.len()];
+    halves.convert_from_f32_slice(row);
+    file.write_all(bytemuck::cast_slice(as_bits(&mut halves)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_the_same_in_memory_and_in_a_file() {
+        let rows: Vec<Vec<f32>> = (0..100)
+            .map(|row| (0..3).map(|value| f32::from((row * 3 + value) as u8) / 8.0).collect())
+            .collect();
+        let build = |bytes| {
+            let mut builder = RowsBuilder::keeping(3, bytes);
+            for row in &rows {
+                builder.push(row).unwrap();
+            }
+            builder.finish().unwrap()
+        };
+        let (memory, file) = (build(usize::MAX), build(120));
+        assert!(memory.in_memory().is_some() && file.in_memory().is_none());
+        for stored in [&memory, &file] {
+            assert_eq!(stored.len(), 100);
+            let mut all = Vec::new();
+            stored
+                .for_each_block(|first, block| {
+                    assert_eq!(first * 3, all.len());
+                    all.extend_from_slice(block);
+                    Ok(())
+                })
+                .unwrap();
+            assert_eq!(all, rows.concat());
+            assert_eq!(stored.gather(&[99, 0]).unwrap(), [&rows[99][..], &rows[0]].concat());
+        }
+    }
+}
