@@ -4,4 +4,5 @@
 //! vectors of another model than a head was trained on.
 
 pub mod held_out;
+pub mod score;
 pub mod task;
