@@ -4,9 +4,12 @@
 //! vectors of another model than a head was trained on.
 
 pub mod examples;
+pub mod head;
 pub mod held_out;
 pub mod learner;
 pub mod network;
 pub mod rows;
+pub mod score;
 pub mod split;
 pub mod task;
+pub mod training;

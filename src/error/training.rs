@@ -7,7 +7,9 @@ use std::borrow::Cow;
 #[non_exhaustive]
 pub enum TrainingProblem {
     /// Nothing to learn from.
-    #[error("the library has no labels to learn from: none by people, of recordings that the model embedded")]
+    #[error(
+        "the library has no labels to learn from: none by people, of recordings that the model embedded"
+    )]
     NoLabels,
 
     /// No label of a class.
@@ -26,11 +28,11 @@ pub enum TrainingProblem {
         class: String,
     },
 
-    /// Nothing else than one class to learn.
-    #[error("there is nothing to tell `{class}` from: no other class, and no negative label")]
-    OneClass {
-        /// The class.
-        class: String,
+    /// Classes of which nobody said where they are not.
+    #[error("nothing says where {} {} not", .classes.join(", "), if .classes.len() == 1 { "is" } else { "are" })]
+    NoNegatives {
+        /// The classes.
+        classes: Vec<String>,
     },
 
     /// A number without a name.
@@ -97,6 +99,17 @@ pub enum TrainingProblem {
         problem: String,
     },
 
+    /// A head that a newer version wrote.
+    #[error("head `{head}` has format {found}, and this sonoteca reads up to {known}")]
+    TooNew {
+        /// The head.
+        head: String,
+        /// Its format.
+        found: u64,
+        /// The newest that is known.
+        known: u32,
+    },
+
     /// A class that a head does not know.
     #[error("head `{head}` knows no class `{class}`; it knows {}", .known.join(", "))]
     ClassOfHead {
@@ -124,23 +137,31 @@ impl TrainingProblem {
             (!nearest.is_empty()).then(|| Cow::Owned(format!("did you mean `{all}`?")))
         };
         match self {
-            Self::NoLabels => {
-                Some("give it labels: sonoteca label import FILE, or sonoteca label add id:N CLASS".into())
-            }
+            Self::NoLabels => Some(
+                "give it labels: sonoteca label import FILE, or sonoteca label add id:N CLASS"
+                    .into(),
+            ),
             Self::NoSuchClass { nearest, .. } => {
                 mean(nearest).or(Some("`sonoteca label list` lists the classes".into()))
             }
-            Self::NeverPositive { class } | Self::OneClass { class } => Some(
-                format!("label what it is and what it is not: sonoteca label add id:N '{class}', and --negative")
-                    .into(),
+            Self::NeverPositive { class } => {
+                Some(format!("label where it is: sonoteca label add id:N '{class}'").into())
+            }
+            Self::NoNegatives { classes } => Some(
+                format!(
+                    "label where it is not: sonoteca label add id:N '{}' --negative; or say that \
+                     labelled recordings have all their labels: --exhaustive",
+                    classes.first().map_or("CLASS", String::as_str)
+                )
+                .into(),
             ),
             Self::NoTarget => Some("name the metadata that holds it: --target tempo".into()),
             Self::NoSuchTarget { nearest, .. } | Self::NoSuchGroup { nearest, .. } => {
                 mean(nearest).or(Some("`sonoteca metadata list` lists what there is".into()))
             }
-            Self::NothingLeft => {
-                Some("check --where, --classes and --by; `sonoteca label list` lists the labels".into())
-            }
+            Self::NothingLeft => Some(
+                "check --where, --classes and --by; `sonoteca label list` lists the labels".into(),
+            ),
             Self::Unfit { .. } => Some("choose another --head, or another --task".into()),
             Self::NoHead { nearest, .. } => {
                 mean(nearest).or(Some("`sonoteca head list` lists them".into()))
@@ -148,6 +169,7 @@ impl TrainingProblem {
             Self::OtherModel { .. } => {
                 Some("train it on these embeddings: sonoteca train NAME --model MODEL".into())
             }
+            Self::TooNew { .. } => Some("use a newer sonoteca".into()),
             Self::Damaged { .. } => Some("train it again: sonoteca train NAME".into()),
             Self::ClassOfHead { .. } => None,
             Self::Diverged { .. } => Some("try another --head, such as logistic".into()),

@@ -2,7 +2,7 @@
 //!
 //! In: the text of `models/NAME.toml`. Out: [`ModelCard`]. Refuses unknown and missing keys.
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A model as its card describes it.
 #[derive(Clone, Debug, Deserialize)]
@@ -97,6 +97,12 @@ impl std::fmt::Display for Sha256 {
 impl std::fmt::Debug for Sha256 {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Serialize for Sha256 {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

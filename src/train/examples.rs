@@ -237,7 +237,11 @@ impl Survey {
     }
 
     fn task(&self, classes: &[String]) -> Task {
-        if self.negatives || self.several || classes.len() == 1 { Task::Multi } else { Task::Single }
+        if self.negatives || self.several || classes.len() == 1 {
+            Task::Multi
+        } else {
+            Task::Single
+        }
     }
 }
 
@@ -287,18 +291,23 @@ impl<'a> Collector<'a> {
         }
         let (library, model) = (self.library, self.selection.model);
         let mut covered = vec![false; labelled.labels.len()];
-        library.for_each_segment_of(recording, model.id, model.identity.dimension, |row, vector| {
-            let cells = judge.segment(&labelled.labels, row.range, &mut covered);
-            if !self.passes(recording, Some(row.id)) || self.settles(&cells, task).is_none() {
-                return Ok(());
-            }
-            if row.health != Health::SOUND || is_zero(vector) {
-                self.left_out.unfit += 1;
-                return Ok(());
-            }
-            let place = RowPlace { recording, range: Some(row.range) };
-            self.push(vector, place, labelled.content_hash, &cells, task)
-        })?;
+        library.for_each_segment_of(
+            recording,
+            model.id,
+            model.identity.dimension,
+            |row, vector| {
+                let cells = judge.segment(&labelled.labels, row.range, &mut covered);
+                if !self.passes(recording, Some(row.id)) || self.settles(&cells, task).is_none() {
+                    return Ok(());
+                }
+                if row.health != Health::SOUND || is_zero(vector) {
+                    self.left_out.unfit += 1;
+                    return Ok(());
+                }
+                let place = RowPlace { recording, range: Some(row.range) };
+                self.push(vector, place, labelled.content_hash, &cells, task)
+            },
+        )?;
         self.left_out.too_short += covered.iter().filter(|covered| !**covered).count() as u64;
         Ok(())
     }
@@ -334,8 +343,7 @@ impl<'a> Collector<'a> {
         number: Option<f32>,
     ) -> Result<()> {
         let model = self.selection.model;
-        let vector =
-            self.library.pooled_vector(recording, model.id, model.identity.dimension)?;
+        let vector = self.library.pooled_vector(recording, model.id, model.identity.dimension)?;
         let Some(vector) = vector.filter(|vector| !is_zero(vector)) else {
             self.left_out.unfit += 1;
             return Ok(());

@@ -42,6 +42,11 @@ impl HeadKind {
         }
     }
 
+    /// Whether it compares directions, which need no scale.
+    pub(super) fn by_direction(self) -> bool {
+        self == Self::Prototype
+    }
+
     /// What is used for `task` unless something else is wanted.
     pub fn usual(task: Task) -> Self {
         match task {

@@ -125,7 +125,9 @@ mod tests {
     use super::*;
 
     fn tensors(of: &[(&str, &[usize], &[f32])]) -> Tensors {
-        of.iter().map(|(name, shape, values)| ((*name).to_owned(), (shape.to_vec(), values.to_vec()))).collect()
+        of.iter()
+            .map(|(name, shape, values)| ((*name).to_owned(), (shape.to_vec(), values.to_vec())))
+            .collect()
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use super::task::{Known, Targets};
 
@@ -22,7 +23,8 @@ pub struct Folds {
 }
 
 /// How rows are held out.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Plan {
     /// Every row once, in one of so many folds.
     Folds(usize),
@@ -50,7 +52,8 @@ pub fn split(targets: &Targets, classes: usize, groups: &[u32], plan: Plan, seed
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     // The rarest class decides, since it has the fewest places to go; large groups go first.
     let rarity = |group: &usize| {
-        let rarest = contents[*group].iter().map(|(class, _)| total[class]).fold(f64::MAX, f64::min);
+        let rarest =
+            contents[*group].iter().map(|(class, _)| total[class]).fold(f64::MAX, f64::min);
         let size: f64 = contents[*group].iter().map(|(_, rows)| rows).sum();
         (rarest, -size)
     };

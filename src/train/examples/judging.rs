@@ -56,9 +56,11 @@ impl Judge {
     /// The cells of a whole recording, `[classes]`: a class is there if it is anywhere in it; it is
     /// not there only if that is said of the whole.
     pub(super) fn recording(&self, labels: &[StoredLabel]) -> Vec<Cell> {
-        self.cells(labels.iter().filter(|label| {
-            label.range.is_none() || label.judgement == Judgement::Positive
-        }))
+        self.cells(
+            labels
+                .iter()
+                .filter(|label| label.range.is_none() || label.judgement == Judgement::Positive),
+        )
     }
 
     /// The cells of a segment, `[classes]`; notes which labels are of some segment.

@@ -165,8 +165,7 @@ impl Descent {
             slope = inner(&self.gradient, &direction);
         }
         // The first step knows no scale.
-        self.step =
-            if self.history.is_empty() { (1.0 / (-slope).sqrt()).min(1.0) } else { 1.0 };
+        self.step = if self.history.is_empty() { (1.0 / (-slope).sqrt()).min(1.0) } else { 1.0 };
         self.direction = direction;
         self.slope = slope;
     }

@@ -101,7 +101,8 @@ struct Without {
 
 impl Without {
     fn leaves_out(self, (outer, inner): (Option<u32>, Option<u32>)) -> bool {
-        (self.outer.is_some() && self.outer == outer) || (self.inner.is_some() && self.inner == inner)
+        (self.outer.is_some() && self.outer == outer)
+            || (self.inner.is_some() && self.inner == inner)
     }
 }
 
@@ -166,18 +167,23 @@ fn choose(lesson: &Lesson<'_>) -> Result<Choice> {
             continue;
         }
         losses.set_strength(strength);
-        points = lbfgs::minimise(points, TOLERANCE, |numbers, points| {
-            losses.evaluate(numbers, points)
-        })?;
+        points =
+            lbfgs::minimise(points, TOLERANCE, |numbers, points| losses.evaluate(numbers, points))?;
         // What each judge says of the rows of the inner fold that it has not seen.
         let said = if can_choose { Some(losses.row_losses(&points)?) } else { None };
-        for (head, (by, best)) in kept.iter().zip(judges.iter().zip(&mut best)).enumerate().map(|(i, (w, r))| { let _ = w; (i, r) }) {
+        for (head, (by, best)) in
+            kept.iter().zip(judges.iter().zip(&mut best)).enumerate().map(|(i, (w, r))| {
+                let _ = w;
+                (i, r)
+            })
+        {
             let mut total = (0.0, 0.0);
             if let Some(said) = &said {
                 for &(problem, fold) in by {
                     for row in 0..lesson.rows.len() {
                         let is_judged = inner[row] == Some(fold)
-                            && !(kept[head].outer.is_some() && kept[head].outer == lesson.folds[row]);
+                            && !(kept[head].outer.is_some()
+                                && kept[head].outer == lesson.folds[row]);
                         let loss = said[problem * lesson.rows.len() + row];
                         if is_judged && !loss.is_nan() {
                             total.0 += f64::from(loss);

@@ -67,8 +67,11 @@ impl Sums {
     /// The moments of the rows that `learns` chooses by their folds.
     #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
     pub(super) fn moments(&self, learns: impl Fn(Cell) -> bool) -> Moments {
-        let mut total =
-            Cellful { count: 0.0, sums: vec![0.0; self.dimension], squares: vec![0.0; self.dimension] };
+        let mut total = Cellful {
+            count: 0.0,
+            sums: vec![0.0; self.dimension],
+            squares: vec![0.0; self.dimension],
+        };
         for (_, cell) in self.cells.iter().filter(|(cell, _)| learns(**cell)) {
             total.count += cell.count;
             for (sum, more) in total.sums.iter_mut().zip(&cell.sums) {

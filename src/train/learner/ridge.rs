@@ -108,8 +108,12 @@ fn solve(
     let dimension = lesson.rows.dimension();
     let sums = Sums::read(lesson, |row| (learns(row).then_some(0), None))?;
     let moments = sums.moments(|(learns, _)| learns.is_some());
-    let learnt: Vec<f64> =
-        numbers.iter().enumerate().filter(|(row, _)| learns(*row)).map(|(_, y)| f64::from(*y)).collect();
+    let learnt: Vec<f64> = numbers
+        .iter()
+        .enumerate()
+        .filter(|(row, _)| learns(*row))
+        .map(|(_, y)| f64::from(*y))
+        .collect();
     let count = learnt.len().max(1) as f64;
     let mean = learnt.iter().sum::<f64>() / count;
     // Of standardised rows and centred numbers: X'X / n and X'y / n.
@@ -132,7 +136,8 @@ fn solve(
         let mut sum = || -> Torch<()> {
             let rows = Tensor::f_from_slice(&rows)?.f_view([-1, size])?.f_to_kind(Kind::Double)?;
             products = products.f_add(&rows.f_transpose(0, 1)?.f_matmul(&rows)?)?;
-            along = along.f_add(&rows.f_transpose(0, 1)?.f_mv(&Tensor::f_from_slice(&targets)?)?)?;
+            along =
+                along.f_add(&rows.f_transpose(0, 1)?.f_mv(&Tensor::f_from_slice(&targets)?)?)?;
             Ok(())
         };
         sum().map_err(failed)

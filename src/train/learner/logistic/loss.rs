@@ -36,7 +36,14 @@ impl Problem {
         let learnt = learns.iter().filter(|learns| **learns).count().max(1) as f64;
         let weight = |learns: &bool| if *learns { (1.0 / learnt) as f32 } else { 0.0 };
         let (yes, no) = class_weights(lesson, learns);
-        Self { moments, weights: learns.iter().map(weight).collect(), yes, no, learnt, penalty: 0.0 }
+        Self {
+            moments,
+            weights: learns.iter().map(weight).collect(),
+            yes,
+            no,
+            learnt,
+            penalty: 0.0,
+        }
     }
 }
 
@@ -70,7 +77,10 @@ fn class_weights(lesson: &Lesson<'_>, learns: &[bool]) -> (Vec<f32>, Vec<f32>) {
     if matches!(lesson.targets, Targets::Single(_)) {
         let total: f64 = yes.iter().sum();
         let present = yes.iter().filter(|count| **count > 0.0).count() as f64;
-        return (yes.iter().map(|&count| share(total, present, count)).collect(), no.iter().map(|_| 1.0).collect());
+        return (
+            yes.iter().map(|&count| share(total, present, count)).collect(),
+            no.iter().map(|_| 1.0).collect(),
+        );
     }
     let of = |counts: &[f64]| {
         (0..classes).map(|class| share(yes[class] + no[class], 2.0, counts[class])).collect()
@@ -90,7 +100,8 @@ pub(super) struct Losses<'a> {
 
 impl<'a> Losses<'a> {
     pub(super) fn new(lesson: &'a Lesson<'a>, problems: Vec<Problem>) -> Result<Self> {
-        let mut losses = Self { lesson, problems, blocks: None, block_rows: lesson.rows.len().max(1) };
+        let mut losses =
+            Self { lesson, problems, blocks: None, block_rows: lesson.rows.len().max(1) };
         if lesson.rows.in_memory().is_some() {
             let mut blocks = Vec::new();
             lesson.rows.for_each_block(|first, block| {
@@ -160,7 +171,12 @@ impl<'a> Losses<'a> {
     }
 
     /// What heads say of a block, `[rows, heads, classes]`.
-    fn outputs(&self, rows: &Tensor, (weights, biases): &(Tensor, Tensor), heads: usize) -> Torch<Tensor> {
+    fn outputs(
+        &self,
+        rows: &Tensor,
+        (weights, biases): &(Tensor, Tensor),
+        heads: usize,
+    ) -> Torch<Tensor> {
         let classes = signed(self.lesson.class_count);
         biases.f_addmm(rows, &weights.f_transpose(0, 1)?)?.f_view([-1, signed(heads), classes])
     }
@@ -252,9 +268,11 @@ impl<'a> Losses<'a> {
                 }
                 let weights = Tensor::f_from_slice(&weights)?.f_view_as(outputs)?;
                 let wanted = presence(cells, classes)?;
-                let losses = cell_losses(outputs, &wanted)?
-                    .f_mul(&weights)?
-                    .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?;
+                let losses = cell_losses(outputs, &wanted)?.f_mul(&weights)?.f_sum_dim_intlist(
+                    [0_i64, 2].as_slice(),
+                    false,
+                    Kind::Float,
+                )?;
                 Ok((losses, outputs.f_sigmoid()?.f_sub(&wanted)?.f_mul(&weights)?))
             }
             // Refused before.
@@ -282,7 +300,8 @@ impl<'a> Losses<'a> {
                 }
                 Targets::Multi(cells) => {
                     let cells = &cells[first * classes..(first + block) * classes];
-                    let known = cells.iter().map(|known| f32::from(u8::from(*known != Known::Unknown)));
+                    let known =
+                        cells.iter().map(|known| f32::from(u8::from(*known != Known::Unknown)));
                     let known: Vec<f32> = known.collect();
                     let known = Tensor::f_from_slice(&known)?.f_view([-1, 1, signed(classes)])?;
                     let sums = cell_losses(&outputs, &presence(cells, classes)?)?
@@ -316,7 +335,8 @@ fn wanted(found: &[u32], classes: usize) -> Torch<Tensor> {
 
 /// One where a class is known to be, else zero, `[rows, 1, classes]`.
 fn presence(cells: &[Known], classes: usize) -> Torch<Tensor> {
-    let yes: Vec<f32> = cells.iter().map(|known| f32::from(u8::from(*known == Known::Yes))).collect();
+    let yes: Vec<f32> =
+        cells.iter().map(|known| f32::from(u8::from(*known == Known::Yes))).collect();
     Tensor::f_from_slice(&yes)?.f_view([-1, 1, signed(classes)])
 }
 

@@ -1,0 +1,136 @@
+//! Heads: a card that says what they are, and a network that says what it hears.
+//!
+//! In: what training gave, or a stored head, or its files. Out: [`Head`], which turns vectors into
+//! probabilities. Refuses damaged heads, and vectors of another model than it was trained on.
+
+pub mod card;
+mod file;
+
+use super::network::LinearHead;
+use super::score::probabilities;
+use super::task::Task;
+use crate::error::{Result, TrainingProblem};
+use crate::filter::near;
+use crate::model::ModelIdentity;
+use crate::store::{Library, Writer};
+use card::HeadCard;
+
+pub use file::{Saved, read_files, write_files};
+
+/// A trained head.
+#[derive(Clone, Debug)]
+pub struct Head {
+    card: HeadCard,
+    saved: Saved,
+    network: LinearHead,
+}
+
+impl Head {
+    /// A head of its card and its numbers.
+    ///
+    /// # Errors
+    /// [`Error::Training`](crate::Error::Training) when they do not fit together.
+    pub fn new(card: HeadCard, saved: Saved) -> Result<Self> {
+        let shape = (card.model.dimension, card.outputs());
+        let network =
+            LinearHead::new(&card.name, saved.tensors.clone(), shape, card.kind.by_direction())?;
+        Ok(Self { card, saved, network })
+    }
+
+    /// The head of `library` called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Training`](crate::Error::Training) when there is none, or it is damaged;
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn load(library: &Library, name: &str) -> Result<Self> {
+        let Some(stored) = library.head(name)? else {
+            let heads = library.heads()?;
+            let nearest = near::nearest(name, heads.iter().map(|head| head.name.as_str()));
+            return Err(TrainingProblem::NoHead { name: name.to_owned(), nearest }.into());
+        };
+        let card = HeadCard::parse(&stored.name, &stored.card)?;
+        let saved = Saved::decode(&stored.name, &stored.tensors)?;
+        Self::new(card, saved)
+    }
+
+    /// Stores the head, in place of one of its name; whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn put(&self, writer: &Writer<'_>) -> Result<bool> {
+        let tensors = self.saved.encode(&self.card)?;
+        writer.put_head(&self.card.name, &self.card.model.identity(), &self.card.json(), &tensors)
+    }
+
+    /// What it is.
+    pub fn card(&self) -> &HeadCard {
+        &self.card
+    }
+
+    /// Its numbers, and what it has learnt from.
+    pub fn saved(&self) -> &Saved {
+        &self.saved
+    }
+
+    /// The same head under another name.
+    #[must_use]
+    pub fn renamed(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.card.name);
+        self
+    }
+
+    /// Refuses vectors of another model than it was trained on.
+    ///
+    /// # Errors
+    /// [`TrainingProblem::OtherModel`].
+    pub fn require_model(&self, model: &ModelIdentity) -> Result<()> {
+        let own = self.card.model.identity();
+        if own == *model {
+            return Ok(());
+        }
+        Err(TrainingProblem::OtherModel {
+            head: self.card.name.clone(),
+            expected: card::describe(&own),
+            found: card::describe(model),
+        }
+        .into())
+    }
+
+    /// The number of the class called `name`, in upper or lower case.
+    ///
+    /// # Errors
+    /// [`TrainingProblem::ClassOfHead`].
+    pub fn class(&self, name: &str) -> Result<usize> {
+        let wanted = name.to_lowercase();
+        let found = self.card.classes.iter().position(|class| class.to_lowercase() == wanted);
+        found.ok_or_else(|| {
+            TrainingProblem::ClassOfHead {
+                head: self.card.name.clone(),
+                class: name.to_owned(),
+                known: self.card.classes.clone(),
+            }
+            .into()
+        })
+    }
+
+    /// What it says of `rows`, `[rows, dimension]`: calibrated probabilities, `[rows, classes]`, or
+    /// of a number the number itself, `[rows, 1]`.
+    ///
+    /// # Panics
+    /// When `rows` are no whole number of rows.
+    pub fn say(&self, rows: &[f32]) -> Vec<f32> {
+        let outputs = self.network.apply(rows);
+        if self.card.task == Task::Regression {
+            return outputs;
+        }
+        let mut said = Vec::with_capacity(outputs.len());
+        let mut row_said = Vec::with_capacity(self.card.outputs());
+        for row in outputs.chunks_exact(self.card.outputs()) {
+            row_said.clear();
+            probabilities(self.card.task, row, self.card.temperature, &mut row_said);
+            #[expect(clippy::cast_possible_truncation, reason = "a probability")]
+            said.extend(row_said.iter().map(|probability| *probability as f32));
+        }
+        said
+    }
+}

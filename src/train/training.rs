@@ -1,0 +1,275 @@
+//! Examples into a head, with what it is worth.
+//!
+//! In: a library, which labels count, and how to learn. Out: [`Trained`]: the head that learnt
+//! from everything, and the held-out rows that its scores come from. What the head itself says of
+//! its own rows is never scored.
+
+use super::examples::{Examples, LeftOut, Selection};
+use super::head::card::{FORMAT, HeadCard, LearntFrom, ModelOfHead, TrainingSettings};
+use super::head::{Head, Saved};
+use super::held_out::HeldOut;
+use super::learner::{HeadKind, Lesson, learn};
+use super::score::{ScoreOptions, Scores, score};
+use super::split::{Folds, Plan, split};
+use super::task::{Known, Targets, Task};
+use crate::error::{Result, TrainingProblem};
+use crate::store::Library;
+use crate::store::filtering::Passing;
+use crate::store::models::StoredModel;
+
+/// From which probability on a class counts as there, where no threshold has the precision that
+/// was wanted, or nothing could be held out.
+const USUAL_THRESHOLD: f64 = 0.5;
+
+/// Fewer groups of a class than this make a number that means little.
+const FEW_GROUPS: usize = 10;
+
+/// What is to be trained.
+#[derive(Clone, Debug)]
+pub struct Order<'a> {
+    /// The head's name.
+    pub name: &'a str,
+    /// The model whose vectors are learnt from.
+    pub model: &'a StoredModel,
+    /// The kind of head; the usual one of the task, where none is named.
+    pub kind: Option<HeadKind>,
+    /// What the head is to say; guessed from the labels, where it is not said.
+    pub task: Option<Task>,
+    /// What its filter lets pass.
+    pub passing: Option<&'a Passing>,
+    /// Everything else.
+    pub settings: &'a TrainingSettings,
+}
+
+/// A head, and what its scores come from.
+#[derive(Debug)]
+pub struct Trained {
+    /// The head.
+    pub head: Head,
+    /// What was held out; nothing, where too little is there.
+    pub held_out: Option<HeldOut>,
+}
+
+/// Trains a head on labels of `library`. Nothing is stored.
+///
+/// # Errors
+/// [`Error::Training`](crate::Error::Training), [`Error::Store`](crate::Error::Store),
+/// [`Error::Network`](crate::Error::Network).
+pub fn train(library: &Library, order: &Order<'_>, now: String) -> Result<Trained> {
+    let settings = order.settings;
+    let selection = Selection {
+        model: order.model,
+        level: settings.by,
+        task: order.task,
+        classes: &settings.classes,
+        target: settings.target.as_deref(),
+        exhaustive: settings.exhaustive,
+        group_by: settings.group_by.as_deref(),
+        passing: order.passing,
+    };
+    let examples = Examples::collect(library, &selection)?;
+    check(&examples)?;
+    let kind = order.kind.unwrap_or(HeadKind::usual(examples.task()));
+    let mut notes = notes_of(&examples.left_out, settings);
+    let folds = hold_out(&examples, settings, &mut notes);
+    let lesson = Lesson {
+        rows: &examples.rows,
+        class_count: examples.classes.len(),
+        targets: &examples.targets,
+        groups: &examples.groups,
+        places: &examples.places,
+        folds: &folds.of_rows(&examples.groups),
+        fold_count: folds.count,
+        class_weights: settings.class_weights,
+        seed: settings.seed,
+    };
+    let learnt = learn(kind, &lesson)?;
+    let held_out = (folds.count > 0).then(|| held_out(&examples, lesson.folds, &learnt.held_out));
+    let options = ScoreOptions {
+        precision: settings.precision,
+        seed: settings.seed,
+        ..ScoreOptions::default()
+    };
+    let scores = held_out.as_ref().map(|held_out| score(held_out, &options));
+    let card = HeadCard {
+        format: FORMAT,
+        name: order.name.to_owned(),
+        kind,
+        task: examples.task(),
+        classes: examples.classes.clone(),
+        thresholds: thresholds(&examples, scores.as_ref(), &mut notes),
+        temperature: temperature(scores.as_ref()),
+        model: ModelOfHead::of(&order.model.identity),
+        settings: settings.clone(),
+        choices: learnt.choices,
+        learnt_from: LearntFrom {
+            rows: examples.rows.len(),
+            recordings: examples.recordings(),
+            groups: examples.group_count,
+            groups_by_class: examples.groups_by_class(),
+        },
+        scores,
+        notes,
+        sonoteca: env!("CARGO_PKG_VERSION").to_owned(),
+        trained_at: now,
+    };
+    let recordings = examples.contents.values().copied().collect();
+    let head = Head::new(card, Saved { tensors: learnt.tensors, recordings })?;
+    Ok(Trained { head, held_out })
+}
+
+/// Refuses classes of which only one side is known.
+fn check(examples: &Examples) -> Result<()> {
+    let count = examples.classes.len();
+    let without: Vec<String> = match &examples.targets {
+        Targets::Numbers(_) => Vec::new(),
+        Targets::Single(found) => {
+            let is_alone = found.iter().all(|class| *class == found[0]);
+            if is_alone { vec![examples.classes[found[0] as usize].clone()] } else { Vec::new() }
+        }
+        Targets::Multi(cells) => {
+            let has = |class: usize, wanted: Known| {
+                cells.chunks_exact(count).any(|row| row[class] == wanted)
+            };
+            for (class, name) in examples.classes.iter().enumerate() {
+                if !has(class, Known::Yes) {
+                    return Err(TrainingProblem::NeverPositive { class: name.clone() }.into());
+                }
+            }
+            let without = (0..count).filter(|&class| !has(class, Known::No));
+            without.map(|class| examples.classes[class].clone()).collect()
+        }
+    };
+    if without.is_empty() {
+        Ok(())
+    } else {
+        Err(TrainingProblem::NoNegatives { classes: without }.into())
+    }
+}
+
+/// Which groups are held out when; none, where there are too few.
+fn hold_out(examples: &Examples, settings: &TrainingSettings, notes: &mut Vec<String>) -> Folds {
+    let by_class = examples.groups_by_class();
+    let what = settings.group_by.as_deref().map_or("recordings", |_| "groups");
+    let most = by_class.iter().copied().max().unwrap_or(0);
+    let nothing = Folds { of_group: vec![None; examples.group_count], count: 0 };
+    if most < 2 || examples.group_count < 2 {
+        notes.push(format!(
+            "no class has two {what}, so that nothing could be held out: there is no score"
+        ));
+        return nothing;
+    }
+    if examples.task() != Task::Regression {
+        let listed = |most: usize| {
+            let few = examples.classes.iter().zip(&by_class).filter(|(_, groups)| **groups <= most);
+            few.map(|(class, groups)| format!("{class} ({groups})")).collect::<Vec<_>>().join(", ")
+        };
+        let alone = listed(1);
+        if !alone.is_empty() {
+            notes.push(format!(
+                "of a single one of {what} nothing is learnt while it is held out, so that it \
+                 counts as wrong: {alone}"
+            ));
+        } else if by_class.iter().any(|groups| *groups < FEW_GROUPS) {
+            notes.push(format!(
+                "scores of classes with few {what} are uncertain: {}",
+                listed(FEW_GROUPS - 1)
+            ));
+        }
+    }
+    let plan = match settings.plan {
+        Plan::Folds(count) if count > examples.group_count => {
+            let groups = examples.group_count;
+            notes.push(format!(
+                "{count} folds were wanted, and there are {groups} {what}: {groups} folds"
+            ));
+            Plan::Folds(groups)
+        }
+        plan => plan,
+    };
+    let folds =
+        split(&examples.targets, examples.classes.len(), &examples.groups, plan, settings.seed);
+    let held = folds.of_group.iter().flatten().count();
+    if held == 0 || (matches!(plan, Plan::HoldOut(_)) && held == folds.of_group.len()) {
+        notes.push(format!("there are too few {what} to hold out that share: there is no score"));
+        return nothing;
+    }
+    folds
+}
+
+fn notes_of(left_out: &LeftOut, settings: &TrainingSettings) -> Vec<String> {
+    let rows = match settings.by {
+        crate::store::segments::Level::Recording => "recordings",
+        crate::store::segments::Level::Segment => "segments",
+    };
+    let group = settings.group_by.as_deref().unwrap_or_default();
+    let lines = [
+        (left_out.several, format!("{rows} with several classes were left out")),
+        (left_out.unsure, format!("{rows} that somebody was unsure about were left out")),
+        (left_out.unfit, format!("{rows} that are silent, clipped or damaged were left out")),
+        (left_out.too_short, "labels cover half of no segment and say nothing".to_owned()),
+        (
+            left_out.without_group,
+            format!("recordings have no {group}, and were held out each by itself"),
+        ),
+    ];
+    let said = lines.into_iter().filter(|(count, _)| *count > 0);
+    said.map(|(count, what)| format!("{count} {what}")).collect()
+}
+
+/// The rows that were held out, with what was said of them.
+fn held_out(examples: &Examples, folds: &[Option<u32>], said: &[f32]) -> HeldOut {
+    let count = examples.classes.len();
+    let held: Vec<(usize, u32)> =
+        folds.iter().enumerate().filter_map(|(row, fold)| Some((row, (*fold)?))).collect();
+    let rows = || held.iter().map(|(row, _)| *row);
+    HeldOut {
+        classes: examples.classes.clone(),
+        outputs: rows().flat_map(|row| said[row * count..][..count].iter().copied()).collect(),
+        targets: match &examples.targets {
+            Targets::Single(all) => Targets::Single(rows().map(|row| all[row]).collect()),
+            Targets::Multi(all) => Targets::Multi(
+                rows().flat_map(|row| all[row * count..][..count].iter().copied()).collect(),
+            ),
+            Targets::Numbers(all) => Targets::Numbers(rows().map(|row| all[row]).collect()),
+        },
+        groups: rows().map(|row| examples.groups[row]).collect(),
+        folds: held.iter().map(|(_, fold)| *fold).collect(),
+        rows: rows().map(|row| examples.places[row]).collect(),
+    }
+}
+
+fn temperature(scores: Option<&Scores>) -> f64 {
+    let fitted = scores.and_then(|scores| scores.calibration.as_ref());
+    fitted.map_or(1.0, |calibration| calibration.temperature)
+}
+
+/// From which probability on each class counts as there.
+fn thresholds(examples: &Examples, scores: Option<&Scores>, notes: &mut Vec<String>) -> Vec<f64> {
+    if examples.task() == Task::Regression {
+        return Vec::new();
+    }
+    let Some(scores) = scores else {
+        return vec![USUAL_THRESHOLD; examples.classes.len()];
+    };
+    let mut without = Vec::new();
+    let of_class = examples.classes.iter().map(|class| {
+        let found = scores.classes.iter().find(|scores| scores.class == *class);
+        let threshold = found.and_then(|scores| scores.thresholds.for_precision);
+        threshold.map_or_else(
+            || {
+                without.push(class.as_str());
+                USUAL_THRESHOLD
+            },
+            |threshold| threshold.probability,
+        )
+    });
+    let thresholds = of_class.collect();
+    if !without.is_empty() {
+        notes.push(format!(
+            "no threshold has the precision that was wanted; {USUAL_THRESHOLD} is used for {}",
+            without.join(", ")
+        ));
+    }
+    thresholds
+}
