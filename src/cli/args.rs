@@ -6,6 +6,7 @@
 mod duplicates;
 mod export;
 mod filter;
+mod heads;
 mod metadata;
 mod reindex;
 mod search;
@@ -17,6 +18,9 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
+pub(crate) use heads::{
+    EvaluateArgs, HeadArgs, HeadCommand, HeadName, TaskName, TrainArgs, WeightsName,
+};
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
 pub(crate) use search::{By, PartArgs, SearchArgs};
@@ -114,6 +118,12 @@ pub(crate) enum Command {
     Failures(FailuresArgs),
     /// Write vectors to a file, for numpy, spreadsheets and other programs
     Export(ExportArgs),
+    /// Train a head: a small model that says what your labels say
+    Train(TrainArgs),
+    /// Say how well a head does on what it has not learnt from, or how well searches do
+    Evaluate(EvaluateArgs),
+    /// List, show, export, import and remove heads
+    Head(HeadArgs),
     /// Bring in what you know of your recordings from a table, and list, export or remove it
     Metadata(MetadataArgs),
     /// Say what the library holds

@@ -35,6 +35,8 @@ pub struct Selection<'a> {
     pub task: Option<Task>,
     /// The classes; all that there are labels of, where none is named.
     pub classes: &'a [String],
+    /// Whether classes of which there is no label stay: a head knows them anyway.
+    pub keep_classes: bool,
     /// Of a number: the metadata that holds it.
     pub target: Option<&'a str>,
     /// Whether classes are absent where a recording has labels, but none of them.
@@ -101,7 +103,7 @@ impl Examples {
             return Self::numbers(library, selection);
         }
         let survey = Survey::of(library, selection)?;
-        let classes = survey.wanted(selection.classes)?;
+        let classes = survey.wanted(selection.classes, selection.keep_classes)?;
         let task = selection.task.unwrap_or_else(|| survey.task(&classes));
         let mut collector = Collector::new(library, selection, classes.len())?;
         let judge = Judge::new(&classes, selection.exhaustive && task == Task::Multi);
@@ -204,7 +206,7 @@ impl Survey {
     }
 
     /// The spelling of each class that is wanted, by alphabet.
-    fn wanted(&self, names: &[String]) -> Result<Vec<String>> {
+    fn wanted(&self, names: &[String], keep: bool) -> Result<Vec<String>> {
         if self.classes.is_empty() {
             return Err(TrainingProblem::NoLabels.into());
         }
@@ -217,7 +219,10 @@ impl Survey {
             let present = self.classes.values().filter(|(_, recordings)| *recordings > 0);
             classes.extend(present.map(spelling));
         }
-        for name in names {
+        if keep {
+            classes.extend_from_slice(names);
+        }
+        for name in names.iter().filter(|_| !keep) {
             let Some(found) = self.classes.get(&name.to_lowercase()) else {
                 let known: Vec<String> = self.classes.values().map(spelling).collect();
                 let nearest = near::nearest(name, known.iter().map(String::as_str));

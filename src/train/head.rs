@@ -6,6 +6,8 @@
 pub mod card;
 mod file;
 
+use serde::Serialize;
+
 use super::network::LinearHead;
 use super::score::probabilities;
 use super::task::Task;
@@ -13,9 +15,31 @@ use crate::error::{Result, TrainingProblem};
 use crate::filter::near;
 use crate::model::ModelIdentity;
 use crate::store::{Library, Writer};
-use card::HeadCard;
+use card::{HeadCard, ModelOfHead};
 
 pub use file::{Saved, read_files, write_files};
+
+/// A linear head: the probabilities of vector x are the softmax, or of several classes that may be
+/// there together the sigmoids, of (weights · x + biases) / temperature.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlainWeights {
+    /// The head's name.
+    pub name: String,
+    /// What it says.
+    pub task: Task,
+    /// The model whose embeddings it reads.
+    pub model: ModelOfHead,
+    /// Its classes.
+    pub classes: Vec<String>,
+    /// From which probability on each counts as there.
+    pub thresholds: Vec<f64>,
+    /// What logits are divided by.
+    pub temperature: f64,
+    /// `[classes][dimension]`, for vectors as they are stored.
+    pub weights: Vec<Vec<f32>>,
+    /// `[classes]`.
+    pub biases: Vec<f32>,
+}
 
 /// A trained head.
 #[derive(Clone, Debug)]
@@ -113,13 +137,42 @@ impl Head {
         })
     }
 
+    /// What its network says of `rows`, `[rows, dimension]`: logits, `[rows, classes]`, or numbers.
+    ///
+    /// # Panics
+    /// When `rows` are no whole number of rows.
+    pub fn outputs(&self, rows: &[f32]) -> Vec<f32> {
+        self.network.apply(rows)
+    }
+
+    /// A linear head as plain weights, for programs that know nothing of heads.
+    ///
+    /// # Errors
+    /// [`TrainingProblem::NotLinear`].
+    pub fn plain_weights(&self) -> Result<PlainWeights> {
+        let (kind, head) = (self.card.kind.as_str(), self.card.name.clone());
+        let Some((weights, biases)) = self.network.plain() else {
+            return Err(TrainingProblem::NotLinear { head, kind }.into());
+        };
+        Ok(PlainWeights {
+            name: head,
+            task: self.card.task,
+            model: self.card.model.clone(),
+            classes: self.card.classes.clone(),
+            thresholds: self.card.thresholds.clone(),
+            temperature: self.card.temperature,
+            weights,
+            biases,
+        })
+    }
+
     /// What it says of `rows`, `[rows, dimension]`: calibrated probabilities, `[rows, classes]`, or
     /// of a number the number itself, `[rows, 1]`.
     ///
     /// # Panics
     /// When `rows` are no whole number of rows.
     pub fn say(&self, rows: &[f32]) -> Vec<f32> {
-        let outputs = self.network.apply(rows);
+        let outputs = self.outputs(rows);
         if self.card.task == Task::Regression {
             return outputs;
         }

@@ -72,6 +72,13 @@ impl LinearHead {
         self.biases.len()
     }
 
+    /// Weights, a row an output, and biases, for vectors as they are; nothing, where vectors are
+    /// brought to length one.
+    pub fn plain(&self) -> Option<(Vec<Vec<f32>>, Vec<f32>)> {
+        let rows = self.weights.chunks_exact(self.dimension).map(<[f32]>::to_vec);
+        self.centre.is_none().then(|| (rows.collect(), self.biases.clone()))
+    }
+
     /// What is said of `rows`, `[rows, dimension]`: `[rows, outputs]`.
     ///
     /// # Panics

@@ -62,6 +62,7 @@ pub fn train(library: &Library, order: &Order<'_>, now: String) -> Result<Traine
         level: settings.by,
         task: order.task,
         classes: &settings.classes,
+        keep_classes: false,
         target: settings.target.as_deref(),
         exhaustive: settings.exhaustive,
         group_by: settings.group_by.as_deref(),
