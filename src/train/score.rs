@@ -1,6 +1,6 @@
 //! Held-out rows into numbers that can be believed.
 //!
-//! In: [`HeldOut`]. Out: [`Scores`], [`Mistake`]s. Refuses to make a number of nothing: what is
+//! In: [`HeldOut`]. Out: [`Scores`], [`Mistake`]s, [`Curves`]. Refuses to make a number of nothing: what is
 //! not defined is `None`, and [`Scores::notes`] says why.
 //!
 //! Every interval is of 95 % and comes from drawing groups with replacement, 2,000 times and
@@ -10,6 +10,7 @@ mod baseline;
 mod calibration;
 mod classes;
 mod confusion;
+mod curves;
 pub(super) mod estimate;
 mod mistakes;
 mod notes;
@@ -35,6 +36,7 @@ pub use baseline::Baseline;
 pub use calibration::{Bin, Calibration};
 pub use classes::ClassScores;
 pub use confusion::{Confused, Confusion};
+pub use curves::{Curves, PrecisionRecall, curves};
 pub use estimate::Estimate;
 pub use mistakes::{Mistake, mistakes};
 pub use numbers::NumberScores;
