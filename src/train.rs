@@ -4,5 +4,7 @@
 //! vectors of another model than a head was trained on.
 
 pub mod held_out;
+pub mod report;
+pub mod retrieval;
 pub mod score;
 pub mod task;
