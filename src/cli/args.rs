@@ -6,6 +6,7 @@
 mod duplicates;
 mod export;
 mod filter;
+mod label;
 mod metadata;
 mod reindex;
 mod search;
@@ -17,6 +18,10 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
+pub(crate) use label::{
+    AddArgs, ExportLabelsArgs, FileFormat, ImportLabelsArgs, JudgementName, LabelArgs,
+    LabelCommand, ListLabelsArgs, RemoveLabelsArgs, SelectionArgs,
+};
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
 pub(crate) use search::{By, PartArgs, SearchArgs};
@@ -91,9 +96,9 @@ pub(crate) enum Format {
     Json,
     /// For spreadsheets: a header, then a row a result.
     Csv,
-    /// For Audacity: a label track (search only).
+    /// For Audacity: a label track (search and label export only).
     Audacity,
-    /// For Raven: a selection table (search only).
+    /// For Raven: a selection table (search and label export only).
     Raven,
 }
 
@@ -116,6 +121,8 @@ pub(crate) enum Command {
     Export(ExportArgs),
     /// Bring in what you know of your recordings from a table, and list, export or remove it
     Metadata(MetadataArgs),
+    /// Say what is heard in recordings: add, list, remove, import and export labels
+    Label(LabelArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,

@@ -7,6 +7,7 @@ pub(crate) mod export;
 pub(crate) mod failures;
 pub(crate) mod index;
 pub(crate) mod info;
+pub(crate) mod label;
 pub(crate) mod metadata;
 pub(crate) mod models;
 mod refresh;
