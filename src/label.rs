@@ -79,6 +79,3 @@ pub fn stretch(start_s: f64, end_s: f64) -> TimeRange {
 pub fn is_point(range: TimeRange) -> bool {
     (range.end_s - range.start_s - POINT_S).abs() < POINT_S / 5.0
 }
-
-#[cfg(test)]
-mod tests;
