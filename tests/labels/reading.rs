@@ -151,7 +151,7 @@ proptest! {
     fn no_bytes_make_a_reader_panic(
         file in 0..FILES.len(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 0..12),
-        format in 0..4,
+        format in 0..4_usize,
     ) {
         thread_local! {
             static PLACES: Places = {

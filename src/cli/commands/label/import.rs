@@ -21,6 +21,9 @@ use crate::cli::printer::{Printer, Row, counted, reason};
 /// Rows that were left out and are shown to people; programs see more.
 const SHOWN: u64 = 20;
 
+/// Pages that are kept in memory: the indexes of a million labels.
+const CACHE_MB: u32 = 128;
+
 /// Rows that were left out and are told to programs.
 const TOLD: usize = 10_000;
 
@@ -31,6 +34,7 @@ pub(super) fn run(
 ) -> Result<Status> {
     let places = Places::read(library)?;
     let recording = args.recording.as_deref().map(|name| recording(&places, name)).transpose()?;
+    library.keep_pages(CACHE_MB)?;
     let mut import = Import {
         writer: library.begin()?,
         printer,
