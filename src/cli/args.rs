@@ -7,6 +7,7 @@ mod duplicates;
 mod export;
 mod filter;
 mod heads;
+mod label;
 mod metadata;
 mod reindex;
 mod search;
@@ -20,6 +21,10 @@ pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use heads::{
     EvaluateArgs, HeadArgs, HeadCommand, HeadName, TaskName, TrainArgs, WeightsName,
+};
+pub(crate) use label::{
+    AddArgs, ExportLabelsArgs, FileFormat, ImportLabelsArgs, JudgementName, LabelArgs,
+    LabelCommand, ListLabelsArgs, RemoveLabelsArgs, SelectionArgs,
 };
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
@@ -95,9 +100,9 @@ pub(crate) enum Format {
     Json,
     /// For spreadsheets: a header, then a row a result.
     Csv,
-    /// For Audacity: a label track (search only).
+    /// For Audacity: a label track (search and label export only).
     Audacity,
-    /// For Raven: a selection table (search only).
+    /// For Raven: a selection table (search and label export only).
     Raven,
 }
 
@@ -126,6 +131,8 @@ pub(crate) enum Command {
     Head(HeadArgs),
     /// Bring in what you know of your recordings from a table, and list, export or remove it
     Metadata(MetadataArgs),
+    /// Say what is heard in recordings: add, list, remove, import and export labels
+    Label(LabelArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,

@@ -9,6 +9,7 @@ pub(crate) mod failures;
 pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod info;
+pub(crate) mod label;
 pub(crate) mod metadata;
 pub(crate) mod models;
 mod refresh;
