@@ -152,7 +152,7 @@ fn survives(labels: &[(usize, u32, u32, String)], format: &str, several: bool) {
 
 proptest! {
     // Each case starts the program several times.
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     #[test]
     fn generated_labels_survive_every_format(
