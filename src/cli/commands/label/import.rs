@@ -34,7 +34,7 @@ pub(super) fn run(
 ) -> Result<Status> {
     let places = Places::read(library)?;
     let recording = args.recording.as_deref().map(|name| recording(&places, name)).transpose()?;
-    library.keep_pages(CACHE_MB)?;
+    library.expect_many_writes(CACHE_MB)?;
     let mut import = Import {
         writer: library.begin()?,
         printer,
