@@ -11,6 +11,7 @@ mod reading;
 #[path = "labels/round_trips.rs"]
 mod round_trips;
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -267,7 +268,7 @@ fn an_import_that_is_killed_leaves_nothing_behind() {
     let bench = bench(&[("day.wav", 1e6)]);
     let mut table = String::from("path,start,end,class\n");
     for n in 0..200_000 {
-        table += &format!("day.wav,{n},{},Dog\n", n + 1);
+        writeln!(table, "day.wav,{n},{},Dog", n + 1).unwrap();
     }
     fs::write(bench.path("many.csv"), &table).unwrap();
     let mut child = bench

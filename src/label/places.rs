@@ -15,13 +15,16 @@ use crate::store::endings::{Endings, Extent, Meant};
 const ADDED: [&str; 9] =
     ["txt", "csv", "tsv", "selections", "selection", "table", "results", "birdnet", "labels"];
 
+/// Paths and ids of recordings, by their names with their ending and without.
+type Stems = HashMap<Vec<u8>, Vec<(PathBuf, i64)>>;
+
 /// All recordings of a library, by what files of labels call them.
 #[derive(Debug)]
 pub struct Places {
     endings: Endings,
     extents: HashMap<i64, Extent>,
     /// Names without their last ending, which label tracks have.
-    stems: OnceCell<HashMap<Vec<u8>, Vec<(PathBuf, i64)>>>,
+    stems: OnceCell<Stems>,
 }
 
 impl Places {
@@ -81,7 +84,7 @@ impl Places {
     /// The recording that is called `name`, with its ending or without.
     fn with_stem(&self, name: &[u8], folder: Option<&Path>) -> Meant {
         let stems = self.stems.get_or_init(|| {
-            let mut stems: HashMap<Vec<u8>, Vec<(PathBuf, i64)>> = HashMap::new();
+            let mut stems = Stems::new();
             let bytes = |name: Option<&OsStr>| name.map(|name| name.as_encoded_bytes().to_vec());
             for (path, id) in self.endings.paths() {
                 let names = [bytes(path.file_stem()), bytes(path.file_name())];

@@ -96,7 +96,6 @@ fn selection_tables_come_back_as_they_were() {
         let bench = recordings();
         import(&bench, "a.Table.1.selections.txt", &table, &[]).expect(0);
         let export = ["export", "--format", "raven", "--class-column", column];
-        assert_eq!(label(&bench, &export).expect(0).out, table);
         label(&bench, &[&export[..], &["--out", "tables"]].concat()).expect(0);
         let path = bench.path("tables/a-id1.Table.1.selections.txt");
         assert_eq!(fs::read_to_string(path).unwrap(), table);
@@ -152,7 +151,7 @@ fn survives(labels: &[(usize, u32, u32, String)], format: &str, several: bool) {
 
 proptest! {
     // Each case starts the program several times.
-    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, max_shrink_iters: 20, ..ProptestConfig::default() })]
 
     #[test]
     fn generated_labels_survive_every_format(

@@ -10,6 +10,7 @@ use crate::store::labels::Judgement;
 
 /// Which columns a table has besides path, start, end and class: those in which something stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "columns are there or not, each for itself")]
 pub struct CsvColumns {
     /// Judgements.
     pub judgement: bool,

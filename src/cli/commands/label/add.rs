@@ -104,13 +104,10 @@ fn target(text: &OsStr, places: &Places) -> Result<(i64, Option<TimeRange>)> {
     let duration_s = places.extent(id).map_or(0.0, |extent| extent.duration_s);
     let stretch = Stretch { start_s, end_s };
     let is_there = end_s.is_none_or(|end_s| end_s <= duration_s + BEHIND_END_S);
-    match stretch.within(duration_s).filter(|_| is_there) {
-        Some(range) => Ok((id, Some(stretch_of(range.start_s, range.end_s)))),
-        None => {
-            let what = name.to_owned();
-            Err(Error::NoStretch { what, stretch, duration_s })
-        }
-    }
+    let Some(range) = stretch.within(duration_s).filter(|_| is_there) else {
+        return Err(Error::NoStretch { what: name.to_owned(), stretch, duration_s });
+    };
+    Ok((id, Some(stretch_of(range.start_s, range.end_s))))
 }
 
 #[derive(Debug, Serialize)]

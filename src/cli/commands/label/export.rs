@@ -155,8 +155,8 @@ impl<'a> Export<'a> {
                 })
             }
             Format::Audacity | Format::Raven => {
-                let several = self.recordings > 1;
-                self.tracks(format, several, |_, _, text| {
+                // No file's name says which recording it is about.
+                self.tracks(format, true, |_, _, text| {
                     output.write_all(text.as_bytes()).map_err(Error::Output)
                 })
             }

@@ -16,7 +16,7 @@ use sonoteca::{Error, Result};
 use super::{judgement, recording, user_name};
 use crate::cli::Status;
 use crate::cli::args::{FileFormat, ImportLabelsArgs};
-use crate::cli::printer::{Printer, Row, counted, reason};
+use crate::cli::printer::{Printer, Row, counted, grouped, reason};
 
 /// Rows that were left out and are shown to people; programs see more.
 const SHOWN: u64 = 20;
@@ -34,7 +34,7 @@ pub(super) fn run(
 ) -> Result<Status> {
     let places = Places::read(library)?;
     let recording = args.recording.as_deref().map(|name| recording(&places, name)).transpose()?;
-    library.keep_pages(CACHE_MB)?;
+    library.expect_many_writes(CACHE_MB)?;
     let mut import = Import {
         writer: library.begin()?,
         printer,
@@ -178,15 +178,14 @@ impl Report {
         let mut text = format!("{verb}: {}", counted(self.added, "label"));
         for (count, what) in [(self.already_there, "already there"), (self.refused, "left out")] {
             if count > 0 {
-                text += &format!(", {}", grouped_with(count, what));
+                text += ", ";
+                text += &grouped(count);
+                text += " ";
+                text += what;
             }
         }
         text + ".\n"
     }
-}
-
-fn grouped_with(count: u64, what: &str) -> String {
-    format!("{} {what}", crate::cli::printer::grouped(count))
 }
 
 impl Row for Report {

@@ -81,7 +81,9 @@ fn each(
         }
         Ok(())
     })?;
-    printer.rows(&rows)?;
+    if !rows.is_empty() {
+        printer.rows(&rows)?;
+    }
     Ok(found)
 }
 
