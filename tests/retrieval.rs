@@ -71,6 +71,8 @@ fn label_by_folder(library: &mut Library) {
 
 /// Where two others are as near, either may come first.
 const TIES: f64 = 1e-4;
+/// One query of 400, which another processor's rounding may decide otherwise.
+const ONE_QUERY: f64 = 0.003;
 
 fn evaluated_from_labels(library: &Library, quality: &retrieval::Quality) {
     let model = choose_model(library, None).unwrap();
@@ -91,10 +93,17 @@ fn evaluated_from_labels(library: &Library, quality: &retrieval::Quality) {
     }
     // 39 others of the class among 399.
     assert!((all.chance.unwrap() - 39.0 / 399.0).abs() < 1e-12);
-    // Without the own fold, in which clips of one recording are, less is found.
+    // Without the own fold, in which clips of one recording are; NumPy, on exported vectors.
     let apart = evaluate(Some("fold"));
     eprintln!("{}", retrieval_as_text(&apart));
     assert_eq!((apart.queries, apart.groups), (400, 5));
-    assert!(apart.overall.precision_at_1.value < all.overall.precision_at_1.value);
+    for (estimate, expected) in [
+        (apart.overall.precision_at_1, 0.9625),
+        (apart.overall.precision_at_5, 0.9230),
+        (apart.overall.precision_at_10, 0.8898),
+        (apart.overall.mean_average_precision, 0.7667),
+    ] {
+        assert!((estimate.value.unwrap() - expected).abs() < ONE_QUERY, "{estimate:?} {expected}");
+    }
     assert!((apart.chance.unwrap() - 0.1).abs() < 1e-12);
 }

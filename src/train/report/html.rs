@@ -192,7 +192,8 @@ fn reliability(report: &Report) -> String {
     let _ = writeln!(
         part,
         "<figure>{}<figcaption>Circles, dashed: without the temperature. Triangles, solid: with \
-         temperatures from other folds. Each is as many rows.</figcaption></figure>",
+         temperatures from other folds. Each mark stands for about as many \
+         rows.</figcaption></figure>",
         plots::reliability(&calibration.bins_before, &calibration.bins_after)
     );
     part + &table(&numbers::reliability(calibration), "Probability and share that is true, by bin")
