@@ -52,9 +52,8 @@ pub fn ask(
     let examples = Examples::collect(library, &selection)?;
     let known = learnt_from(library, head, model)?;
     let is_known = |recording: i64| known.contains(&recording);
-    let kept: Vec<usize> = (0..examples.rows.len())
-        .filter(|&row| !is_known(examples.places[row].recording))
-        .collect();
+    let kept: Vec<usize> =
+        (0..examples.rows.len()).filter(|&row| !is_known(examples.places[row].recording)).collect();
     let learnt_from = examples.contents.keys().filter(|id| is_known(**id)).count();
     if kept.is_empty() {
         return Err(TrainingProblem::AllLearnt { head: card.name.clone() }.into());

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use sonoteca::files::temporary_beside;
 use sonoteca::filter::Filter;
 use sonoteca::index::scope::Scope;
-use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
 use sonoteca::search;
+use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
 use sonoteca::store::Library;
 use sonoteca::{Error, Result};
 use tempfile::NamedTempFile;
 
 use crate::cli::Status;
-use crate::cli::args::{ExportArgs};
+use crate::cli::args::ExportArgs;
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 

@@ -123,7 +123,8 @@ pub(super) fn require_new_name(path: &Path) -> Result<()> {
 /// Whether a file is a report of ours, which is written anew with its head.
 fn is_report(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|text| {
-        text.starts_with("<!DOCTYPE html>") && text.contains("name=\"generator\" content=\"sonoteca")
+        text.starts_with("<!DOCTYPE html>")
+            && text.contains("name=\"generator\" content=\"sonoteca")
     })
 }
 
