@@ -10,6 +10,7 @@ pub mod learner;
 pub mod network;
 pub mod rows;
 pub mod score;
+pub mod sequences;
 pub mod split;
 pub mod task;
 pub mod training;

@@ -5,8 +5,9 @@
 
 pub mod card;
 mod file;
+mod hearing;
 
-use super::network::LinearHead;
+use super::network::{Input, Network};
 use super::score::probabilities;
 use super::task::Task;
 use crate::error::{Result, TrainingProblem};
@@ -22,7 +23,7 @@ pub use file::{Saved, read_files, write_files};
 pub struct Head {
     card: HeadCard,
     saved: Saved,
-    network: LinearHead,
+    network: Network,
 }
 
 impl Head {
@@ -32,8 +33,7 @@ impl Head {
     /// [`Error::Training`](crate::Error::Training) when they do not fit together.
     pub fn new(card: HeadCard, saved: Saved) -> Result<Self> {
         let shape = (card.model.dimension, card.outputs());
-        let network =
-            LinearHead::new(&card.name, saved.tensors.clone(), shape, card.kind.by_direction())?;
+        let network = Network::new(&card.name, card.kind, saved.tensors.clone(), shape)?;
         Ok(Self { card, saved, network })
     }
 
@@ -113,13 +113,31 @@ impl Head {
         })
     }
 
+    /// What it reads of a sound.
+    pub fn input(&self) -> Input {
+        self.card.kind.input()
+    }
+
     /// What it says of `rows`, `[rows, dimension]`: calibrated probabilities, `[rows, classes]`, or
-    /// of a number the number itself, `[rows, 1]`.
+    /// of a number the number itself, `[rows, 1]`. Of a head that reads sequences all are NaN: see
+    /// [`say_sequences`](Self::say_sequences).
     ///
     /// # Panics
     /// When `rows` are no whole number of rows.
     pub fn say(&self, rows: &[f32]) -> Vec<f32> {
-        let outputs = self.network.apply(rows);
+        let outputs = match &self.network {
+            Network::Linear(network) => network.apply(rows),
+            Network::Perceptron(network) => network.apply(rows),
+            Network::Sequence(_) => {
+                let rows = rows.len() / self.card.model.dimension;
+                return vec![f32::NAN; rows * self.card.outputs()];
+            }
+        };
+        self.probabilities(outputs)
+    }
+
+    /// Network outputs as what the head says.
+    fn probabilities(&self, outputs: Vec<f32>) -> Vec<f32> {
         if self.card.task == Task::Regression {
             return outputs;
         }

@@ -21,6 +21,8 @@ use crate::train::split::{Plan, split};
 use crate::train::task::Targets;
 use loss::{Losses, Problem};
 
+pub(super) use loss::class_weights;
+
 /// The values of C that are tried, from the strongest regularisation on.
 const STRENGTHS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
