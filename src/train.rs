@@ -12,6 +12,7 @@ pub mod report;
 pub mod retrieval;
 pub mod rows;
 pub mod score;
+pub mod sequences;
 pub mod split;
 pub mod task;
 pub mod training;

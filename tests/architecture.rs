@@ -28,7 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hound", &["audio"]),
     ("opus_pure", &["audio/decode/opus"]),
     ("realfft", &["frontend"]),
-    ("tch", &["model", "train/learner"]),
+    ("tch", &["model", "train/learner", "train/network"]),
     ("multiversion", &["model/kernel", "index/kernel"]),
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),

@@ -137,6 +137,37 @@ pub enum TrainingProblem {
         known: Vec<String>,
     },
 
+    /// A kind of head that reads something else.
+    #[error("head `{head}` reads {input}, and was given something else")]
+    OtherInput {
+        /// The head.
+        head: String,
+        /// What it reads.
+        input: &'static str,
+    },
+
+    /// A kind of head that reads sequences, and none to read.
+    #[error("a {kind} head learns from sequences, and there are none of its rows")]
+    NoSequences {
+        /// The kind of head.
+        kind: &'static str,
+    },
+
+    /// A head without hidden layers.
+    #[error("head `{head}` has no hidden layer")]
+    NoHidden {
+        /// The head.
+        head: String,
+    },
+
+    /// Embeddings of a file, and nothing to make them with.
+    #[error("embeddings of a file were wanted without a model that makes them")]
+    NoExtractor,
+
+    /// Stopped before it was done.
+    #[error("training was stopped")]
+    Interrupted,
+
     /// Training that left the ground.
     #[error("training did not come to an end: the {what} is not finite")]
     Diverged {
@@ -193,7 +224,12 @@ impl TrainingProblem {
             }
             Self::TooNew { .. } => Some("use a newer sonoteca".into()),
             Self::Damaged { .. } => Some("train it again: sonoteca train NAME".into()),
-            Self::ClassOfHead { .. } => None,
+            Self::NoHidden { .. } => Some("train one with --head mlp".into()),
+            Self::ClassOfHead { .. }
+            | Self::OtherInput { .. }
+            | Self::NoExtractor
+            | Self::NoSequences { .. }
+            | Self::Interrupted => None,
             Self::Diverged { .. } => Some("try another --head, such as logistic".into()),
         }
     }

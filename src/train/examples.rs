@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::held_out::RowPlace;
 use super::rows::{Rows, RowsBuilder};
+use super::sequences::{Sequences, Unread};
 use super::task::{Known, Targets, Task};
 use crate::audio::health::Health;
 use crate::error::{Result, TrainingProblem};
@@ -81,6 +82,8 @@ pub struct LeftOut {
     pub too_short: u64,
     /// Recordings without the metadata that they are grouped by; each is a group of its own.
     pub without_group: u64,
+    /// Recordings whose files could not be read again.
+    pub unread: Unread,
 }
 
 /// The classes of a library's labels, and what they say.
@@ -131,6 +134,54 @@ impl Examples {
             collector.add_number(recording, hash, number)?;
         }
         collector.finish(vec![target.to_owned()], Task::Regression)
+    }
+
+    /// Leaves out the rows whose sequences are empty, of both; says why there were any.
+    ///
+    /// # Errors
+    /// [`Error::Training`] when nothing is left, [`Error::Io`] when the temporary file cannot be
+    /// used.
+    pub fn keep_read(&mut self, sequences: &mut Sequences, unread: Unread) -> Result<()> {
+        self.left_out.unread = unread;
+        let keep: Vec<bool> = sequences.spans().iter().map(|span| !span.is_empty()).collect();
+        if keep.iter().all(|keep| *keep) {
+            return Ok(());
+        }
+        let kept: Vec<usize> = (0..keep.len()).filter(|&row| keep[row]).collect();
+        if kept.is_empty() {
+            return Err(TrainingProblem::NothingLeft.into());
+        }
+        let mut rows = RowsBuilder::new(self.rows.dimension());
+        for &row in &kept {
+            rows.push(&self.rows.gather(&[row])?)?;
+        }
+        self.rows = rows.finish()?;
+        let classes = self.classes.len();
+        self.targets = match &self.targets {
+            Targets::Single(all) => Targets::Single(kept.iter().map(|&row| all[row]).collect()),
+            Targets::Multi(all) => Targets::Multi(
+                kept.iter()
+                    .flat_map(|row| all[row * classes..][..classes].iter().copied())
+                    .collect(),
+            ),
+            Targets::Numbers(all) => Targets::Numbers(kept.iter().map(|&row| all[row]).collect()),
+        };
+        self.places = kept.iter().map(|&row| self.places[row]).collect();
+        // Groups are numbered without gaps.
+        let mut numbers = BTreeMap::new();
+        self.groups = kept
+            .iter()
+            .map(|&row| {
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                *numbers.entry(self.groups[row]).or_insert(next)
+            })
+            .collect();
+        self.group_count = numbers.len();
+        let places = &self.places;
+        let there: BTreeSet<i64> = places.iter().map(|place| place.recording).collect();
+        self.contents.retain(|recording, _| there.contains(recording));
+        sequences.retain(&keep);
+        Ok(())
     }
 
     /// What the head is to say.

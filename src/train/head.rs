@@ -5,10 +5,11 @@
 
 pub mod card;
 mod file;
+mod hearing;
 
 use serde::Serialize;
 
-use super::network::LinearHead;
+use super::network::{Input, Network};
 use super::score::probabilities;
 use super::task::Task;
 use crate::error::{Result, TrainingProblem};
@@ -46,7 +47,7 @@ pub struct PlainWeights {
 pub struct Head {
     card: HeadCard,
     saved: Saved,
-    network: LinearHead,
+    network: Network,
 }
 
 impl Head {
@@ -56,8 +57,7 @@ impl Head {
     /// [`Error::Training`](crate::Error::Training) when they do not fit together.
     pub fn new(card: HeadCard, saved: Saved) -> Result<Self> {
         let shape = (card.model.dimension, card.outputs());
-        let network =
-            LinearHead::new(&card.name, saved.tensors.clone(), shape, card.kind.by_direction())?;
+        let network = Network::new(&card.name, card.kind, saved.tensors.clone(), shape)?;
         Ok(Self { card, saved, network })
     }
 
@@ -137,21 +137,17 @@ impl Head {
         })
     }
 
-    /// What its network says of `rows`, `[rows, dimension]`: logits, `[rows, classes]`, or numbers.
-    ///
-    /// # Panics
-    /// When `rows` are no whole number of rows.
-    pub fn outputs(&self, rows: &[f32]) -> Vec<f32> {
-        self.network.apply(rows)
-    }
-
     /// A linear head as plain weights, for programs that know nothing of heads.
     ///
     /// # Errors
     /// [`TrainingProblem::NotLinear`].
     pub fn plain_weights(&self) -> Result<PlainWeights> {
         let (kind, head) = (self.card.kind.as_str(), self.card.name.clone());
-        let Some((weights, biases)) = self.network.plain() else {
+        let plain = match &self.network {
+            Network::Linear(network) => network.plain(),
+            Network::Perceptron(_) | Network::Sequence(_) => None,
+        };
+        let Some((weights, biases)) = plain else {
             return Err(TrainingProblem::NotLinear { head, kind }.into());
         };
         Ok(PlainWeights {
@@ -166,13 +162,39 @@ impl Head {
         })
     }
 
+    /// What it reads of a sound.
+    pub fn input(&self) -> Input {
+        self.card.kind.input()
+    }
+
     /// What it says of `rows`, `[rows, dimension]`: calibrated probabilities, `[rows, classes]`, or
-    /// of a number the number itself, `[rows, 1]`.
+    /// of a number the number itself, `[rows, 1]`. Of a head that reads sequences all are NaN: see
+    /// [`say_sequences`](Self::say_sequences).
     ///
     /// # Panics
     /// When `rows` are no whole number of rows.
     pub fn say(&self, rows: &[f32]) -> Vec<f32> {
-        let outputs = self.outputs(rows);
+        self.probabilities(self.outputs(rows))
+    }
+
+    /// What its network says of `rows`, `[rows, dimension]`: logits, `[rows, classes]`, or numbers;
+    /// NaN where it reads something else than vectors.
+    ///
+    /// # Panics
+    /// When `rows` are no whole number of rows.
+    pub fn outputs(&self, rows: &[f32]) -> Vec<f32> {
+        match &self.network {
+            Network::Linear(network) => network.apply(rows),
+            Network::Perceptron(network) => network.apply(rows),
+            Network::Sequence(_) => {
+                let rows = rows.len() / self.card.model.dimension;
+                vec![f32::NAN; rows * self.card.outputs()]
+            }
+        }
+    }
+
+    /// Network outputs as what the head says.
+    fn probabilities(&self, outputs: Vec<f32>) -> Vec<f32> {
         if self.card.task == Task::Regression {
             return outputs;
         }

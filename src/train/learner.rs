@@ -9,16 +9,21 @@ mod logistic;
 mod moments;
 mod prototype;
 mod ridge;
+mod sequence;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::held_out::RowPlace;
-use super::network::Tensors;
+use super::network::form::Form;
+use super::network::forward::failed;
+use super::network::{Input, Tensors};
 use super::rows::Rows;
+use super::sequences::Sequences;
 use super::task::{Targets, Task};
-use crate::error::{Error, Result, TrainingProblem};
+use crate::error::{Result, TrainingProblem};
 
 /// The kinds of heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -30,6 +35,14 @@ pub enum HeadKind {
     Logistic,
     /// Linear regression with an L2 penalty: for numbers.
     Ridge,
+    /// A hidden layer of rectified units over one vector.
+    Mlp,
+    /// An LSTM over the embeddings of a recording's segments.
+    Lstm,
+    /// Convolutions over log-mel frames, then an LSTM in both directions.
+    Crnn,
+    /// An LSTM over frequency and time of log-mel frames, then one over time.
+    TfLstm,
 }
 
 impl HeadKind {
@@ -39,7 +52,26 @@ impl HeadKind {
             Self::Prototype => "prototype",
             Self::Logistic => "logistic",
             Self::Ridge => "ridge",
+            Self::Mlp => "mlp",
+            Self::Lstm => "lstm",
+            Self::Crnn => "crnn",
+            Self::TfLstm => "tf-lstm",
         }
+    }
+
+    /// What it reads of a sound.
+    pub fn input(self) -> Input {
+        match self {
+            Self::Prototype | Self::Logistic | Self::Ridge | Self::Mlp => Input::Vectors,
+            Self::Lstm => Input::Segments,
+            Self::Crnn | Self::TfLstm => Input::LogMel,
+        }
+    }
+
+    /// Frames that a head of this kind takes for a step where it reads frames; 0 elsewhere.
+    pub fn frames_a_step(self) -> usize {
+        // Whatever the bands: that is no matter of theirs.
+        Form::usual(self, 64).map_or(0, |form| form.frames())
     }
 
     /// Whether it compares directions, which need no scale.
@@ -67,11 +99,23 @@ pub enum ClassWeights {
     Balanced,
 }
 
+/// Somebody who is told which share of the work is done, and says whether to go on.
+#[derive(Clone, Copy)]
+pub struct Watch<'a>(pub &'a dyn Fn(f64) -> bool);
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Watch")
+    }
+}
+
 /// What is to be learnt.
 #[derive(Clone, Copy, Debug)]
 pub struct Lesson<'a> {
     /// The rows, `[rows, dimension]`.
     pub rows: &'a Rows,
+    /// The sequence of each row, `[rows]`, for kinds that read sequences.
+    pub sequences: Option<&'a Sequences>,
     /// How many classes there are; 1 where the target is a number.
     pub class_count: usize,
     /// What is known of the rows.
@@ -88,6 +132,8 @@ pub struct Lesson<'a> {
     pub class_weights: ClassWeights,
     /// What chance is drawn from.
     pub seed: u64,
+    /// Who watches, if somebody does.
+    pub watch: Option<Watch<'a>>,
 }
 
 /// What was learnt.
@@ -114,10 +160,8 @@ pub fn learn(kind: HeadKind, lesson: &Lesson<'_>) -> Result<Learnt> {
         (HeadKind::Prototype, _) => prototype::learn(lesson),
         (HeadKind::Logistic, _) => logistic::learn(lesson),
         (HeadKind::Ridge, Targets::Numbers(numbers)) => ridge::learn(lesson, numbers),
+        (HeadKind::Mlp | HeadKind::Lstm | HeadKind::Crnn | HeadKind::TfLstm, _) => {
+            sequence::learn(kind, lesson)
+        }
     }
-}
-
-/// libtorch's error as ours.
-fn failed(error: tch::TchError) -> Error {
-    Error::Network { model: "head".to_owned(), source: error.into() }
 }

@@ -103,6 +103,17 @@ impl Rows {
         Ok(gathered)
     }
 
+    /// Fills `values`, `[rows, dimension]`, with rows from number `first` on.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn read_range(&self, first: usize, values: &mut [f32]) -> Result<()> {
+        self.read(first, values)
+    }
+
     /// Fills `values` with rows from number `first` on.
     fn read(&self, first: usize, values: &mut [f32]) -> Result<()> {
         match &self.stored {

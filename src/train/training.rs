@@ -8,10 +8,13 @@ use super::examples::{Examples, LeftOut, Selection};
 use super::head::card::{FORMAT, HeadCard, LearntFrom, ModelOfHead, TrainingSettings};
 use super::head::{Head, Saved};
 use super::held_out::HeldOut;
-use super::learner::{HeadKind, Lesson, learn};
+use super::learner::{HeadKind, Lesson, Watch, learn};
+use super::network::Input;
 use super::score::{ScoreOptions, Scores, score};
+use super::sequences::{Reader, Sequences};
 use super::split::{Folds, Plan, split};
 use super::task::{Known, Targets, Task};
+use crate::audio::resample::FilterCache;
 use crate::error::{Result, TrainingProblem};
 use crate::store::Library;
 use crate::store::filtering::Passing;
@@ -56,6 +59,22 @@ pub struct Trained {
 /// [`Error::Training`](crate::Error::Training), [`Error::Store`](crate::Error::Store),
 /// [`Error::Network`](crate::Error::Network).
 pub fn train(library: &Library, order: &Order<'_>, now: String) -> Result<Trained> {
+    train_watched(library, order, now, None)
+}
+
+/// The share of the work that reading files is, where they are read.
+const READING: f64 = 0.1;
+
+/// [`train`], while somebody watches.
+///
+/// # Errors
+/// As [`train`], and [`TrainingProblem::Interrupted`].
+pub fn train_watched(
+    library: &Library,
+    order: &Order<'_>,
+    now: String,
+    watch: Option<Watch<'_>>,
+) -> Result<Trained> {
     let settings = order.settings;
     let selection = Selection {
         model: order.model,
@@ -68,13 +87,19 @@ pub fn train(library: &Library, order: &Order<'_>, now: String) -> Result<Traine
         group_by: settings.group_by.as_deref(),
         passing: order.passing,
     };
-    let examples = Examples::collect(library, &selection)?;
-    check(&examples)?;
+    let mut examples = Examples::collect(library, &selection)?;
     let kind = order.kind.unwrap_or(HeadKind::usual(examples.task()));
+    let goes_on = |done: f64| watch.is_none_or(|watch| watch.0(done));
+    let reads = |done: f64| goes_on(READING * done);
+    let sequences = sequences(library, order.model, kind, &mut examples, &reads)?;
+    let before = if sequences.is_some() { READING } else { 0.0 };
+    let learns = |done: f64| goes_on(before + (1.0 - before) * done);
+    check(&examples)?;
     let mut notes = notes_of(&examples.left_out, settings);
     let folds = hold_out(&examples, settings, &mut notes);
     let lesson = Lesson {
         rows: &examples.rows,
+        sequences: sequences.as_ref(),
         class_count: examples.classes.len(),
         targets: &examples.targets,
         groups: &examples.groups,
@@ -83,6 +108,7 @@ pub fn train(library: &Library, order: &Order<'_>, now: String) -> Result<Traine
         fold_count: folds.count,
         class_weights: settings.class_weights,
         seed: settings.seed,
+        watch: Some(Watch(&learns)),
     };
     let learnt = learn(kind, &lesson)?;
     let held_out = (folds.count > 0).then(|| held_out(&examples, lesson.folds, &learnt.held_out));
@@ -96,6 +122,7 @@ pub fn train(library: &Library, order: &Order<'_>, now: String) -> Result<Traine
         format: FORMAT,
         name: order.name.to_owned(),
         kind,
+        input: kind.input(),
         task: examples.task(),
         classes: examples.classes.clone(),
         thresholds: thresholds(&examples, scores.as_ref(), &mut notes),
@@ -117,6 +144,24 @@ pub fn train(library: &Library, order: &Order<'_>, now: String) -> Result<Traine
     let recordings = examples.contents.values().copied().collect();
     let head = Head::new(card, Saved { tensors: learnt.tensors, recordings })?;
     Ok(Trained { head, held_out })
+}
+
+/// The sequences of rows, for a kind that reads some; rows that could not be read are left out.
+fn sequences(
+    library: &Library,
+    model: &StoredModel,
+    kind: HeadKind,
+    examples: &mut Examples,
+    watch: &dyn Fn(f64) -> bool,
+) -> Result<Option<Sequences>> {
+    if kind.input() == Input::Vectors {
+        return Ok(None);
+    }
+    let filters = FilterCache::default();
+    let reader = Reader::new(kind.input(), model.identity.clone(), kind.frames_a_step(), &filters);
+    let (mut sequences, unread) = reader.stored(library, model, &examples.places, watch)?;
+    examples.keep_read(&mut sequences, unread)?;
+    Ok(Some(sequences))
 }
 
 /// Refuses classes of which only one side is known.
@@ -212,6 +257,15 @@ fn notes_of(left_out: &LeftOut, settings: &TrainingSettings) -> Vec<String> {
         (
             left_out.without_group,
             format!("recordings have no {group}, and were held out each by itself"),
+        ),
+        (left_out.unread.gone, "recordings were left out: their files are not there".to_owned()),
+        (
+            left_out.unread.changed,
+            "recordings were left out: their files have changed since they were indexed".to_owned(),
+        ),
+        (
+            left_out.unread.undecodable,
+            "recordings were left out: their files do not decode any more".to_owned(),
         ),
     ];
     let said = lines.into_iter().filter(|(count, _)| *count > 0);

@@ -12,6 +12,7 @@ use crate::model::card::Sha256;
 use crate::store::segments::Level;
 use crate::train::held_out::HeldOut;
 use crate::train::learner::{ClassWeights, HeadKind};
+use crate::train::network::Input;
 use crate::train::report::{self, Report};
 use crate::train::score::Scores;
 use crate::train::split::Plan;
@@ -29,6 +30,9 @@ pub struct HeadCard {
     pub name: String,
     /// Its kind.
     pub kind: HeadKind,
+    /// What it reads of a sound.
+    #[serde(default)]
+    pub input: Input,
     /// What it says.
     pub task: Task,
     /// Its classes in the order of its outputs; of a number, its name alone.
@@ -131,6 +135,10 @@ impl HeadCard {
         let thresholds = if card.task == Task::Regression { 0 } else { card.classes.len() };
         if card.classes.is_empty() || card.thresholds.len() != thresholds {
             return Err(damaged("its card has not a threshold for each class".to_owned()).into());
+        }
+        if card.input != card.kind.input() {
+            let (kind, input) = (card.kind.as_str(), card.input.as_str());
+            return Err(damaged(format!("its card says that a {kind} reads {input}")).into());
         }
         if !(card.temperature > 0.0 && card.temperature.is_finite()) || card.model.dimension == 0 {
             return Err(

@@ -22,6 +22,8 @@ use crate::train::task::Targets;
 use choice::{Choice, choose};
 use loss::{Losses, Problem};
 
+pub(super) use loss::class_weights;
+
 /// Rows that C is chosen on at most.
 const ROWS_TO_CHOOSE_BY: usize = 6_000;
 

@@ -21,6 +21,18 @@ pub(super) struct Moments {
     pub(super) scale: Vec<f32>,
 }
 
+impl Moments {
+    /// The moments of all rows of `dimension` values that `read` adds.
+    pub(super) fn of(
+        dimension: usize,
+        read: impl FnOnce(&mut dyn FnMut(&[f32])) -> Result<()>,
+    ) -> Result<Self> {
+        let mut all = Cellful::new(dimension);
+        read(&mut |values| all.add(values))?;
+        Ok(all.moments())
+    }
+}
+
 /// Sums of rows, by the pair of folds in which they are held out.
 #[derive(Debug)]
 pub(super) struct Sums {
@@ -45,19 +57,8 @@ impl Sums {
         let mut cells: BTreeMap<Cell, Cellful> = BTreeMap::new();
         lesson.rows.for_each_block(|first, block| {
             for (row, values) in block.chunks_exact(dimension).enumerate() {
-                let cellful = cells.entry(cell(first + row)).or_insert_with(|| Cellful {
-                    count: 0.0,
-                    sums: vec![0.0; dimension],
-                    squares: vec![0.0; dimension],
-                });
-                cellful.count += 1.0;
-                for ((sum, square), &value) in
-                    cellful.sums.iter_mut().zip(&mut cellful.squares).zip(values)
-                {
-                    let value = f64::from(value);
-                    *sum += value;
-                    *square += value * value;
-                }
+                let cellful = cells.entry(cell(first + row));
+                cellful.or_insert_with(|| Cellful::new(dimension)).add(values);
             }
             Ok(())
         })?;
@@ -65,13 +66,8 @@ impl Sums {
     }
 
     /// The moments of the rows that `learns` chooses by their folds.
-    #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
     pub(super) fn moments(&self, learns: impl Fn(Cell) -> bool) -> Moments {
-        let mut total = Cellful {
-            count: 0.0,
-            sums: vec![0.0; self.dimension],
-            squares: vec![0.0; self.dimension],
-        };
+        let mut total = Cellful::new(self.dimension);
         for (_, cell) in self.cells.iter().filter(|(cell, _)| learns(**cell)) {
             total.count += cell.count;
             for (sum, more) in total.sums.iter_mut().zip(&cell.sums) {
@@ -81,9 +77,29 @@ impl Sums {
                 *sum += more;
             }
         }
-        let count = total.count.max(1.0);
-        let means: Vec<f64> = total.sums.iter().map(|sum| sum / count).collect();
-        let spreads: Vec<f64> = total
+        total.moments()
+    }
+}
+
+impl Cellful {
+    fn new(dimension: usize) -> Self {
+        Self { count: 0.0, sums: vec![0.0; dimension], squares: vec![0.0; dimension] }
+    }
+
+    fn add(&mut self, values: &[f32]) {
+        self.count += 1.0;
+        for ((sum, square), &value) in self.sums.iter_mut().zip(&mut self.squares).zip(values) {
+            let value = f64::from(value);
+            *sum += value;
+            *square += value * value;
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
+    fn moments(&self) -> Moments {
+        let count = self.count.max(1.0);
+        let means: Vec<f64> = self.sums.iter().map(|sum| sum / count).collect();
+        let spreads: Vec<f64> = self
             .squares
             .iter()
             .zip(&means)
