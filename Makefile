@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build demo test lint bench peers neighbours growth clean
+.PHONY: help setup libtorch build demo test lint bench peers neighbours heads growth clean
 
 SONOTECA := target/release/sonoteca
 # The user's own folder for `make demo`; without it, samples are fetched.
@@ -57,6 +57,10 @@ peers: setup ## sonoteca and its peers in one run (target/peers, 2 GB; ARGS=--qu
 neighbours: setup ## nearest neighbours beside hnswlib, usearch and faiss (ARGS='--rows 1000000')
 	cargo build --release --locked --bench nearest
 	python3 benches/neighbours/run.py $(ARGS)
+
+heads: setup ## heads beside scikit-learn's (ARGS='--rows 1000000')
+	cargo build --release --locked
+	python3 benches/heads/run.py $(ARGS)
 
 growth: setup ## time and memory of 1, 10 and 100 thousand clips
 	python3 benches/growth.py $(ARGS)

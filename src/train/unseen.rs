@@ -8,12 +8,17 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::examples::{Examples, Selection};
 use super::head::Head;
-use super::held_out::HeldOut;
+use super::held_out::{HeldOut, RowPlace};
+use super::network::Input;
 use super::task::Targets;
+use crate::audio::resample::FilterCache;
 use crate::error::{Result, TrainingProblem};
 use crate::store::Library;
 use crate::store::filtering::Passing;
 use crate::store::models::StoredModel;
+
+/// Vectors that are held at once.
+const ROWS_AT_ONCE: usize = 4_096;
 
 /// What a head said of recordings that it has not learnt from.
 #[derive(Clone, Debug)]
@@ -58,11 +63,20 @@ pub fn ask(
     if kept.is_empty() {
         return Err(TrainingProblem::AllLearnt { head: card.name.clone() }.into());
     }
-    let mut outputs = Vec::with_capacity(kept.len() * card.classes.len());
-    for some in kept.chunks(4_096) {
-        outputs.extend(head.outputs(&examples.rows.gather(some)?));
-    }
     let count = card.classes.len();
+    let mut outputs = Vec::with_capacity(kept.len() * count);
+    if head.input() == Input::Vectors {
+        for some in kept.chunks(ROWS_AT_ONCE) {
+            outputs.extend(head.outputs(&examples.rows.gather(some)?));
+        }
+    } else {
+        let places: Vec<RowPlace> = kept.iter().map(|&row| examples.places[row]).collect();
+        let filters = FilterCache::default();
+        let reader = head.reader(&filters);
+        // What cannot be read any more is said NaN of, which scores as nothing said.
+        let (sequences, _) = reader.stored(library, model, &places, &|_| true)?;
+        outputs = head.outputs_of_sequences(&sequences)?;
+    }
     let held_out = HeldOut {
         classes: card.classes.clone(),
         outputs,

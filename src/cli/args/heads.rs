@@ -12,7 +12,7 @@ use super::filter::HELP;
 #[command(
     long_about = "Train a head: a small model that says what your labels say
 
-It learns from stored vectors only, so no recording is listened to again, and is kept in the library \
+It learns from stored vectors, so no recording is listened to again (but for --head crnn and tf-lstm), and is kept in the library \
                   under NAME, in place of an earlier one. How well it does is found out on \
                   recordings that were held out: in each of --folds turns a fold of the recordings \
                   is left out of everything, learnt without, and asked about. Copies of a file \
@@ -192,6 +192,14 @@ pub(crate) enum HeadName {
     Logistic,
     /// Linear regression, for numbers.
     Ridge,
+    /// A network with one hidden layer.
+    Mlp,
+    /// A recurrent network over a recording's segments.
+    Lstm,
+    /// Convolutions, then a recurrent network, over log-mel frames; listens to the files again.
+    Crnn,
+    /// Recurrent over frequency and time, over log-mel frames; listens to the files again.
+    TfLstm,
 }
 
 /// What a head says.

@@ -150,5 +150,9 @@ fn kind_of(name: HeadName) -> HeadKind {
         HeadName::Prototype => HeadKind::Prototype,
         HeadName::Logistic => HeadKind::Logistic,
         HeadName::Ridge => HeadKind::Ridge,
+        HeadName::Mlp => HeadKind::Mlp,
+        HeadName::Lstm => HeadKind::Lstm,
+        HeadName::Crnn => HeadKind::Crnn,
+        HeadName::TfLstm => HeadKind::TfLstm,
     }
 }

@@ -7,8 +7,6 @@
 
 use std::collections::VecDeque;
 
-use rayon::prelude::*;
-
 use crate::error::{Result, TrainingProblem};
 
 /// Corrections that are remembered.
@@ -68,18 +66,12 @@ pub(super) fn minimise(
         if active.is_empty() {
             break;
         }
-        let trials: Vec<Vec<f32>> = active.par_iter().map(|&i| descents[i].trial()).collect();
+        // One after another: threads of ours beside libtorch's, which wait by spinning, take longer.
+        let trials: Vec<Vec<f32>> = active.iter().map(|&i| descents[i].trial()).collect();
         let found = evaluate(&active, &trials)?;
-        descents
-            .par_iter_mut()
-            .filter(|descent| !descent.is_done)
-            .collect::<Vec<&mut Descent>>()
-            .into_par_iter()
-            .zip(trials)
-            .zip(found)
-            .try_for_each(|((descent, trial), evaluation)| {
-                descent.consider(trial, evaluation, tolerance)
-            })?;
+        for ((&i, trial), evaluation) in active.iter().zip(trials).zip(found) {
+            descents[i].consider(trial, evaluation, tolerance)?;
+        }
     }
     Ok(descents.into_iter().map(|descent| descent.point).collect())
 }

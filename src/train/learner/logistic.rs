@@ -1,7 +1,7 @@
 //! Logistic regression: convex, its regularisation chosen inside.
 //!
 //! In: a lesson of classes. Out: weights on standardised vectors. Minimises the mean log loss plus
-//! |W|² / (2 C n), as scikit-learn's `LogisticRegression` does, for C from 0.003 to 100.
+//! |W|² / (2 C n), as scikit-learn's `LogisticRegression` does, for C from 0.003 to 10.
 //!
 //! C is chosen by the log loss of held-out rows, always inside of what a head learns from: the
 //! head that speaks of fold f takes the C that was best when f and one more fold were left out. So

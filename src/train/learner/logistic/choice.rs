@@ -4,17 +4,23 @@
 //! and where its fit ended. Heads are kept (one without each outer fold, one of everything) or only
 //! judge: they are fitted without one inner fold more, and asked about that.
 
+use std::collections::BTreeSet;
+
 use super::super::moments::{Cell, Sums};
 use super::super::{Lesson, lbfgs};
 use super::loss::{Losses, Problem};
 use crate::error::Result;
 use crate::train::split::{Plan, split};
+use crate::train::task::Targets;
 
 /// The values of C that are tried, from the strongest regularisation on.
-const STRENGTHS: [f64; 10] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0];
+const STRENGTHS: [f64; 8] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 
-/// What is taken where there are too few groups to choose by.
-const USUAL_STRENGTH: f64 = 0.1;
+/// What is taken where there are too few groups to choose by, as scikit-learn's default.
+const USUAL_STRENGTH: f64 = 1.0;
+
+/// Groups of a class below which held-out losses say nothing of how much to regularise.
+const LEAST_GROUPS: usize = 3;
 
 /// Folds to choose by where rows are not held out in folds anyway.
 const INNER_FOLDS: usize = 4;
@@ -115,7 +121,7 @@ pub(super) fn choose(lesson: &Lesson<'_>) -> Result<Choice> {
     let mut losses = Losses::new(lesson, fits.all.iter().map(problem).collect())?;
     let width = lesson.class_count * (lesson.rows.dimension() + 1);
     let mut points = vec![vec![0.0; width]; fits.all.len()];
-    if inner_count < 2 {
+    if inner_count < 2 || !is_enough(lesson) {
         let strengths = vec![USUAL_STRENGTH; fits.kept];
         points.truncate(fits.kept);
         return Ok(Choice { strengths, points });
@@ -146,6 +152,16 @@ pub(super) fn choose(lesson: &Lesson<'_>) -> Result<Choice> {
         }
     }
     Ok(Choice { strengths: best.into_iter().map(|(_, strength)| strength).collect(), points: ends })
+}
+
+/// Whether every class has groups to learn from and to judge by, in each inner fold.
+fn is_enough(lesson: &Lesson<'_>) -> bool {
+    let Targets::Single(found) = lesson.targets else { return true };
+    let mut groups = vec![BTreeSet::new(); lesson.class_count];
+    for (&class, &group) in found.iter().zip(lesson.groups) {
+        groups[class as usize].insert(group);
+    }
+    groups.iter().all(|groups| groups.is_empty() || groups.len() >= LEAST_GROUPS)
 }
 
 /// The inner fold of every row. Where there are three outer folds or more, these serve: what is
