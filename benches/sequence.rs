@@ -47,7 +47,8 @@ fn main() {
     };
     label(&mut library);
     let model = library.models().unwrap().remove(0);
-    let named: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let named: Vec<String> =
+        std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
     let seeds: u64 = std::env::var("SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
     for kind in KINDS {
         if !named.is_empty() && !named.iter().any(|name| name == kind.as_str()) {

@@ -6,6 +6,10 @@ ALTER TABLE labels ADD COLUMN score REAL;
 ALTER TABLE labels ADD COLUMN low_hz REAL CHECK (low_hz >= 0);
 ALTER TABLE labels ADD COLUMN high_hz REAL CHECK (high_hz >= 0);
 CREATE INDEX labels_of_source ON labels (source);
+-- A label that is there already is found by its recording and its beginning, also where one
+-- recording has a million of them.
+DROP INDEX labels_of_recording;
+CREATE INDEX labels_of_recording ON labels (recording_id, start_s);
 
 -- A small model that was trained on embeddings. It names the embeddings' model by what tells models
 -- apart, not by a row: a head that was imported may be here before the model's first vector.

@@ -15,7 +15,7 @@ use std::io;
 use clap::Parser;
 use sonoteca::Error;
 
-use args::{Args, Command};
+use args::{Args, Command, LabelCommand};
 use printer::Printer;
 use settings::Settings;
 
@@ -53,9 +53,9 @@ pub(crate) fn run() -> Status {
         }
     };
     let settings = Settings::new(args.global);
-    if settings.writes_labels() && !matches!(args.command, Command::Search(_)) {
+    if settings.writes_labels() && !may_write_labels(&args.command) {
         let hint = "choose --format table, json or csv";
-        let problem = "labels are written by `sonoteca search` only";
+        let problem = "labels are written by `sonoteca search` and `sonoteca label export` only";
         Printer::new(&settings).error(&Error::Usage { problem, hint });
         return Status::Failed;
     }
@@ -69,7 +69,11 @@ pub(crate) fn run() -> Status {
         Command::Remove(args) => commands::remove::run(&args, &settings, &mut printer),
         Command::Failures(args) => commands::failures::run(&args, &settings, &mut printer),
         Command::Compact => commands::compact::run(&settings, &mut printer),
+        Command::Train(args) => commands::train::run(&args, &settings, &mut printer),
+        Command::Evaluate(args) => commands::evaluate::run(&args, &settings, &mut printer),
+        Command::Head(args) => commands::head::run(&args.command, &settings, &mut printer),
         Command::Metadata(args) => commands::metadata::run(&args.command, &settings, &mut printer),
+        Command::Label(args) => commands::label::run(&args.command, &settings, &mut printer),
         Command::Reindex(args) => commands::reindex::run(&args, &settings, &mut printer),
         Command::Info => commands::info::run(&settings, &mut printer),
         Command::Models(args) => commands::models::run(&args.command, &mut printer),
@@ -86,5 +90,14 @@ pub(crate) fn run() -> Status {
             printer.error(&error);
             Status::Failed
         }
+    }
+}
+
+/// Whether results of `command` may be labels for sound editors.
+fn may_write_labels(command: &Command) -> bool {
+    match command {
+        Command::Search(_) => true,
+        Command::Label(args) => matches!(args.command, LabelCommand::Export(_)),
+        _ => false,
     }
 }

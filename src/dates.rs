@@ -22,6 +22,11 @@ pub use names::in_name;
 /// The year of the phonograph, and one in which this program will not be run any more.
 const YEARS: std::ops::RangeInclusive<i16> = 1877..=2199;
 
+/// This moment as the library writes moments: RFC 3339, UTC, to the second.
+pub fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// A time as the clock on the wall shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(DateTime);

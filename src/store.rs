@@ -154,6 +154,21 @@ impl Library {
         self.connection.busy_timeout(patience).map_err(|error| self.error("open", error))
     }
 
+    /// Makes ready for many small writes: keeps up to `megabytes` of pages in memory, instead of
+    /// two, and there too what a statement would need to be undone. Rows that go into several
+    /// indexes and fire triggers otherwise write some 128 kB each to a temporary file: a million
+    /// labels 127 GB.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn expect_many_writes(&self, megabytes: u32) -> Result<()> {
+        // SQLite takes a negative number for kibibytes.
+        self.connection
+            .pragma_update(None, "cache_size", -1024 * i64::from(megabytes))
+            .and_then(|()| self.connection.pragma_update(None, "temp_store", "MEMORY"))
+            .map_err(|error| self.error("open", error))
+    }
+
     /// Bytes that the library takes on the disk, its journal not counted.
     ///
     /// # Errors

@@ -35,6 +35,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hnsw_rs", &["index/hnsw"]),
     ("memmap2", &["index/mapped"]),
     ("crc_fast", &["index/file"]),
+    ("plotters", &["train/report"]),
     ("fork", &["ingest/decoders"]),
     ("rustix", &["ingest/decoders"]),
     ("sysinfo", &["ingest/memory"]),

@@ -6,6 +6,8 @@
 mod duplicates;
 mod export;
 mod filter;
+mod heads;
+mod label;
 mod metadata;
 mod reindex;
 mod search;
@@ -17,6 +19,13 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
+pub(crate) use heads::{
+    EvaluateArgs, HeadArgs, HeadCommand, HeadName, TaskName, TrainArgs, WeightsName,
+};
+pub(crate) use label::{
+    AddArgs, ExportLabelsArgs, FileFormat, ImportLabelsArgs, JudgementName, LabelArgs,
+    LabelCommand, ListLabelsArgs, RemoveLabelsArgs, SelectionArgs,
+};
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
 pub(crate) use search::{By, PartArgs, SearchArgs};
@@ -91,9 +100,9 @@ pub(crate) enum Format {
     Json,
     /// For spreadsheets: a header, then a row a result.
     Csv,
-    /// For Audacity: a label track (search only).
+    /// For Audacity: a label track (search and label export only).
     Audacity,
-    /// For Raven: a selection table (search only).
+    /// For Raven: a selection table (search and label export only).
     Raven,
 }
 
@@ -114,8 +123,16 @@ pub(crate) enum Command {
     Failures(FailuresArgs),
     /// Write vectors to a file, for numpy, spreadsheets and other programs
     Export(ExportArgs),
+    /// Train a head: a small model that says what your labels say
+    Train(TrainArgs),
+    /// Say how well a head does on what it has not learnt from, or how well searches do
+    Evaluate(EvaluateArgs),
+    /// List, show, export, import and remove heads
+    Head(HeadArgs),
     /// Bring in what you know of your recordings from a table, and list, export or remove it
     Metadata(MetadataArgs),
+    /// Say what is heard in recordings: add, list, remove, import and export labels
+    Label(LabelArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,

@@ -3,10 +3,13 @@
 pub(crate) mod compact;
 pub(crate) mod duplicates;
 mod embedding;
+pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod failures;
+pub(crate) mod head;
 pub(crate) mod index;
 pub(crate) mod info;
+pub(crate) mod label;
 pub(crate) mod metadata;
 pub(crate) mod models;
 mod refresh;
@@ -15,3 +18,4 @@ pub(crate) mod remove;
 pub(crate) mod search;
 mod summary;
 pub(crate) mod sync;
+pub(crate) mod train;

@@ -61,6 +61,22 @@ pub enum TrainingProblem {
     #[error("no vector has a label that it could learn from")]
     NothingLeft,
 
+    /// No labelled recording that is new to a head.
+    #[error("head `{head}` has learnt from every labelled recording there is here")]
+    AllLearnt {
+        /// The head.
+        head: String,
+    },
+
+    /// A head that cannot be written as weights.
+    #[error("head `{head}` is a {kind} head, which plain weights cannot say")]
+    NotLinear {
+        /// The head.
+        head: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+
     /// A kind of head that cannot do a task.
     #[error("a {kind} head cannot learn {task}")]
     Unfit {
@@ -192,6 +208,12 @@ impl TrainingProblem {
             }
             Self::NothingLeft => Some(
                 "check --where, --classes and --by; `sonoteca label list` lists the labels".into(),
+            ),
+            Self::AllLearnt { head } => Some(
+                format!("without --where, heads like it are asked about what was held out: sonoteca evaluate {head}").into(),
+            ),
+            Self::NotLinear { head, .. } => Some(
+                format!("write its files: sonoteca head export {head}; or train a logistic head").into(),
             ),
             Self::Unfit { .. } => Some("choose another --head, or another --task".into()),
             Self::NoHead { nearest, .. } => {

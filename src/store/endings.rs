@@ -17,6 +17,15 @@ pub struct Endings {
     by_name: HashMap<Vec<u8>, Vec<(PathBuf, i64)>>,
 }
 
+/// How far a recording reaches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extent {
+    /// Its length in seconds.
+    pub duration_s: f64,
+    /// Frames per second.
+    pub sample_rate: u32,
+}
+
 /// What a name means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Meant {
@@ -49,9 +58,30 @@ impl Library {
         };
         read().map_err(|error| self.error("read", error))
     }
+
+    /// Reads how far every recording reaches, by its id.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn extents(&self) -> Result<HashMap<i64, Extent>> {
+        let read = || -> rusqlite::Result<HashMap<i64, Extent>> {
+            self.connection
+                .prepare("SELECT id, duration_s, sample_rate FROM recordings")?
+                .query_map([], |row| {
+                    Ok((row.get(0)?, Extent { duration_s: row.get(1)?, sample_rate: row.get(2)? }))
+                })?
+                .collect()
+        };
+        read().map_err(|error| self.error("read", error))
+    }
 }
 
 impl Endings {
+    /// All paths and the ids of their recordings, in no order.
+    pub fn paths(&self) -> impl Iterator<Item = (&Path, i64)> {
+        self.by_path.iter().map(|(path, &id)| (path.as_path(), id))
+    }
+
     /// The recording that `name` means: its path, absolute or relative to one of `folders`, tried
     /// in their order, or else the only one that ends with these parts.
     pub fn find(&self, name: &Path, folders: &[PathBuf]) -> Meant {

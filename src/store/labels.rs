@@ -4,12 +4,16 @@
 //! a recording when its file moves, and when its content changes: nobody's work is thrown away
 //! unasked.
 
-use rusqlite::{Row, params};
+mod selecting;
+
+use rusqlite::{OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Library, NOW, Writer};
 use crate::audio::segment::TimeRange;
 use crate::error::Result;
+
+pub use selecting::{LabelClass, LabelOrder, LabelSelection};
 
 /// How the sources of labels begin that heads wrote; nothing is learnt from these.
 pub const MACHINE: &str = "head:";
@@ -116,6 +120,37 @@ impl Writer<'_> {
             .map_err(|error| self.error(error))
     }
 
+    /// Stores a label unless it is there already: the same recording, class, stretch, judgement
+    /// and source. Returns its id if it is new.
+    ///
+    /// # Errors
+    /// As [`add_label`](Self::add_label).
+    pub fn add_label_once(&self, label: &NewLabel<'_>) -> Result<Option<i64>> {
+        let known = self
+            .transaction
+            .prepare_cached(
+                "SELECT 1 FROM labels INDEXED BY labels_of_recording
+                 WHERE recording_id = ?1 AND start_s IS ?2 AND end_s IS ?3 AND class = ?4
+                     AND judgement = ?5 AND source = ?6 LIMIT 1",
+            )
+            .and_then(|mut find| {
+                find.query_row(
+                    params![
+                        label.recording,
+                        label.range.map(|range| range.start_s),
+                        label.range.map(|range| range.end_s),
+                        label.class,
+                        label.judgement.as_str(),
+                        label.source
+                    ],
+                    |_| Ok(()),
+                )
+                .optional()
+            })
+            .map_err(|error| self.error(error))?;
+        if known.is_some() { Ok(None) } else { self.add_label(label).map(Some) }
+    }
+
     /// Removes a label; whether there was one.
     ///
     /// # Errors
@@ -136,17 +171,19 @@ impl Library {
     pub fn labels(&self, recording: i64) -> Result<Vec<StoredLabel>> {
         let list = || -> rusqlite::Result<Vec<StoredLabel>> {
             self.connection
-                .prepare_cached(
-                    "SELECT id, recording_id, class, start_s, end_s, judgement, source, created_at,
-                         score, low_hz, high_hz
-                     FROM labels WHERE recording_id = ?1 ORDER BY id",
-                )?
+                .prepare_cached(&format!(
+                    "SELECT {COLUMNS} FROM labels WHERE recording_id = ?1 ORDER BY id"
+                ))?
                 .query_map([recording], read_label)?
                 .collect()
         };
         list().map_err(|error| self.error("read", error))
     }
 }
+
+/// What [`read_label`] reads.
+const COLUMNS: &str = "id, recording_id, class, start_s, end_s, judgement, source, created_at,
+     score, low_hz, high_hz";
 
 pub(super) fn read_label(row: &Row<'_>) -> rusqlite::Result<StoredLabel> {
     let range: (Option<f64>, Option<f64>) = (row.get(3)?, row.get(4)?);

@@ -36,6 +36,8 @@ pub struct Selection<'a> {
     pub task: Option<Task>,
     /// The classes; all that there are labels of, where none is named.
     pub classes: &'a [String],
+    /// Whether classes of which there is no label stay: a head knows them anyway.
+    pub keep_classes: bool,
     /// Of a number: the metadata that holds it.
     pub target: Option<&'a str>,
     /// Whether classes are absent where a recording has labels, but none of them.
@@ -104,7 +106,7 @@ impl Examples {
             return Self::numbers(library, selection);
         }
         let survey = Survey::of(library, selection)?;
-        let classes = survey.wanted(selection.classes)?;
+        let classes = survey.wanted(selection.classes, selection.keep_classes)?;
         let task = selection.task.unwrap_or_else(|| survey.task(&classes));
         let mut collector = Collector::new(library, selection, classes.len())?;
         let judge = Judge::new(&classes, selection.exhaustive && task == Task::Multi);
@@ -158,7 +160,9 @@ impl Examples {
         self.targets = match &self.targets {
             Targets::Single(all) => Targets::Single(kept.iter().map(|&row| all[row]).collect()),
             Targets::Multi(all) => Targets::Multi(
-                kept.iter().flat_map(|row| all[row * classes..][..classes].iter().copied()).collect(),
+                kept.iter()
+                    .flat_map(|row| all[row * classes..][..classes].iter().copied())
+                    .collect(),
             ),
             Targets::Numbers(all) => Targets::Numbers(kept.iter().map(|&row| all[row]).collect()),
         };
@@ -253,7 +257,7 @@ impl Survey {
     }
 
     /// The spelling of each class that is wanted, by alphabet.
-    fn wanted(&self, names: &[String]) -> Result<Vec<String>> {
+    fn wanted(&self, names: &[String], keep: bool) -> Result<Vec<String>> {
         if self.classes.is_empty() {
             return Err(TrainingProblem::NoLabels.into());
         }
@@ -266,7 +270,10 @@ impl Survey {
             let present = self.classes.values().filter(|(_, recordings)| *recordings > 0);
             classes.extend(present.map(spelling));
         }
-        for name in names {
+        if keep {
+            classes.extend_from_slice(names);
+        }
+        for name in names.iter().filter(|_| !keep) {
             let Some(found) = self.classes.get(&name.to_lowercase()) else {
                 let known: Vec<String> = self.classes.values().map(spelling).collect();
                 let nearest = near::nearest(name, known.iter().map(String::as_str));

@@ -7,6 +7,8 @@ pub mod card;
 mod file;
 mod hearing;
 
+use serde::Serialize;
+
 use super::network::{Input, Network};
 use super::score::probabilities;
 use super::task::Task;
@@ -14,9 +16,31 @@ use crate::error::{Result, TrainingProblem};
 use crate::filter::near;
 use crate::model::ModelIdentity;
 use crate::store::{Library, Writer};
-use card::HeadCard;
+use card::{HeadCard, ModelOfHead};
 
 pub use file::{Saved, read_files, write_files};
+
+/// A linear head: the probabilities of vector x are the softmax, or of several classes that may be
+/// there together the sigmoids, of (weights · x + biases) / temperature.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlainWeights {
+    /// The head's name.
+    pub name: String,
+    /// What it says.
+    pub task: Task,
+    /// The model whose embeddings it reads.
+    pub model: ModelOfHead,
+    /// Its classes.
+    pub classes: Vec<String>,
+    /// From which probability on each counts as there.
+    pub thresholds: Vec<f64>,
+    /// What logits are divided by.
+    pub temperature: f64,
+    /// `[classes][dimension]`, for vectors as they are stored.
+    pub weights: Vec<Vec<f32>>,
+    /// `[classes]`.
+    pub biases: Vec<f32>,
+}
 
 /// A trained head.
 #[derive(Clone, Debug)]
@@ -118,6 +142,48 @@ impl Head {
         self.card.kind.input()
     }
 
+    /// What its network says of `rows`, `[rows, dimension]`: logits, `[rows, classes]`, or
+    /// numbers. Of a head that reads sequences all are NaN: see
+    /// [`outputs_of_sequences`](Self::outputs_of_sequences).
+    ///
+    /// # Panics
+    /// When `rows` are no whole number of rows.
+    pub fn outputs(&self, rows: &[f32]) -> Vec<f32> {
+        match &self.network {
+            Network::Linear(network) => network.apply(rows),
+            Network::Perceptron(network) => network.apply(rows),
+            Network::Sequence(_) => {
+                let rows = rows.len() / self.card.model.dimension;
+                vec![f32::NAN; rows * self.card.outputs()]
+            }
+        }
+    }
+
+    /// A linear head as plain weights, for programs that know nothing of heads.
+    ///
+    /// # Errors
+    /// [`TrainingProblem::NotLinear`].
+    pub fn plain_weights(&self) -> Result<PlainWeights> {
+        let (kind, head) = (self.card.kind.as_str(), self.card.name.clone());
+        let plain = match &self.network {
+            Network::Linear(network) => network.plain(),
+            Network::Perceptron(_) | Network::Sequence(_) => None,
+        };
+        let Some((weights, biases)) = plain else {
+            return Err(TrainingProblem::NotLinear { head, kind }.into());
+        };
+        Ok(PlainWeights {
+            name: head,
+            task: self.card.task,
+            model: self.card.model.clone(),
+            classes: self.card.classes.clone(),
+            thresholds: self.card.thresholds.clone(),
+            temperature: self.card.temperature,
+            weights,
+            biases,
+        })
+    }
+
     /// What it says of `rows`, `[rows, dimension]`: calibrated probabilities, `[rows, classes]`, or
     /// of a number the number itself, `[rows, 1]`. Of a head that reads sequences all are NaN: see
     /// [`say_sequences`](Self::say_sequences).
@@ -125,15 +191,7 @@ impl Head {
     /// # Panics
     /// When `rows` are no whole number of rows.
     pub fn say(&self, rows: &[f32]) -> Vec<f32> {
-        let outputs = match &self.network {
-            Network::Linear(network) => network.apply(rows),
-            Network::Perceptron(network) => network.apply(rows),
-            Network::Sequence(_) => {
-                let rows = rows.len() / self.card.model.dimension;
-                return vec![f32::NAN; rows * self.card.outputs()];
-            }
-        };
-        self.probabilities(outputs)
+        self.probabilities(self.outputs(rows))
     }
 
     /// Network outputs as what the head says.

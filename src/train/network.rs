@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use super::learner::HeadKind;
 use crate::error::{Result, TrainingProblem};
 
-pub(in crate::train) use linear::unit;
 pub use linear::LinearHead;
+pub(in crate::train) use linear::unit;
 pub use perceptron::Perceptron;
 pub use sequence::SequenceHead;
 
@@ -105,7 +105,9 @@ impl<'a> Taken<'a> {
         {
             return Err(damaged(
                 self.head,
-                format!("tensor {name} is of shape {found:?}, expected finite numbers of {shape:?}"),
+                format!(
+                    "tensor {name} is of shape {found:?}, expected finite numbers of {shape:?}"
+                ),
             ));
         }
         Ok(values)

@@ -1,6 +1,6 @@
 //! Held-out rows into numbers that can be believed.
 //!
-//! In: [`HeldOut`]. Out: [`Scores`], [`Mistake`]s. Refuses to make a number of nothing: what is
+//! In: [`HeldOut`]. Out: [`Scores`], [`Mistake`]s, [`Curves`]. Refuses to make a number of nothing: what is
 //! not defined is `None`, and [`Scores::notes`] says why.
 //!
 //! Every interval is of 95 % and comes from drawing groups with replacement, 2,000 times and
@@ -10,6 +10,7 @@ mod baseline;
 mod calibration;
 mod classes;
 mod confusion;
+mod curves;
 pub(super) mod estimate;
 mod mistakes;
 mod notes;
@@ -35,6 +36,7 @@ pub use baseline::Baseline;
 pub use calibration::{Bin, Calibration};
 pub use classes::ClassScores;
 pub use confusion::{Confused, Confusion};
+pub use curves::{Curves, PrecisionRecall, curves};
 pub use estimate::Estimate;
 pub use mistakes::{Mistake, mistakes};
 pub use numbers::NumberScores;
@@ -116,10 +118,11 @@ pub fn score(held_out: &HeldOut, options: &ScoreOptions) -> Scores {
 }
 
 impl Scores {
-    fn none(held_out: &HeldOut, options: &ScoreOptions) -> Self {
+    /// The scores of a head of which nothing was held out.
+    pub fn nothing(task: Task) -> Self {
         Self {
-            task: held_out.targets.task(),
-            rows: held_out.len(),
+            task,
+            rows: 0,
             groups: 0,
             folds: 0,
             accuracy: Estimate::default(),
@@ -132,9 +135,17 @@ impl Scores {
             calibration: None,
             numbers: None,
             baseline: Baseline::default(),
-            wanted_precision: options.precision,
+            wanted_precision: 0.0,
             resamples: 0,
             notes: Vec::new(),
+        }
+    }
+
+    fn none(held_out: &HeldOut, options: &ScoreOptions) -> Self {
+        Self {
+            rows: held_out.len(),
+            wanted_precision: options.precision,
+            ..Self::nothing(held_out.targets.task())
         }
     }
 

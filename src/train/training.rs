@@ -81,6 +81,7 @@ pub fn train_watched(
         level: settings.by,
         task: order.task,
         classes: &settings.classes,
+        keep_classes: false,
         target: settings.target.as_deref(),
         exhaustive: settings.exhaustive,
         group_by: settings.group_by.as_deref(),

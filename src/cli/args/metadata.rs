@@ -70,7 +70,7 @@ The first line names the columns. The one called path (or file, or filename) say
 }
 
 /// One character of ASCII, or the word `tab`.
-fn delimiter(text: &str) -> Result<u8, String> {
+pub(super) fn delimiter(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         b"tab" | b"\\t" => Ok(b'\t'),
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => Ok(*byte),

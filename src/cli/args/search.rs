@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use sonoteca::search::Level;
 
 /// `sonoteca search`
 #[derive(Debug, clap::Args)]
@@ -146,6 +147,16 @@ pub(crate) enum By {
     Recording,
     /// Segments: about a second each, unless the library was made with longer ones.
     Segment,
+}
+
+impl By {
+    /// What the library calls it.
+    pub(crate) fn level(self) -> Level {
+        match self {
+            Self::Recording => Level::Recording,
+            Self::Segment => Level::Segment,
+        }
+    }
 }
 
 fn score(text: &str) -> Result<f32, String> {

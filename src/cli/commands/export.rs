@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use sonoteca::files::temporary_beside;
 use sonoteca::filter::Filter;
 use sonoteca::index::scope::Scope;
+use sonoteca::search;
 use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
-use sonoteca::search::{self, Level};
 use sonoteca::store::Library;
 use sonoteca::{Error, Result};
 use tempfile::NamedTempFile;
 
 use crate::cli::Status;
-use crate::cli::args::{By, ExportArgs};
+use crate::cli::args::ExportArgs;
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 
@@ -25,10 +25,7 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> 
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let library = Library::open(&settings.library)?;
     let model = search::choose_model(&library, args.model.as_deref())?;
-    let level = match args.by {
-        By::Recording => Level::Recording,
-        By::Segment => Level::Segment,
-    };
+    let level = args.by.level();
     let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
     let scope = Scope { allowed, ..Scope::default() };
     let spec = ExportSpec { model: &model, level, scope: &scope };

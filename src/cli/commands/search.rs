@@ -16,16 +16,13 @@ use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
 
 use crate::cli::Status;
-use crate::cli::args::{By, Format, SearchArgs};
+use crate::cli::args::{Format, SearchArgs};
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 use rows::HitRow;
 
 pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
-    let level = match args.by {
-        By::Recording => Level::Recording,
-        By::Segment => Level::Segment,
-    };
+    let level = args.by.level();
     check(args, settings.format, level)?;
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let library = Library::open(&settings.library)?;

@@ -10,8 +10,10 @@ use crate::error::{Result, TrainingProblem};
 use crate::model::ModelIdentity;
 use crate::model::card::Sha256;
 use crate::store::segments::Level;
+use crate::train::held_out::HeldOut;
 use crate::train::learner::{ClassWeights, HeadKind};
 use crate::train::network::Input;
+use crate::train::report::{self, Report};
 use crate::train::score::Scores;
 use crate::train::split::Plan;
 use crate::train::task::Task;
@@ -150,6 +152,35 @@ impl HeadCard {
     pub fn json(&self) -> String {
         // Strings and numbers only: this cannot fail.
         serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+
+    /// What is known of the head, to be read; with what was held out, where that is at hand.
+    pub fn report(&self, held_out: Option<&HeldOut>) -> Report {
+        let by = match self.settings.by {
+            Level::Recording => "recording",
+            Level::Segment => "segment",
+        };
+        let scores = self.scores.clone().unwrap_or_else(|| Scores::nothing(self.task));
+        let mut report = match held_out {
+            Some(held_out) => Report::new(scores, held_out),
+            None => Report::of_scores(scores),
+        };
+        report.name.clone_from(&self.name);
+        self.kind.as_str().clone_into(&mut report.kind);
+        report.model.clone_from(&self.model.name);
+        report.learnt_from = report::LearntFrom {
+            rows: self.learnt_from.rows,
+            recordings: self.learnt_from.recordings,
+            grouped_by: self.settings.group_by.clone().unwrap_or_else(|| "recording".to_owned()),
+            groups: self.learnt_from.groups,
+            classes: Vec::new(),
+        };
+        let chosen = self.choices.iter().map(|(name, value)| (name.clone(), value.to_string()));
+        report.settings = chosen.collect();
+        report.settings.insert("by".to_owned(), by.to_owned());
+        report.settings.insert("seed".to_owned(), self.settings.seed.to_string());
+        report.scores.notes.extend(self.notes.iter().cloned());
+        report
     }
 
     /// How many outputs the network has.

@@ -28,12 +28,19 @@ impl Head {
     /// [`TrainingProblem::OtherInput`] when steps have another width than the head reads,
     /// [`Error::Network`](crate::Error::Network), [`Error::Io`](crate::Error::Io).
     pub fn say_sequences(&self, sequences: &Sequences) -> Result<Vec<f32>> {
+        Ok(self.probabilities(self.outputs_of_sequences(sequences)?))
+    }
+
+    /// What its network says of sequences, `[sequences, classes]`: logits, or numbers.
+    ///
+    /// # Errors
+    /// As [`say_sequences`](Self::say_sequences).
+    pub fn outputs_of_sequences(&self, sequences: &Sequences) -> Result<Vec<f32>> {
         self.require_width(sequences)?;
-        let outputs = match &self.network {
-            Network::Linear(_) | Network::Perceptron(_) => return Ok(self.say(&means(sequences)?)),
-            Network::Sequence(network) => network.apply(sequences)?,
-        };
-        Ok(self.probabilities(outputs))
+        match &self.network {
+            Network::Linear(_) | Network::Perceptron(_) => Ok(self.outputs(&means(sequences)?)),
+            Network::Sequence(network) => network.apply(sequences),
+        }
     }
 
     /// What its last hidden layer says of sequences, `[sequences, units]`: an embedding of what
@@ -76,7 +83,7 @@ impl Head {
 
     /// A reader of what the head reads. Heads that read single embeddings get the segments of
     /// which these are the mean.
-    pub fn reader<'a>(&'a self, filters: &'a FilterCache) -> Reader<'a> {
+    pub fn reader<'a>(&self, filters: &'a FilterCache) -> Reader<'a> {
         let (input, frames) = match &self.network {
             Network::Linear(_) | Network::Perceptron(_) => (Input::Vectors, 0),
             Network::Sequence(network) => (self.input(), network.frames_a_step()),

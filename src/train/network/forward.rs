@@ -97,7 +97,8 @@ fn lstm(parameters: &Parameters, name: &str, steps: &Tensor, learns: bool) -> To
     let gates = gates(parameters, name)?;
     let cells = gates[1].size()[1];
     let start = Tensor::f_zeros([1, steps.size()[0], cells], (Kind::Float, tch::Device::Cpu))?;
-    let (states, _, _) = steps.f_lstm(&[&start, &start], &gates.each_ref(), true, 1, 0.0, learns, false, true)?;
+    let (states, _, _) =
+        steps.f_lstm(&[&start, &start], &gates.each_ref(), true, 1, 0.0, learns, false, true)?;
     Ok(states)
 }
 
@@ -154,10 +155,8 @@ fn mean_and_last(states: &Tensor, lengths: &[i64]) -> Torch<Tensor> {
     let size = states.size();
     let mask = mask(lengths, size[1])?.f_unsqueeze(2)?;
     let counts = Tensor::f_from_slice(lengths)?.f_to_kind(Kind::Float)?.f_unsqueeze(1)?;
-    let mean = states
-        .f_mul(&mask)?
-        .f_sum_dim_intlist(&[1_i64][..], false, Kind::Float)?
-        .f_div(&counts)?;
+    let mean =
+        states.f_mul(&mask)?.f_sum_dim_intlist(&[1_i64][..], false, Kind::Float)?.f_div(&counts)?;
     let ends: Vec<i64> = lengths.iter().map(|length| length - 1).collect();
     let ends = Tensor::f_from_slice(&ends)?
         .f_view([size[0], 1, 1])?

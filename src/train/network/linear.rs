@@ -5,8 +5,8 @@
 
 use rayon::prelude::*;
 
-use crate::dot::dot;
 use super::{Taken, Tensors};
+use crate::dot::dot;
 use crate::error::Result;
 
 /// A head whose outputs are weighted sums of a standardised vector.
@@ -51,6 +51,13 @@ impl LinearHead {
     /// How many outputs there are.
     pub fn outputs(&self) -> usize {
         self.biases.len()
+    }
+
+    /// Weights, a row an output, and biases, for vectors as they are; nothing, where vectors are
+    /// brought to length one.
+    pub fn plain(&self) -> Option<(Vec<Vec<f32>>, Vec<f32>)> {
+        let rows = self.weights.chunks_exact(self.dimension).map(<[f32]>::to_vec);
+        self.centre.is_none().then(|| (rows.collect(), self.biases.clone()))
     }
 
     /// What is said of `rows`, `[rows, dimension]`: `[rows, outputs]`.

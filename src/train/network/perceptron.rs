@@ -30,11 +30,7 @@ impl Perceptron {
     ///
     /// # Errors
     /// [`TrainingProblem::Damaged`](crate::error::TrainingProblem::Damaged).
-    pub fn new(
-        head: &str,
-        tensors: Tensors,
-        (dimension, outputs): (usize, usize),
-    ) -> Result<Self> {
+    pub fn new(head: &str, tensors: Tensors, (dimension, outputs): (usize, usize)) -> Result<Self> {
         let hidden = tensors.get("hidden.bias").map_or(0, |(_, values)| values.len());
         let mut taken = Taken::of(head, tensors);
         let mean = taken.take("mean", &[dimension])?;
@@ -86,8 +82,7 @@ impl Perceptron {
         let hidden = self.hidden(rows);
         let units = self.hidden_units();
         let mut said = vec![0.0; hidden.len() / units * self.outputs()];
-        for (said, hidden) in
-            said.chunks_exact_mut(self.outputs()).zip(hidden.chunks_exact(units))
+        for (said, hidden) in said.chunks_exact_mut(self.outputs()).zip(hidden.chunks_exact(units))
         {
             sums(&self.weights, &self.biases, hidden, said);
         }

@@ -38,8 +38,8 @@ pub(super) fn time_frequency(
     // [sequences, steps, groups, bands of a group]
     let grouped = steps.f_unfold(2, group, stride)?;
     let groups = grouped.size()[2];
-    let from_input =
-        grouped.f_linear(named(parameters, "cell.input")?, Some(named(parameters, "cell.bias")?))?;
+    let from_input = grouped
+        .f_linear(named(parameters, "cell.input")?, Some(named(parameters, "cell.bias")?))?;
     // Askew: [diagonals, sequences, groups, 4 units]. Padding is zero, bias and all, which leaves
     // states at zero until a group's first step.
     let diagonals = times + groups - 1;
@@ -51,11 +51,9 @@ pub(super) fn time_frequency(
         .f_reshape([sequences, groups, diagonals, 4 * units])?
         .f_permute([2, 0, 1, 3])?
         .f_reshape([diagonals, sequences * groups, 4 * units])?;
-    let recurrent = Tensor::f_cat(
-        &[named(parameters, "cell.time")?, named(parameters, "cell.frequency")?],
-        1,
-    )?
-    .f_transpose(0, 1)?;
+    let recurrent =
+        Tensor::f_cat(&[named(parameters, "cell.time")?, named(parameters, "cell.frequency")?], 1)?
+            .f_transpose(0, 1)?;
     // [3, units]: input, forget, output.
     let peephole = named(parameters, "cell.peephole")?;
     let (peek_before, peek_after) = (peephole.f_narrow(0, 0, 2)?, peephole.f_select(0, 2)?);
@@ -95,8 +93,8 @@ pub(super) fn time_frequency(
 mod tests {
     use super::*;
     use crate::model::torch::to_vec;
-    use crate::train::network::forward::parameters;
     use crate::train::network::Tensors;
+    use crate::train::network::forward::parameters;
 
     /// Numbers between −1 and 1 that look like chance.
     fn noise(count: usize, seed: u32) -> Vec<f32> {
@@ -124,13 +122,16 @@ mod tests {
         let p = of("cell.peephole");
         for t in 0..times {
             for k in 0..groups {
-                let before = |from: &[f32], u: usize| if t > 0 { from[at(t - 1, k) + u] } else { 0.0 };
-                let below = |from: &[f32], u: usize| if k > 0 { from[at(t, k - 1) + u] } else { 0.0 };
+                let before =
+                    |from: &[f32], u: usize| if t > 0 { from[at(t - 1, k) + u] } else { 0.0 };
+                let below =
+                    |from: &[f32], u: usize| if k > 0 { from[at(t, k - 1) + u] } else { 0.0 };
                 let z: Vec<f32> = (0..4 * units)
                     .map(|row| {
                         let mut sum = of("cell.bias")[row];
                         for f in 0..group {
-                            sum += of("cell.input")[row * group + f] * x[t * bands + k * stride + f];
+                            sum +=
+                                of("cell.input")[row * group + f] * x[t * bands + k * stride + f];
                         }
                         for u in 0..units {
                             sum += of("cell.time")[row * units + u] * before(&h, u);
@@ -154,11 +155,16 @@ mod tests {
 
     #[test]
     fn diagonals_say_what_a_plain_loop_says() {
-        for (times, bands, group, stride, units) in [(7, 10, 4, 2, 3), (1, 6, 6, 1, 2), (3, 9, 2, 3, 1)] {
+        for (times, bands, group, stride, units) in
+            [(7, 10, 4, 2, 3), (1, 6, 6, 1, 2), (3, 9, 2, 3, 1)]
+        {
             let tensors = Tensors::from([
                 ("cell.input".to_owned(), (vec![4 * units, group], noise(4 * units * group, 1))),
                 ("cell.time".to_owned(), (vec![4 * units, units], noise(4 * units * units, 2))),
-                ("cell.frequency".to_owned(), (vec![4 * units, units], noise(4 * units * units, 3))),
+                (
+                    "cell.frequency".to_owned(),
+                    (vec![4 * units, units], noise(4 * units * units, 3)),
+                ),
                 ("cell.bias".to_owned(), (vec![4 * units], noise(4 * units, 4))),
                 ("cell.peephole".to_owned(), (vec![3, units], noise(3 * units, 5))),
             ]);

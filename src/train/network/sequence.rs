@@ -56,7 +56,11 @@ impl SequenceHead {
         for entry in form.entries(outputs) {
             let values = taken.take(&entry.name, &entry.shape)?;
             let is_divisor = entry.name == "scale" || entry.name.ends_with("norm.variance");
-            if is_divisor && values.iter().any(|value| *value < 0.0 || (entry.name == "scale" && *value == 0.0)) {
+            if is_divisor
+                && values
+                    .iter()
+                    .any(|value| *value < 0.0 || (entry.name == "scale" && *value == 0.0))
+            {
                 return Err(damaged(head, format!("tensor {} is not above zero", entry.name)));
             }
         }

@@ -113,6 +113,9 @@ pub(in crate::train) mod written {
         r_squared: "r_squared_low", "r_squared_high";
         spearman: "spearman_low", "spearman_high";
         pearson: "pearson_low", "pearson_high";
+        precision_at_1: "precision_at_1_low", "precision_at_1_high";
+        precision_at_5: "precision_at_5_low", "precision_at_5_high";
+        precision_at_10: "precision_at_10_low", "precision_at_10_high";
     }
 }
 

@@ -13,6 +13,8 @@ use super::rows::Rows;
 /// How near numbers come to the truth.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NumberScores {
+    /// What the number is.
+    pub name: String,
     /// Mean of |said − true|, in the number's own unit.
     #[serde(flatten, with = "written::mean_absolute_error")]
     pub mean_absolute_error: Estimate,
@@ -104,6 +106,7 @@ pub(super) fn score_numbers(
         Estimate::resampled(read(&point), resampled.iter().map(read))
     };
     NumberScores {
+        name: rows.held_out.classes[0].clone(),
         mean_absolute_error: estimate(|measures| measures.mean_absolute_error),
         root_mean_square_error: estimate(|measures| measures.root_mean_square_error),
         r_squared: estimate(|measures| measures.r_squared),

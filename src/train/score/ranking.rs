@@ -144,6 +144,21 @@ impl Ranking {
             average_precision: defined.then(|| precisions / positives as f64),
         }
     }
+
+    /// Recall and precision after each step, every row counting once; there is a positive row.
+    pub(super) fn precision_recall(&self) -> Vec<(f64, f64)> {
+        let positives = self.0.iter().filter(|entry| entry.positive).count().max(1);
+        let mut found = 0_u32;
+        let mut points = Vec::new();
+        for (rows, entry) in (1_u32..).zip(&self.0) {
+            found += u32::from(entry.positive);
+            if entry.ends_step {
+                let recall = f64::from(found) / positives as f64;
+                points.push((recall, f64::from(found) / f64::from(rows)));
+            }
+        }
+        points
+    }
 }
 
 #[cfg(test)]

@@ -101,16 +101,27 @@ impl<'a> Reader<'a> {
             let first = steps.len();
             let times = match self.input {
                 Input::Vectors => {
-                    self.vectors(library, model, (recording, &rows, places), &mut steps, &mut spans)?;
+                    self.vectors(
+                        library,
+                        model,
+                        (recording, &rows, places),
+                        &mut steps,
+                        &mut spans,
+                    )?;
                     continue;
                 }
                 Input::Segments => {
                     let mut times = Vec::new();
                     let dimension = model.identity.dimension;
-                    library.for_each_segment_of(recording, model.id, dimension, |segment, vector| {
-                        times.push(segment.range);
-                        steps.push(vector)
-                    })?;
+                    library.for_each_segment_of(
+                        recording,
+                        model.id,
+                        dimension,
+                        |segment, vector| {
+                            times.push(segment.range);
+                            steps.push(vector)
+                        },
+                    )?;
                     Times::Segments(times)
                 }
                 Input::LogMel => {
@@ -176,7 +187,9 @@ impl<'a> Reader<'a> {
                 for range in stretches {
                     match range {
                         None => steps.push(&extraction.pooled)?,
-                        Some(range) => steps.push(&mean_in(&extraction.ranges, &vectors, *range))?,
+                        Some(range) => {
+                            steps.push(&mean_in(&extraction.ranges, &vectors, *range))?
+                        }
                     }
                 }
                 let spans = (0..stretches.len()).map(|row| row..row + 1).collect();
@@ -299,7 +312,10 @@ mod tests {
     fn a_stretch_takes_the_steps_that_share_time_with_it() {
         let range = |start_s, end_s| Some(TimeRange { start_s, end_s });
         let segments = Times::Segments(
-            (0..4).map(|n| f64::from(n) * 0.48).map(|s| TimeRange { start_s: s, end_s: s + 0.96 }).collect(),
+            (0..4)
+                .map(|n| f64::from(n) * 0.48)
+                .map(|s| TimeRange { start_s: s, end_s: s + 0.96 })
+                .collect(),
         );
         assert_eq!(segments.span(None), 0..4);
         assert_eq!(segments.span(range(0.48, 1.44)), 0..3);

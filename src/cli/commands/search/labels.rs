@@ -3,17 +3,13 @@
 //! In: hits. Out: label tracks of Audacity, or selection tables of Raven, on standard output or in
 //! a file per recording. Refuses to overwrite, and to put the events of several recordings into
 //! one label track, which has no column for that.
-//!
-//! A label track is text: start, end and label in columns parted by tabs, times in seconds, no
-//! header (Audacity's manual, "Importing and Exporting Labels"). A selection table has a header and
-//! one line a selection, parted by tabs (Raven Pro's manual, chapter 6). Raven reads several files
-//! as one sequence: `Begin Time (s)` and `End Time (s)` count from the beginning of the first,
-//! `File Offset (s)` from that of the file in `Begin Path`. In a table of one file both are equal.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use sonoteca::label::LabelFormat;
+use sonoteca::label::writing::{RavenRow, RavenSpec, RavenTable, file_name, track_line};
 use sonoteca::search::Hit;
 use sonoteca::{Error, Result};
 
@@ -21,21 +17,8 @@ use super::rows::shown_classes;
 use crate::cli::args::Format;
 use crate::cli::printer::{Printer, counted};
 
-/// The columns of a selection table: those that Raven writes itself, those by which it finds the
-/// files again, and ours.
-const RAVEN_COLUMNS: [&str; 11] = [
-    "Selection",
-    "View",
-    "Channel",
-    "Begin Time (s)",
-    "End Time (s)",
-    "Low Freq (Hz)",
-    "High Freq (Hz)",
-    "Begin Path",
-    "File Offset (s)",
-    "Score",
-    "Sounds Like",
-];
+/// What a selection says besides where it is.
+const FURTHER: [&str; 2] = ["Score", "Sounds Like"];
 
 /// The hits of one recording, in the order of time.
 struct Track<'a> {
@@ -99,57 +82,45 @@ fn tracks(hits: &[Hit]) -> Vec<Track<'_>> {
 }
 
 impl Track<'_> {
-    /// A name that no other recording has: recordings of one name lie in different folders.
     fn name(&self, format: Format) -> String {
         let recording = &self.hits[0].recording;
-        let stem = recording.path.file_stem().unwrap_or_default().to_string_lossy();
-        let stem: String = stem.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
-        let extension = if format == Format::Raven { "Table.1.selections.txt" } else { "txt" };
-        format!("{stem}-id{}.{extension}", recording.id)
+        let format =
+            if format == Format::Raven { LabelFormat::Raven } else { LabelFormat::Audacity };
+        file_name(&recording.path, recording.id, format)
     }
 }
 
 fn audacity(tracks: &[Track<'_>]) -> String {
-    let line = |hit: &&Hit| {
+    let mut text = String::new();
+    for hit in tracks.iter().flat_map(|track| &track.hits) {
         let label = format!("{:.3} {}", hit.score, class_names(hit));
-        let (start_s, end_s) = (hit.range.start_s, hit.range.end_s);
-        format!("{start_s:.6}\t{end_s:.6}\t{}\n", label.trim_end())
-    };
-    tracks.iter().flat_map(|track| &track.hits).map(line).collect()
+        track_line(&mut text, hit.range, label.trim_end(), None);
+    }
+    text
 }
 
 fn raven(tracks: &[Track<'_>]) -> String {
-    let mut text = RAVEN_COLUMNS.join("\t") + "\n";
-    let (mut selection, mut before_s) = (0, 0.0);
+    let mut text = String::new();
+    let spec = RavenSpec { several: true, further: &FURTHER, precise: false };
+    let mut table = RavenTable::new(spec, &mut text);
     for track in tracks {
+        let recording = &track.hits[0].recording;
         for hit in &track.hits {
-            selection += 1;
-            let cells = [
-                selection.to_string(),
-                "Spectrogram 1".to_owned(),
-                "1".to_owned(),
-                format!("{:.6}", before_s + hit.range.start_s),
-                format!("{:.6}", before_s + hit.range.end_s),
-                "0".to_owned(),
-                (f64::from(hit.recording.sample_rate) / 2.0).to_string(),
-                one_cell(&hit.recording.path.to_string_lossy()),
-                format!("{:.6}", hit.range.start_s),
-                format!("{:.4}", hit.score),
-                class_names(hit),
-            ];
-            text += &(cells.join("\t") + "\n");
+            let row = RavenRow {
+                range: hit.range,
+                band: None,
+                sample_rate: recording.sample_rate,
+                path: &recording.path,
+                further: &[format!("{:.4}", hit.score), class_names(hit)],
+            };
+            table.row(&row, &mut text);
         }
-        before_s += track.hits[0].recording.duration_s;
+        table.next_file(recording.duration_s);
     }
     text
 }
 
 fn class_names(hit: &Hit) -> String {
     let names: Vec<&str> = shown_classes(hit).map(|(name, _)| name).collect();
-    one_cell(&names.join("; "))
-}
-
-/// Text without what would end a cell or a line.
-fn one_cell(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    names.join("; ")
 }

@@ -49,7 +49,10 @@ impl Problem {
 
 /// What rows count by class: n / (classes · n_class), or of cells n / (2 n_yes) and n / (2 n_no).
 #[expect(clippy::cast_possible_truncation, reason = "weights are float32")]
-pub(in crate::train::learner) fn class_weights(lesson: &Lesson<'_>, learns: &[bool]) -> (Vec<f32>, Vec<f32>) {
+pub(in crate::train::learner) fn class_weights(
+    lesson: &Lesson<'_>,
+    learns: &[bool],
+) -> (Vec<f32>, Vec<f32>) {
     let classes = lesson.class_count;
     if lesson.class_weights == ClassWeights::None {
         return (vec![1.0; classes], vec![1.0; classes]);

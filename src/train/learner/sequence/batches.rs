@@ -55,7 +55,11 @@ impl Batches<'_> {
     }
 
     /// One batch to learn from.
-    pub(super) fn make(&self, rows: &[usize], chance: &mut ChaCha8Rng) -> Result<(Batch, Coefficients)> {
+    pub(super) fn make(
+        &self,
+        rows: &[usize],
+        chance: &mut ChaCha8Rng,
+    ) -> Result<(Batch, Coefficients)> {
         let width = self.material.steps.dimension();
         let mut partners = rows.to_vec();
         partners.shuffle(chance);
@@ -78,7 +82,8 @@ impl Batches<'_> {
         let longest = mixed.first().map_or(0, |(steps, ..)| steps.len());
         let mut padded = vec![0.0; mixed.len() * longest];
         let mut coefficients = Coefficients::default();
-        for ((steps, row, partner, share), to) in mixed.iter().zip(padded.chunks_exact_mut(longest)) {
+        for ((steps, row, partner, share), to) in mixed.iter().zip(padded.chunks_exact_mut(longest))
+        {
             to[..steps.len()].copy_from_slice(steps);
             self.wanted.begin(&mut coefficients);
             self.wanted.add(*row, *share, &mut coefficients);
@@ -120,7 +125,8 @@ fn mix(steps: &mut Vec<f32>, other: &[f32], share: f32) {
 #[expect(clippy::cast_possible_truncation, reason = "a share")]
 fn beta(alpha: f64, chance: &mut ChaCha8Rng) -> f32 {
     for _ in 0..1_000 {
-        let (a, b) = (chance.random::<f64>().powf(1.0 / alpha), chance.random::<f64>().powf(1.0 / alpha));
+        let (a, b) =
+            (chance.random::<f64>().powf(1.0 / alpha), chance.random::<f64>().powf(1.0 / alpha));
         if a + b > 0.0 && a + b <= 1.0 {
             return (a / (a + b)).max(b / (a + b)) as f32;
         }

@@ -7,11 +7,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
+use super::Material;
 use super::batches::{Batches, drop_some};
 use super::descent::Descent;
 use super::recipe::Recipe;
 use super::wanted::{Coefficients, Wanted};
-use super::Material;
 use crate::error::{Result, TrainingProblem};
 use crate::model::torch::{Torch, to_vec};
 use crate::train::learner::Lesson;
@@ -172,7 +172,11 @@ impl Course<'_> {
 
     /// Parameters where they begin, and those of them that learn.
     #[expect(clippy::cast_possible_truncation, reason = "parameters are float32")]
-    fn begin(&self, moments: &Moments, chance: &mut ChaCha8Rng) -> Torch<(Parameters, Vec<Tensor>)> {
+    fn begin(
+        &self,
+        moments: &Moments,
+        chance: &mut ChaCha8Rng,
+    ) -> Torch<(Parameters, Vec<Tensor>)> {
         let (mut parameters, mut learning) = (Parameters::new(), Vec::new());
         for entry in self.form.entries(self.lesson.class_count) {
             let count = entry.shape.iter().product();
@@ -215,7 +219,14 @@ impl Taught {
         let spans: Vec<_> = rows.iter().map(|&row| course.material.spans[row].clone()).collect();
         let standard = (&self.mean[..], &self.scale[..]);
         let classes = course.lesson.class_count;
-        say(course.form, &self.parameters, standard, (course.material.steps, &spans), classes, outputs)
+        say(
+            course.form,
+            &self.parameters,
+            standard,
+            (course.material.steps, &spans),
+            classes,
+            outputs,
+        )
     }
 
     /// The mean loss of `rows`.

@@ -46,8 +46,24 @@ impl Recipe {
         };
         let mut recipe = match kind {
             HeadKind::Lstm => Self { epochs: 40, judges: 3, ..usual },
-            HeadKind::Crnn => Self { epochs: 30, judges: 0, falls: true, rate: 2e-3, batch: 16, dropout: 0.3, ..usual },
-            HeadKind::TfLstm => Self { epochs: 20, judges: 0, falls: true, rate: 3e-3, batch: 16, dropout: 0.3, ..usual },
+            HeadKind::Crnn => Self {
+                epochs: 30,
+                judges: 0,
+                falls: true,
+                rate: 2e-3,
+                batch: 16,
+                dropout: 0.3,
+                ..usual
+            },
+            HeadKind::TfLstm => Self {
+                epochs: 20,
+                judges: 0,
+                falls: true,
+                rate: 3e-3,
+                batch: 16,
+                dropout: 0.3,
+                ..usual
+            },
             _ => usual,
         };
         if let Ok(text) = std::env::var("SEQ") {

@@ -1,0 +1,104 @@
+//! `sonoteca evaluate`: how well a head does on what it has not learnt from, or searches do.
+
+use sonoteca::filter::Filter;
+use sonoteca::search;
+use sonoteca::store::Library;
+use sonoteca::store::models::StoredModel;
+use sonoteca::train::head::Head;
+use sonoteca::train::report::retrieval_as_text;
+use sonoteca::train::retrieval::{RetrievalOptions, evaluate_retrieval};
+use sonoteca::train::score::{ScoreOptions, score};
+use sonoteca::train::unseen;
+use sonoteca::{Error, Result};
+
+use super::train::{print_report, report_of, require_new_name, train, write_report};
+use crate::cli::Status;
+use crate::cli::args::{EvaluateArgs, Format};
+use crate::cli::printer::{Printer, counted};
+use crate::cli::settings::Settings;
+
+/// The word for searches, in place of a head's name.
+pub(super) const RETRIEVAL: &str = "retrieval";
+
+pub(crate) fn run(
+    args: &EvaluateArgs,
+    settings: &Settings,
+    printer: &mut Printer,
+) -> Result<Status> {
+    let library = Library::open(&settings.library)?;
+    if args.name == RETRIEVAL {
+        return retrieval(args, &library, settings, printer);
+    }
+    if args.group_by.is_some() || args.model.is_some() {
+        return Err(Error::Usage {
+            problem: "a head is evaluated as it was trained: by its own model and groups",
+            hint: "--group-by and --model are for: sonoteca evaluate retrieval",
+        });
+    }
+    if let Some(path) = &args.report {
+        require_new_name(path)?;
+    }
+    let head = Head::load(&library, &args.name)?;
+    let model = model_of(&library, &head)?;
+    let report = if let Some(filter) = &args.filter {
+        let filter = Filter::parse(filter)?;
+        let passing = library.passing(&filter, model.id, head.card().settings.by)?;
+        let asked = unseen::ask(&library, &head, &model, Some(&passing))?;
+        if asked.learnt_from > 0 {
+            printer.note(&format!(
+                "Left out, because the head learnt from them or from what belongs to them: {}.",
+                counted(asked.learnt_from as u64, "recording")
+            ));
+        }
+        let options =
+            ScoreOptions { precision: head.card().settings.precision, ..ScoreOptions::default() };
+        let mut card = head.card().clone();
+        card.scores = Some(score(&asked.held_out, &options));
+        card.report(Some(&asked.held_out))
+    } else {
+        let card = head.card();
+        let how = (Some(card.kind), Some(card.task));
+        let trained = train(&library, &card.name, &model, how, &card.settings)?;
+        report_of(&trained)
+    };
+    if let Some(path) = &args.report {
+        write_report(&report, path)?;
+        printer.note(&format!("Report: {}", path.display()));
+    }
+    print_report(&report, settings, printer)?;
+    Ok(Status::Done)
+}
+
+/// The library's model that `head` reads.
+pub(super) fn model_of(library: &Library, head: &Head) -> Result<StoredModel> {
+    let own = head.card().model.identity();
+    let mut models = library.models()?;
+    if let Some(found) = models.iter().position(|model| model.identity == own) {
+        return Ok(models.swap_remove(found));
+    }
+    let model = search::choose_model(library, None)?;
+    head.require_model(&model.identity)?;
+    Ok(model)
+}
+
+fn retrieval(
+    args: &EvaluateArgs,
+    library: &Library,
+    settings: &Settings,
+    printer: &mut Printer,
+) -> Result<Status> {
+    if args.report.is_some() || args.filter.is_some() {
+        return Err(Error::Usage {
+            problem: "of retrieval there is no report with plots, and no filter",
+            hint: "leave --report and --where out; --format json has every number",
+        });
+    }
+    let model = search::choose_model(library, args.model.as_deref())?;
+    let options = RetrievalOptions { group_by: args.group_by.as_deref(), ..Default::default() };
+    let found = evaluate_retrieval(library, &model, &options)?;
+    match settings.format {
+        Format::Json => printer.object(&found)?,
+        _ => printer.text(&retrieval_as_text(&found))?,
+    }
+    Ok(Status::Done)
+}

@@ -1,0 +1,210 @@
+//! `sonoteca label import`: files of labels into the library, all at once.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::Serialize;
+use sonoteca::label::places::Places;
+use sonoteca::label::problem::Refusal;
+use sonoteca::label::reading::{ReadingSpec, read};
+use sonoteca::label::{LabelFormat, ReadLabel, folders};
+use sonoteca::store::labels::{Judgement, NewLabel};
+use sonoteca::store::{Library, Writer};
+use sonoteca::{Error, Result};
+
+use super::{judgement, recording, user_name};
+use crate::cli::Status;
+use crate::cli::args::{FileFormat, ImportLabelsArgs};
+use crate::cli::printer::{Printer, Row, counted, grouped, reason};
+
+/// Rows that were left out and are shown to people; programs see more.
+const SHOWN: u64 = 20;
+
+/// Pages that are kept in memory: the indexes of a million labels.
+const CACHE_MB: u32 = 128;
+
+/// Rows that were left out and are told to programs.
+const TOLD: usize = 10_000;
+
+pub(super) fn run(
+    args: &ImportLabelsArgs,
+    library: &mut Library,
+    printer: &mut Printer,
+) -> Result<Status> {
+    let places = Places::read(library)?;
+    let recording = args.recording.as_deref().map(|name| recording(&places, name)).transpose()?;
+    library.expect_many_writes(CACHE_MB)?;
+    let mut import = Import {
+        writer: library.begin()?,
+        printer,
+        report: Report { dry_run: args.dry_run, ..Report::default() },
+        source: args.source.clone().unwrap_or_else(user_name),
+        judgement: judgement(args.judgement),
+    };
+    if let Some(folder) = &args.from_folders {
+        folders::read(folder, &places, &mut |row| import.take(folder, row))?;
+    }
+    for path in &args.files {
+        let spec = ReadingSpec {
+            path,
+            format: args.from_format.map(|format| match format {
+                FileFormat::Csv => LabelFormat::Csv,
+                FileFormat::Audacity => LabelFormat::Audacity,
+                FileFormat::Raven => LabelFormat::Raven,
+            }),
+            delimiter: args.delimiter,
+            class_column: args.class_column.as_deref(),
+            recording,
+        };
+        let result = open(path).and_then(|mut input| {
+            read(&mut input, &spec, &places, &mut |row| import.take(path, row))
+        });
+        match result {
+            Ok(format) => import.printer.detail(&format!("{}: {format:?}", path.display())),
+            // A file that is none costs itself; a library that fails, everything.
+            Err(error @ (Error::Labels { .. } | Error::Io { .. })) => import.fail(path, &error),
+            Err(error) => return Err(error),
+        }
+    }
+    let Import { writer, printer, report, .. } = import;
+    if args.dry_run {
+        drop(writer);
+    } else {
+        writer.commit()?;
+    }
+    if report.refused > SHOWN {
+        let others = counted(report.refused - SHOWN, "row");
+        printer.warning(&format!("and {others} more; with their reasons: --format json"));
+    }
+    printer.record(&report, &report.text())?;
+    Ok(match (report.refused > 0 || report.failed > 0, report.rows) {
+        (true, _) => Status::Failed,
+        (false, 0) => Status::NothingFound,
+        (false, _) => Status::Done,
+    })
+}
+
+fn open(path: &Path) -> Result<Box<dyn Read>> {
+    if path == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let failed = |source| Error::Io { action: "open", path: path.to_owned(), source };
+    Ok(Box::new(File::open(path).map_err(failed)?))
+}
+
+/// Labels on their way into a library.
+struct Import<'a> {
+    writer: Writer<'a>,
+    printer: &'a mut Printer,
+    report: Report,
+    source: String,
+    judgement: Judgement,
+}
+
+impl Import<'_> {
+    fn take(&mut self, path: &Path, row: std::result::Result<ReadLabel, Refusal>) -> Result<()> {
+        self.report.rows += 1;
+        let label = match row {
+            Ok(label) => label,
+            Err(Refusal { line, problem }) => {
+                self.refuse(path, line, problem.to_string());
+                return Ok(());
+            }
+        };
+        let added = self.writer.add_label_once(&NewLabel {
+            recording: label.recording,
+            class: &label.class,
+            range: label.range,
+            judgement: label.judgement.unwrap_or(self.judgement),
+            source: label.source.as_deref().unwrap_or(&self.source),
+            score: label.score,
+            band_hz: label.band_hz,
+        })?;
+        match added {
+            Some(_) => self.report.added += 1,
+            None => self.report.already_there += 1,
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, path: &Path, line: u64, reason: String) {
+        self.report.refused += 1;
+        if self.report.refused <= SHOWN {
+            let place = if line > 0 { format!(", line {line}") } else { String::new() };
+            self.printer.warning(&format!("{}{place}: {reason}", path.display()));
+        }
+        if self.report.problems.len() < TOLD {
+            let file = path.to_string_lossy().into_owned();
+            let line = (line > 0).then_some(line);
+            self.report.problems.push(Problem { file, line, reason });
+        }
+    }
+
+    fn fail(&mut self, path: &Path, error: &Error) {
+        self.report.failed += 1;
+        self.printer.error(error);
+        let file = path.to_string_lossy().into_owned();
+        self.report.problems.push(Problem { file, line: None, reason: reason(error) });
+    }
+}
+
+/// What became of the rows.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    rows: u64,
+    added: u64,
+    already_there: u64,
+    /// Rows that were left out.
+    refused: u64,
+    /// Files that could not be read at all.
+    failed: u64,
+    /// Why; of rows, the first ten thousand.
+    problems: Vec<Problem>,
+    dry_run: bool,
+}
+
+/// A row, or a file, that was left out.
+#[derive(Debug, Serialize)]
+struct Problem {
+    file: String,
+    line: Option<u64>,
+    reason: String,
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let verb = if self.dry_run { "Would be brought in" } else { "Brought in" };
+        let mut text = format!("{verb}: {}", counted(self.added, "label"));
+        for (count, what) in [(self.already_there, "already there"), (self.refused, "left out")] {
+            if count > 0 {
+                text += ", ";
+                text += &grouped(count);
+                text += " ";
+                text += what;
+            }
+        }
+        text + ".\n"
+    }
+}
+
+impl Row for Report {
+    const COLUMNS: &'static [&'static str] =
+        &["rows", "added", "already_there", "refused", "failed", "dry_run"];
+    const HEADINGS: &'static [&'static str] = Self::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.rows.to_string(),
+            self.added.to_string(),
+            self.already_there.to_string(),
+            self.refused.to_string(),
+            self.failed.to_string(),
+            self.dry_run.to_string(),
+        ]
+    }
+
+    fn readable(&self) -> Vec<String> {
+        self.cells()
+    }
+}
