@@ -137,28 +137,6 @@ impl Head {
         })
     }
 
-    /// What it reads of a sound.
-    pub fn input(&self) -> Input {
-        self.card.kind.input()
-    }
-
-    /// What its network says of `rows`, `[rows, dimension]`: logits, `[rows, classes]`, or
-    /// numbers. Of a head that reads sequences all are NaN: see
-    /// [`outputs_of_sequences`](Self::outputs_of_sequences).
-    ///
-    /// # Panics
-    /// When `rows` are no whole number of rows.
-    pub fn outputs(&self, rows: &[f32]) -> Vec<f32> {
-        match &self.network {
-            Network::Linear(network) => network.apply(rows),
-            Network::Perceptron(network) => network.apply(rows),
-            Network::Sequence(_) => {
-                let rows = rows.len() / self.card.model.dimension;
-                vec![f32::NAN; rows * self.card.outputs()]
-            }
-        }
-    }
-
     /// A linear head as plain weights, for programs that know nothing of heads.
     ///
     /// # Errors
@@ -184,6 +162,11 @@ impl Head {
         })
     }
 
+    /// What it reads of a sound.
+    pub fn input(&self) -> Input {
+        self.card.kind.input()
+    }
+
     /// What it says of `rows`, `[rows, dimension]`: calibrated probabilities, `[rows, classes]`, or
     /// of a number the number itself, `[rows, 1]`. Of a head that reads sequences all are NaN: see
     /// [`say_sequences`](Self::say_sequences).
@@ -192,6 +175,22 @@ impl Head {
     /// When `rows` are no whole number of rows.
     pub fn say(&self, rows: &[f32]) -> Vec<f32> {
         self.probabilities(self.outputs(rows))
+    }
+
+    /// What its network says of `rows`, `[rows, dimension]`: logits, `[rows, classes]`, or numbers;
+    /// NaN where it reads something else than vectors.
+    ///
+    /// # Panics
+    /// When `rows` are no whole number of rows.
+    pub fn outputs(&self, rows: &[f32]) -> Vec<f32> {
+        match &self.network {
+            Network::Linear(network) => network.apply(rows),
+            Network::Perceptron(network) => network.apply(rows),
+            Network::Sequence(_) => {
+                let rows = rows.len() / self.card.model.dimension;
+                vec![f32::NAN; rows * self.card.outputs()]
+            }
+        }
     }
 
     /// Network outputs as what the head says.

@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use rayon::prelude::*;
+
 use crate::error::{Result, TrainingProblem};
 
 /// Corrections that are remembered.
@@ -20,7 +22,7 @@ const DECREASE: f64 = 1e-4;
 
 /// A value that falls by less than this share of itself, twice running, has arrived: float32 sums
 /// resolve no more.
-const LEAST_GAIN: f64 = 1e-7;
+const LEAST_GAIN: f64 = 1e-6;
 
 /// A point with its value and gradient.
 #[derive(Clone, Debug, Default)]
@@ -66,11 +68,18 @@ pub(super) fn minimise(
         if active.is_empty() {
             break;
         }
-        let trials: Vec<Vec<f32>> = active.iter().map(|&i| descents[i].trial()).collect();
+        let trials: Vec<Vec<f32>> = active.par_iter().map(|&i| descents[i].trial()).collect();
         let found = evaluate(&active, &trials)?;
-        for ((&i, trial), evaluation) in active.iter().zip(trials).zip(found) {
-            descents[i].consider(trial, evaluation, tolerance)?;
-        }
+        descents
+            .par_iter_mut()
+            .filter(|descent| !descent.is_done)
+            .collect::<Vec<&mut Descent>>()
+            .into_par_iter()
+            .zip(trials)
+            .zip(found)
+            .try_for_each(|((descent, trial), evaluation)| {
+                descent.consider(trial, evaluation, tolerance)
+            })?;
     }
     Ok(descents.into_iter().map(|descent| descent.point).collect())
 }
