@@ -17,9 +17,6 @@ use crate::store::Library;
 use crate::store::filtering::Passing;
 use crate::store::models::StoredModel;
 
-/// Vectors that are held at once.
-const ROWS_AT_ONCE: usize = 4_096;
-
 /// What a head said of recordings that it has not learnt from.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -63,20 +60,8 @@ pub fn ask(
     if kept.is_empty() {
         return Err(TrainingProblem::AllLearnt { head: card.name.clone() }.into());
     }
+    let (kept, outputs) = said_of(library, head, model, &examples, kept)?;
     let count = card.classes.len();
-    let mut outputs = Vec::with_capacity(kept.len() * count);
-    if head.input() == Input::Vectors {
-        for some in kept.chunks(ROWS_AT_ONCE) {
-            outputs.extend(head.outputs(&examples.rows.gather(some)?));
-        }
-    } else {
-        let places: Vec<RowPlace> = kept.iter().map(|&row| examples.places[row]).collect();
-        let filters = FilterCache::default();
-        let reader = head.reader(&filters);
-        // What cannot be read any more is said NaN of, which scores as nothing said.
-        let (sequences, _) = reader.stored(library, model, &places, &|_| true)?;
-        outputs = head.outputs_of_sequences(&sequences)?;
-    }
     let held_out = HeldOut {
         classes: card.classes.clone(),
         outputs,
@@ -92,6 +77,34 @@ pub fn ask(
         rows: kept.iter().map(|&row| examples.places[row]).collect(),
     };
     Ok(Asked { held_out, learnt_from })
+}
+
+/// What the head says of rows, as far as they can be read.
+fn said_of(
+    library: &Library,
+    head: &Head,
+    model: &StoredModel,
+    examples: &Examples,
+    mut rows: Vec<usize>,
+) -> Result<(Vec<usize>, Vec<f32>)> {
+    if head.input() == Input::Vectors {
+        let mut outputs = Vec::with_capacity(rows.len() * head.card().classes.len());
+        for some in rows.chunks(4_096) {
+            outputs.extend(head.outputs(&examples.rows.gather(some)?));
+        }
+        return Ok((rows, outputs));
+    }
+    let places: Vec<RowPlace> = rows.iter().map(|&row| examples.places[row]).collect();
+    let filters = FilterCache::default();
+    let (mut sequences, _) = head.reader(&filters).stored(library, model, &places, &|_| true)?;
+    let there: Vec<bool> = sequences.spans().iter().map(|span| !span.is_empty()).collect();
+    sequences.retain(&there);
+    let mut kept = there.iter();
+    rows.retain(|_| kept.next().is_some_and(|kept| *kept));
+    if rows.is_empty() {
+        return Err(TrainingProblem::NothingLeft.into());
+    }
+    Ok((rows, head.outputs_of_sequences(&sequences)?))
 }
 
 /// The recordings that the head learnt from, and those that belong to them.

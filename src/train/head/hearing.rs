@@ -31,7 +31,7 @@ impl Head {
         Ok(self.probabilities(self.outputs_of_sequences(sequences)?))
     }
 
-    /// What its network says of sequences: logits, `[sequences, classes]`, or numbers.
+    /// What its network says of sequences, `[sequences, classes]`: logits, or numbers.
     ///
     /// # Errors
     /// As [`say_sequences`](Self::say_sequences).
@@ -83,7 +83,7 @@ impl Head {
 
     /// A reader of what the head reads. Heads that read single embeddings get the segments of
     /// which these are the mean.
-    pub fn reader<'a>(&'a self, filters: &'a FilterCache) -> Reader<'a> {
+    pub fn reader<'a>(&self, filters: &'a FilterCache) -> Reader<'a> {
         let (input, frames) = match &self.network {
             Network::Linear(_) | Network::Perceptron(_) => (Input::Vectors, 0),
             Network::Sequence(network) => (self.input(), network.frames_a_step()),

@@ -97,3 +97,6 @@ fn inner_folds(lesson: &Lesson<'_>, judges: usize) -> Vec<Option<u32>> {
     split(lesson.targets, lesson.class_count, lesson.groups, Plan::Folds(count), seed)
         .of_rows(lesson.groups)
 }
+
+#[cfg(test)]
+mod tests;
