@@ -288,6 +288,8 @@ fn libraries_of_every_old_version_open_and_migrate() {
         }
         assert_eq!(library.catch_up_texts().unwrap(), 0);
         assert_eq!(library.recordings_with_word("chirp").unwrap().len(), 3);
+        // And with the fifth: heads.
+        assert_eq!(library.heads().unwrap().len(), usize::from(version >= 5));
         let check: String =
             library.connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
         assert_eq!(check, "ok");

@@ -136,6 +136,19 @@ pub struct Lesson<'a> {
     pub watch: Option<Watch<'a>>,
 }
 
+impl Lesson<'_> {
+    /// Tells whoever watches which share is done.
+    ///
+    /// # Errors
+    /// [`TrainingProblem::Interrupted`] when they have had enough.
+    fn goes_on(&self, done: f64) -> Result<()> {
+        if self.watch.is_none_or(|watch| watch.0(done)) {
+            return Ok(());
+        }
+        Err(TrainingProblem::Interrupted.into())
+    }
+}
+
 /// What was learnt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Learnt {

@@ -11,6 +11,7 @@ use sonoteca::train::score::{ScoreOptions, score};
 use sonoteca::train::unseen;
 use sonoteca::{Error, Result};
 
+use super::train::progress::TrainingProgress;
 use super::train::{print_report, report_of, require_new_name, train, write_report};
 use crate::cli::Status;
 use crate::cli::args::{EvaluateArgs, Format};
@@ -58,7 +59,8 @@ pub(crate) fn run(
     } else {
         let card = head.card();
         let how = (Some(card.kind), Some(card.task));
-        let trained = train(&library, &card.name, &model, how, &card.settings)?;
+        let progress = TrainingProgress::new(settings);
+        let trained = train(&library, &card.name, &model, how, &card.settings, &progress)?;
         report_of(&trained)
     };
     if let Some(path) = &args.report {

@@ -1,5 +1,7 @@
 //! `sonoteca train`: labels into a head.
 
+pub(super) mod progress;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -9,7 +11,7 @@ use sonoteca::search;
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::train::head::card::TrainingSettings;
-use sonoteca::train::learner::{ClassWeights, HeadKind};
+use sonoteca::train::learner::{ClassWeights, HeadKind, Watch};
 use sonoteca::train::report::Report;
 use sonoteca::train::split::Plan;
 use sonoteca::train::task::Task;
@@ -20,6 +22,7 @@ use crate::cli::Status;
 use crate::cli::args::{Format, HeadName, TaskName, TrainArgs, WeightsName};
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
+use progress::TrainingProgress;
 
 pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
     if args.name.trim().is_empty() || args.name == super::evaluate::RETRIEVAL {
@@ -56,7 +59,9 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
         seed: args.seed,
     };
     let kind = args.head.map(kind_of);
-    let trained = train(&library, &args.name, &model, (kind, task), &wanted)?;
+    let progress = TrainingProgress::new(settings);
+    let trained = train(&library, &args.name, &model, (kind, task), &wanted, &progress)?;
+    drop(progress);
     let writer = library.begin()?;
     let replaced = trained.head.put(&writer)?;
     writer.commit()?;
@@ -87,12 +92,14 @@ pub(super) fn train(
     model: &StoredModel,
     (kind, task): (Option<HeadKind>, Option<Task>),
     settings: &TrainingSettings,
+    progress: &TrainingProgress,
 ) -> Result<Trained> {
     let filter = settings.filter.as_deref().map(Filter::parse).transpose()?;
     let passing =
         filter.map(|filter| library.passing(&filter, model.id, settings.by)).transpose()?;
     let order = Order { name, model, kind, task, passing: passing.as_ref(), settings };
-    training::train(library, &order, dates::now())
+    let watch = |done| progress.at(done);
+    training::train_watched(library, &order, dates::now(), Some(Watch(&watch)))
 }
 
 /// What is known of a head that was just trained.

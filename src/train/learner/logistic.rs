@@ -93,8 +93,10 @@ fn fit_chosen(lesson: &Lesson<'_>, choice: &Choice) -> Result<Vec<Fitted>> {
     let mut losses = Losses::new(lesson, problems.collect())?;
     losses.set_strengths(&choice.strengths);
     let points = choice.points.clone();
-    let points =
-        lbfgs::minimise(points, TOLERANCE, |numbers, points| losses.evaluate(numbers, points))?;
+    let points = lbfgs::minimise(points, TOLERANCE, |numbers, points| {
+        lesson.goes_on(choice::CHOOSING)?;
+        losses.evaluate(numbers, points)
+    })?;
     Ok(moments.into_iter().zip(points).map(|(moments, point)| Fitted { moments, point }).collect())
 }
 

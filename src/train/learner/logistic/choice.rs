@@ -28,6 +28,9 @@ const INNER_FOLDS: usize = 4;
 /// The same while C is chosen: held-out losses hardly change after that.
 const TOLERANCE_TO_CHOOSE: f64 = 5e-4;
 
+/// The share of the work that choosing is.
+pub(super) const CHOOSING: f64 = 0.8;
+
 /// What was chosen: for each fold's head, and last for the one that learns from all.
 pub(super) struct Choice {
     pub(super) strengths: Vec<f64>,
@@ -129,7 +132,8 @@ pub(super) fn choose(lesson: &Lesson<'_>) -> Result<Choice> {
     let mut best: Vec<(f64, f64)> = vec![(f64::INFINITY, USUAL_STRENGTH); fits.kept];
     let mut ends = points[..fits.kept].to_vec();
     let mut worse = vec![0; fits.kept];
-    for strength in STRENGTHS {
+    for (number, strength) in STRENGTHS.into_iter().enumerate() {
+        lesson.goes_on(CHOOSING * number as f64 / STRENGTHS.len() as f64)?;
         losses.set_strength(strength);
         // From where the stronger regularisation ended.
         points = lbfgs::minimise(points, TOLERANCE_TO_CHOOSE, |numbers, points| {

@@ -1,0 +1,198 @@
+//! Heads as users meet them: the real binary, a real library, sounds that are easy to tell apart.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking")]
+
+#[path = "common/bench.rs"]
+mod bench;
+mod common;
+
+use std::fmt::Write as _;
+use std::fs;
+
+use bench::{Answer, Bench};
+use serde_json::Value;
+
+/// A library of eight takes each of three kinds of sound, in a folder a kind.
+fn indexed() -> Bench {
+    let bench = Bench::new();
+    for kind in ["tone", "noise", "clicks"] {
+        fs::create_dir_all(bench.path(&format!("sounds/{kind}"))).unwrap();
+    }
+    for take in 0..8_u8 {
+        bench.tone(&format!("sounds/tone/{take}.wav"), 300.0 + 70.0 * f64::from(take));
+        bench.noise(&format!("sounds/noise/{take}.wav"), 7 + u32::from(take));
+        bench.clicks(&format!("sounds/clicks/{take}.wav"), 4 + u32::from(take));
+    }
+    let answer = bench.run(&["index", "sounds"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    bench
+}
+
+/// The same, with the folders' names as labels.
+fn labelled() -> Bench {
+    let bench = indexed();
+    let answer = bench.run(&["label", "import", "--from-folders", "sounds"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    bench
+}
+
+fn train(bench: &Bench, arguments: &[&str]) -> (Value, Answer) {
+    let answer = bench.run(&[&["train", "--format", "json"], arguments].concat());
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    (serde_json::from_str(&answer.out).unwrap(), answer)
+}
+
+fn refused(bench: &Bench, arguments: &[&str], expected: &[&str]) {
+    let answer = bench.run(arguments);
+    assert_eq!((answer.code, answer.out.as_str()), (2, ""), "{}", answer.err);
+    for text in expected {
+        assert!(answer.err.contains(text), "{text} in {}", answer.err);
+    }
+}
+
+#[test]
+fn a_head_is_trained_judged_on_what_was_held_out_and_the_same_every_time() {
+    let bench = labelled();
+    for kind in ["prototype", "logistic"] {
+        let (report, _) = train(&bench, &["kinds", "--head", kind, "--report", "kinds.html"]);
+        let number = |key: &str| report[key].as_f64().unwrap();
+        assert!(number("accuracy") > 0.9, "{report}");
+        assert!(number("accuracy_low") <= number("accuracy"));
+        assert!(number("accuracy_high") >= number("accuracy"));
+        assert_eq!(report["rows"], 24);
+        assert_eq!(report["folds"], 5);
+    }
+    let page = fs::read_to_string(bench.path("kinds.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("clicks") && !page.contains("<script"));
+
+    let numbers = |folder: &str| {
+        assert_eq!(bench.run(&["head", "export", "kinds", "--out", folder]).code, 0);
+        fs::read(bench.path(&format!("{folder}/kinds.safetensors"))).unwrap()
+    };
+    let first = numbers("first");
+    let (_, answer) = train(&bench, &["KINDS"]);
+    assert!(answer.err.contains("replaced"), "{}", answer.err);
+    assert_eq!(bench.run(&["head", "export", "kinds", "--out", "again"]).code, 0);
+    assert_eq!(first, fs::read(bench.path("again/KINDS.safetensors")).unwrap());
+    // Nothing is overwritten.
+    refused(&bench, &["head", "export", "kinds", "--out", "again"], &["again", "--out"]);
+}
+
+#[test]
+fn what_cannot_be_learnt_is_refused_with_a_reason() {
+    let bench = indexed();
+    refused(&bench, &["train", "x"], &["no labels", "label import"]);
+    refused(&bench, &["evaluate", "x"], &["no head called `x`", "head list"]);
+    assert_eq!(bench.run(&["head", "list"]).code, 1);
+    assert_eq!(bench.run(&["label", "add", "id:1", "Tone"]).code, 0);
+    refused(&bench, &["train", "x"], &["nothing says where Tone is not", "--negative"]);
+    refused(&bench, &["train", "x", "--classes", "tome"], &["`tome`", "did you mean `Tone`"]);
+    refused(&bench, &["train", "x", "--group-by", "site"], &["metadata called `site`"]);
+    refused(&bench, &["train", "x", "--task", "regression"], &["--target"]);
+    refused(&bench, &["train", "x", "--target", "tempo"], &["metadata called `tempo`"]);
+    refused(&bench, &["train", "retrieval"], &["cannot have that name"]);
+    refused(&bench, &["train", "x", "--where", "nothing ~ 3"], &["nothing"]);
+    assert_eq!(bench.run(&["label", "add", "id:2", "Noise"]).code, 0);
+    // One example of each: a head, and no score.
+    let (report, _) = train(&bench, &["x", "--head", "prototype"]);
+    assert_eq!(report["accuracy"], Value::Null);
+    assert!(report["notes"].to_string().contains("nothing could be held out"), "{report}");
+    refused(&bench, &["train", "x", "--head", "ridge"], &["ridge", "classes"]);
+}
+
+#[test]
+fn labels_of_heads_are_not_learnt_from_and_negative_ones_are() {
+    let bench = indexed();
+    let mut table = String::from("path,start,end,class,judgement,source\n");
+    for take in 0..8 {
+        writeln!(table, "sounds/tone/{take}.wav,,,Tone,positive,me").unwrap();
+        writeln!(table, "sounds/noise/{take}.wav,,,Tone,negative,me").unwrap();
+        writeln!(table, "sounds/clicks/{take}.wav,,,Tone,positive,head:other").unwrap();
+    }
+    fs::write(bench.path("labels.csv"), table).unwrap();
+    let answer = bench.run(&["label", "import", "labels.csv"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let (report, _) = train(&bench, &["tones"]);
+    assert_eq!(report["rows"], 16, "{report}");
+    assert_eq!(report["task"], "multi");
+    assert!(report["accuracy"].as_f64().unwrap() > 0.9, "{report}");
+    // By segment, each has its recording's label.
+    let (report, _) = train(&bench, &["tones", "--by", "segment"]);
+    assert!(report["rows"].as_u64().unwrap() > 16, "{report}");
+    assert_eq!(report["groups"], 16);
+}
+
+#[test]
+fn numbers_are_learnt_from_metadata() {
+    let bench = indexed();
+    let mut table = String::from("path,pitch,site\n");
+    for take in 0..8 {
+        writeln!(table, "sounds/tone/{take}.wav,{},s{}", 300 + 70 * take, take % 4).unwrap();
+    }
+    fs::write(bench.path("pitch.csv"), table).unwrap();
+    assert_eq!(bench.run(&["metadata", "import", "pitch.csv"]).code, 0);
+    let (report, _) = train(&bench, &["pitch", "--target", "pitch", "--group-by", "site"]);
+    assert_eq!((&report["task"], &report["groups"]), (&Value::from("regression"), &Value::from(4)));
+    assert!(report["numbers"]["mean_absolute_error"].as_f64().unwrap() < 300.0, "{report}");
+    refused(&bench, &["train", "x", "--target", "pitch", "--head", "logistic"], &["a number"]);
+}
+
+#[test]
+fn a_head_is_asked_about_what_it_has_not_learnt_from() {
+    let bench = labelled();
+    train(&bench, &["kinds", "--where", "not path ~ '*/7.wav'"]);
+    let answer =
+        bench.run(&["evaluate", "kinds", "--where", "path ~ '*/[67].wav'", "--format", "json"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    let report: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(report["rows"], 3, "{report}");
+    assert!(answer.err.contains("3 recordings"), "{}", answer.err);
+    refused(&bench, &["evaluate", "kinds", "--where", "path ~ '*/6.wav'"], &["has learnt from"]);
+    // A copy of what it learnt from is no news.
+    fs::copy(bench.path("sounds/tone/1.wav"), bench.path("copy.wav")).unwrap();
+    assert_eq!(bench.run(&["index", "copy.wav"]).code, 0);
+    assert_eq!(bench.run(&["label", "add", "copy.wav", "tone"]).code, 0);
+    refused(&bench, &["evaluate", "kinds", "--where", "name = 'copy.wav'"], &["has learnt from"]);
+    let answer = bench.run(&["evaluate", "retrieval", "--format", "json"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+}
+
+#[test]
+fn heads_travel_as_files_and_damaged_or_foreign_ones_are_refused() {
+    let bench = labelled();
+    train(&bench, &["kinds"]);
+    assert_eq!(bench.run(&["head", "export", "kinds", "--out", "heads"]).code, 0);
+    refused(&bench, &["head", "import", "heads/kinds.json"], &["of that name", "--replace"]);
+    let answer = bench.run(&["head", "import", "heads/kinds.safetensors", "--name", "second"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert_eq!(bench.run(&["head", "show", "second"]).code, 0);
+    assert_eq!(bench.run(&["head", "remove", "second"]).code, 0);
+    refused(&bench, &["head", "remove", "second"], &["no head called `second`"]);
+
+    // Plain weights say the same as the head's file: as many numbers as classes and dimensions.
+    let answer = bench.run(&["head", "export", "kinds", "--weights"]);
+    let weights: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(weights["weights"].as_array().unwrap().len(), 3);
+    assert_eq!(weights["weights"][0].as_array().unwrap().len(), 1_024);
+
+    let card = fs::read_to_string(bench.path("heads/kinds.json")).unwrap();
+    let tensors = fs::read(bench.path("heads/kinds.safetensors")).unwrap();
+    let import = |card: &str, tensors: &[u8], expected: &[&str]| {
+        fs::write(bench.path("heads/bad.json"), card).unwrap();
+        fs::write(bench.path("heads/bad.safetensors"), tensors).unwrap();
+        refused(&bench, &["head", "import", "heads/bad.json", "--name", "bad"], expected);
+    };
+    import("{", &tensors, &["damaged", "no JSON"]);
+    import(&card.replace("\"format\": 1", "\"format\": 99"), &tensors, &["format 99"]);
+    import(&card, &tensors[..tensors.len() / 2], &["damaged"]);
+    import(&card.replace("\"noise\"", "\"noise\", \"more\""), &tensors, &["damaged"]);
+    // Of other weights: it comes in with a warning, and speaks of nothing here.
+    let mut foreign: Value = serde_json::from_str(&card).unwrap();
+    foreign["model"]["weights_sha256"] = "0".repeat(64).into();
+    fs::write(bench.path("heads/foreign.json"), foreign.to_string()).unwrap();
+    fs::write(bench.path("heads/foreign.safetensors"), &tensors).unwrap();
+    let answer = bench.run(&["head", "import", "heads/foreign.json", "--name", "foreign"]);
+    assert_eq!(answer.code, 0, "{}", answer.err);
+    assert!(answer.err.contains("warning"), "{}", answer.err);
+    refused(&bench, &["evaluate", "foreign"], &["foreign", "yamnet (000000000000"]);
+}
