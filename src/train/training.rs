@@ -112,6 +112,15 @@ pub fn train_watched(
     };
     let learnt = learn(kind, &lesson)?;
     let held_out = (folds.count > 0).then(|| held_out(&examples, lesson.folds, &learnt.held_out));
+    if let Some(held_out) = &held_out
+        && held_out.len() < lesson.folds.iter().flatten().count()
+    {
+        let rows = held_out.len();
+        notes.push(format!(
+            "of so many rows {rows} were drawn to judge by, and the heads that are judged learnt \
+             from these; the head itself learnt from all"
+        ));
+    }
     let options = ScoreOptions {
         precision: settings.precision,
         seed: settings.seed,
@@ -275,8 +284,14 @@ fn notes_of(left_out: &LeftOut, settings: &TrainingSettings) -> Vec<String> {
 /// The rows that were held out, with what was said of them.
 fn held_out(examples: &Examples, folds: &[Option<u32>], said: &[f32]) -> HeldOut {
     let count = examples.classes.len();
-    let held: Vec<(usize, u32)> =
-        folds.iter().enumerate().filter_map(|(row, fold)| Some((row, (*fold)?))).collect();
+    // What was not asked about is not a mistake: of very many rows some were drawn.
+    let was_asked = |row: usize| said[row * count..][..count].iter().any(|said| !said.is_nan());
+    let held: Vec<(usize, u32)> = folds
+        .iter()
+        .enumerate()
+        .filter_map(|(row, fold)| Some((row, (*fold)?)))
+        .filter(|(row, _)| was_asked(*row))
+        .collect();
     let rows = || held.iter().map(|(row, _)| *row);
     HeldOut {
         classes: examples.classes.clone(),

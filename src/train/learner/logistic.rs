@@ -11,6 +11,8 @@
 mod choice;
 mod loss;
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::moments::{Moments, Sums};
@@ -19,7 +21,7 @@ use crate::error::Result;
 use crate::train::network::{LinearHead, Tensors};
 use crate::train::rows::Rows;
 use crate::train::task::Targets;
-use choice::{Choice, choose};
+use choice::choose;
 use loss::{Losses, Problem};
 
 pub(super) use loss::class_weights;
@@ -27,32 +29,49 @@ pub(super) use loss::class_weights;
 /// Rows that C is chosen on at most.
 const ROWS_TO_CHOOSE_BY: usize = 6_000;
 
+/// Rows that are held out at most, and learnt from while others are held out.
+const ROWS_TO_JUDGE_BY: usize = 50_000;
+
 /// The largest entry of a gradient that is taken for zero, as scikit-learn has it; the loss is a
 /// mean over rows.
 const TOLERANCE: f64 = 1e-4;
 
 pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
-    let stride = lesson.rows.len().div_ceil(ROWS_TO_CHOOSE_BY).max(1);
-    let choice = if stride > 1 {
-        let sample = Sample::every(stride, lesson)?;
-        choose(&sample.lesson(lesson))?
-    } else {
-        choose(lesson)?
-    };
-    let fitted = fit_chosen(lesson, &choice)?;
-    let held_out = say(lesson, &fitted)?;
-    let whole = &fitted[fitted.len() - 1];
-    let mut choices = std::collections::BTreeMap::new();
+    let some = Sample::of_at_most(ROWS_TO_CHOOSE_BY, lesson)?;
+    let choice = choose(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)))?;
+    let mut choices = BTreeMap::new();
     choices.insert("C".to_owned(), json!(choice.strengths[choice.strengths.len() - 1]));
     if lesson.fold_count > 0 {
         let by_fold = &choice.strengths[..lesson.fold_count];
         choices.insert("C by fold".to_owned(), json!(by_fold));
     }
-    if stride > 1 {
-        let rows = lesson.rows.len().div_ceil(stride);
-        choices.insert("C chosen on rows".to_owned(), json!(rows));
+    if let Some(some) = &some {
+        choices.insert("C chosen on rows".to_owned(), json!(some.numbers.len()));
     }
-    Ok(Learnt { held_out, tensors: whole.tensors(lesson), choices })
+    let Some(judged) = Sample::of_at_most(ROWS_TO_JUDGE_BY, lesson)? else {
+        let fitted = fit(lesson, &kept(lesson), &choice.strengths, choice.points)?;
+        let held_out = say(lesson, &fitted)?;
+        return Ok(Learnt { held_out, tensors: fitted[fitted.len() - 1].tensors(lesson), choices });
+    };
+    // Of so many rows some are enough to judge by; the head itself learns from all of them.
+    choices.insert("judged on rows".to_owned(), json!(judged.numbers.len()));
+    let smaller = judged.lesson(lesson);
+    let fitted = fit(&smaller, &kept(lesson), &choice.strengths, choice.points)?;
+    let classes = lesson.class_count;
+    let mut held_out = vec![f32::NAN; lesson.rows.len() * classes];
+    for (said, &number) in say(&smaller, &fitted)?.chunks_exact(classes).zip(&judged.numbers) {
+        held_out[number * classes..][..classes].copy_from_slice(said);
+    }
+    let (strength, start) =
+        (choice.strengths[fitted.len() - 1], fitted[fitted.len() - 1].point.clone());
+    drop(judged);
+    let whole = fit(lesson, &[None], &[strength], vec![start])?;
+    Ok(Learnt { held_out, tensors: whole[0].tensors(lesson), choices })
+}
+
+/// The heads that are kept, by the fold that each is fitted without: the last one has everything.
+fn kept(lesson: &Lesson<'_>) -> Vec<Option<u32>> {
+    (0..u32::try_from(lesson.fold_count).unwrap_or(u32::MAX)).map(Some).chain([None]).collect()
 }
 
 /// A head that was fitted, in standardised terms.
@@ -78,21 +97,23 @@ impl Fitted {
     }
 }
 
-/// Fits every head with its C to all rows, from where it ended when C was chosen.
-fn fit_chosen(lesson: &Lesson<'_>, choice: &Choice) -> Result<Vec<Fitted>> {
-    let outer = u32::try_from(lesson.fold_count).unwrap_or(u32::MAX);
-    let kept: Vec<Option<u32>> = (0..outer).map(Some).chain([None]).collect();
+/// Fits heads, each without a fold and with its C, from where they ended when that was chosen.
+fn fit(
+    lesson: &Lesson<'_>,
+    without: &[Option<u32>],
+    strengths: &[f64],
+    points: Vec<Vec<f32>>,
+) -> Result<Vec<Fitted>> {
     let sums = Sums::read(lesson, |row| (lesson.folds[row], None))?;
     let moments: Vec<Moments> =
-        kept.iter().map(|out| sums.moments(|(fold, _)| out.is_none() || fold != *out)).collect();
-    let problems = kept.iter().zip(&moments).map(|(out, moments)| {
+        without.iter().map(|out| sums.moments(|(fold, _)| out.is_none() || fold != *out)).collect();
+    let problems = without.iter().zip(&moments).map(|(out, moments)| {
         let learns: Vec<bool> =
             lesson.folds.iter().map(|fold| out.is_none() || fold != out).collect();
         Problem::new(lesson, moments.clone(), &learns)
     });
     let mut losses = Losses::new(lesson, problems.collect())?;
-    losses.set_strengths(&choice.strengths);
-    let points = choice.points.clone();
+    losses.set_strengths(strengths);
     let points = lbfgs::minimise(points, TOLERANCE, |numbers, points| {
         lesson.goes_on(choice::CHOOSING)?;
         losses.evaluate(numbers, points)
@@ -123,6 +144,7 @@ fn say(lesson: &Lesson<'_>, fitted: &[Fitted]) -> Result<Vec<f32>> {
 
 /// Some of a lesson's rows.
 struct Sample {
+    numbers: Vec<usize>,
     rows: Rows,
     targets: Targets,
     groups: Vec<u32>,
@@ -131,7 +153,12 @@ struct Sample {
 }
 
 impl Sample {
-    fn every(stride: usize, lesson: &Lesson<'_>) -> Result<Self> {
+    /// Rows at even distances, `most` of them; nothing where there are no more than that.
+    fn of_at_most(most: usize, lesson: &Lesson<'_>) -> Result<Option<Self>> {
+        let stride = lesson.rows.len().div_ceil(most);
+        if stride <= 1 {
+            return Ok(None);
+        }
         let numbers: Vec<usize> = (0..lesson.rows.len()).step_by(stride).collect();
         let classes = lesson.class_count;
         let targets = match lesson.targets {
@@ -142,13 +169,14 @@ impl Sample {
             }
             Targets::Numbers(all) => Targets::Numbers(numbers.iter().map(|&n| all[n]).collect()),
         };
-        Ok(Self {
+        Ok(Some(Self {
             rows: Rows::of(lesson.rows.gather(&numbers)?, lesson.rows.dimension()),
             targets,
             groups: numbers.iter().map(|&n| lesson.groups[n]).collect(),
             places: numbers.iter().map(|&n| lesson.places[n]).collect(),
             folds: numbers.iter().map(|&n| lesson.folds[n]).collect(),
-        })
+            numbers,
+        }))
     }
 
     fn lesson<'a>(&'a self, of: &Lesson<'a>) -> Lesson<'a> {
