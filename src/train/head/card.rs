@@ -223,6 +223,7 @@ mod level {
 
     use super::Level;
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands on a reference")]
     pub(super) fn serialize<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(match level {
             Level::Recording => "recording",

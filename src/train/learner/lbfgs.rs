@@ -7,6 +7,8 @@
 
 use std::collections::VecDeque;
 
+use rayon::prelude::*;
+
 use crate::error::{Result, TrainingProblem};
 
 /// Corrections that are remembered.
@@ -66,12 +68,13 @@ pub(super) fn minimise(
         if active.is_empty() {
             break;
         }
-        // One after another: threads of ours beside libtorch's, which wait by spinning, take longer.
-        let trials: Vec<Vec<f32>> = active.iter().map(|&i| descents[i].trial()).collect();
+        let trials: Vec<Vec<f32>> = active.par_iter().map(|&i| descents[i].trial()).collect();
         let found = evaluate(&active, &trials)?;
-        for ((&i, trial), evaluation) in active.iter().zip(trials).zip(found) {
-            descents[i].consider(trial, evaluation, tolerance)?;
-        }
+        let mut moving: Vec<&mut Descent> =
+            descents.iter_mut().filter(|descent| !descent.is_done).collect();
+        moving.par_iter_mut().zip(trials).zip(found).try_for_each(
+            |((descent, trial), evaluation)| descent.consider(trial, evaluation, tolerance),
+        )?;
     }
     Ok(descents.into_iter().map(|descent| descent.point).collect())
 }
@@ -106,7 +109,9 @@ impl Descent {
         let gain = self.value - found.value;
         // Near the end the promised decrease is below what float32 sums resolve.
         let rounding = 1e-9 * self.value.abs();
-        if !(gain + rounding >= -DECREASE * self.step * self.slope) {
+        // A value that is not a number is no gain either.
+        let is_enough = gain + rounding >= -DECREASE * self.step * self.slope;
+        if !is_enough {
             self.step *= 0.4;
             if self.step < 1e-6 {
                 // No step along a descent direction helps: rounding decides by now.
@@ -153,7 +158,9 @@ impl Descent {
         }
         if let Some((_, turned, curvature)) = self.history.back() {
             let scale = (curvature / inner(turned, turned)) as f32;
-            direction.iter_mut().for_each(|value| *value *= scale);
+            for value in &mut direction {
+                *value *= scale;
+            }
         }
         for ((moved, turned, curvature), share) in self.history.iter().zip(shares.iter().rev()) {
             let back = inner(turned, &direction) / curvature;

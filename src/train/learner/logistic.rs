@@ -10,6 +10,8 @@
 
 mod choice;
 mod loss;
+mod problem;
+mod terms;
 
 use std::collections::BTreeMap;
 
@@ -22,9 +24,10 @@ use crate::train::network::{LinearHead, Tensors};
 use crate::train::rows::Rows;
 use crate::train::task::Targets;
 use choice::choose;
-use loss::{Losses, Problem};
+use loss::Losses;
+use problem::Problem;
 
-pub(super) use loss::class_weights;
+pub(super) use problem::class_weights;
 
 /// Rows that C is chosen on at most.
 const ROWS_TO_CHOOSE_BY: usize = 6_000;

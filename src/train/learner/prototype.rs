@@ -82,7 +82,9 @@ fn prototypes(lesson: &Lesson<'_>, learns: impl Fn(usize) -> bool) -> Result<Ten
             *weight -= absent;
         }
     }
-    weight.iter_mut().for_each(|value| *value *= SCALE);
+    for value in &mut weight {
+        *value *= SCALE;
+    }
     Ok(Tensors::from([
         ("mean".to_owned(), (vec![dimension], mean)),
         ("weight".to_owned(), (vec![classes, dimension], weight)),

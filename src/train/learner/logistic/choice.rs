@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use super::super::moments::{Cell, Sums};
 use super::super::{Lesson, lbfgs};
-use super::loss::{Losses, Problem};
+use super::loss::Losses;
+use super::problem::Problem;
 use crate::error::Result;
 use crate::train::split::{Plan, split};
 use crate::train::task::Targets;

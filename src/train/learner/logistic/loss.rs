@@ -1,100 +1,30 @@
-//! Log losses of many heads over the same rows, and their gradients, in one pass.
+//! The rows of a lesson as tensors, and the losses of many heads over them.
 //!
-//! In: heads' weights in standardised terms. Out: values and gradients, of the rows that each head
-//! learns from. Standardisation is folded into the weights, so that the product with the rows is
-//! one for all heads, though each has its own moments.
+//! In: weights. Out: values and gradients, and the losses of single rows. Rows in memory are gone
+//! through by several threads, each with some of the heads, so that sums do not depend on how many
+//! threads there are; rows in a file by one after another, read once for all heads. libtorch has one
+//! thread each then: its own wait for one another by spinning, which on a busy machine takes longer
+//! than the work.
 
-use tch::{Kind, Tensor};
+use rayon::prelude::*;
+use tch::Tensor;
 
 use super::super::failed;
 use super::super::lbfgs::Evaluation;
-use super::super::moments::Moments;
+use super::problem::Problem;
+use super::terms::{Terms, Visit};
 use crate::error::Result;
 use crate::model::torch::{Torch, to_vec};
-use crate::train::learner::{ClassWeights, Lesson};
-use crate::train::task::{Known, Targets};
+use crate::train::learner::Lesson;
 use crate::units::signed;
 
-/// One head to be fitted: which rows it learns from, and how much each counts.
-#[derive(Clone, Debug)]
-pub(super) struct Problem {
-    moments: Moments,
-    /// `[rows]`: one over the number of rows that are learnt from, or 0.
-    weights: Vec<f32>,
-    /// What a row counts more by where a class is there, `[classes]`, and where it is not.
-    yes: Vec<f32>,
-    no: Vec<f32>,
-    learnt: f64,
-    /// λ of λ |W|² / 2.
-    penalty: f64,
-}
-
-impl Problem {
-    /// The problem of the rows that `learns` says.
-    #[expect(clippy::cast_possible_truncation, reason = "weights are float32")]
-    pub(super) fn new(lesson: &Lesson<'_>, moments: Moments, learns: &[bool]) -> Self {
-        let learnt = learns.iter().filter(|learns| **learns).count().max(1) as f64;
-        let weight = |learns: &bool| if *learns { (1.0 / learnt) as f32 } else { 0.0 };
-        let (yes, no) = class_weights(lesson, learns);
-        Self {
-            moments,
-            weights: learns.iter().map(weight).collect(),
-            yes,
-            no,
-            learnt,
-            penalty: 0.0,
-        }
-    }
-}
-
-/// What rows count by class: n / (classes · n_class), or of cells n / (2 n_yes) and n / (2 n_no).
-#[expect(clippy::cast_possible_truncation, reason = "weights are float32")]
-pub(in crate::train::learner) fn class_weights(
-    lesson: &Lesson<'_>,
-    learns: &[bool],
-) -> (Vec<f32>, Vec<f32>) {
-    let classes = lesson.class_count;
-    if lesson.class_weights == ClassWeights::None {
-        return (vec![1.0; classes], vec![1.0; classes]);
-    }
-    let (mut yes, mut no) = (vec![0.0_f64; classes], vec![0.0_f64; classes]);
-    let rows = learns.iter().enumerate().filter(|(_, learns)| **learns);
-    for (row, _) in rows {
-        match lesson.targets {
-            Targets::Single(found) => yes[found[row] as usize] += 1.0,
-            Targets::Multi(cells) => {
-                for (class, known) in cells[row * classes..][..classes].iter().enumerate() {
-                    match known {
-                        Known::Yes => yes[class] += 1.0,
-                        Known::No => no[class] += 1.0,
-                        Known::Unknown => {}
-                    }
-                }
-            }
-            Targets::Numbers(_) => {}
-        }
-    }
-    let share = |total: f64, parts: f64, count: f64| {
-        if count > 0.0 { (total / (parts * count)) as f32 } else { 1.0 }
-    };
-    if matches!(lesson.targets, Targets::Single(_)) {
-        let total: f64 = yes.iter().sum();
-        let present = yes.iter().filter(|count| **count > 0.0).count() as f64;
-        return (
-            yes.iter().map(|&count| share(total, present, count)).collect(),
-            no.iter().map(|_| 1.0).collect(),
-        );
-    }
-    let of = |counts: &[f64]| {
-        (0..classes).map(|class| share(yes[class] + no[class], 2.0, counts[class])).collect()
-    };
-    (of(&yes), of(&no))
-}
+/// Heads that are evaluated at once by a thread: their number sets the order of no sum.
+const HEADS_AT_ONCE: usize = 4;
 
 /// The losses of several problems over the rows of a lesson.
 pub(super) struct Losses<'a> {
     lesson: &'a Lesson<'a>,
-    problems: Vec<Problem>,
+    terms: Terms<'a>,
     /// The rows as tensors, where they are in memory.
     blocks: Option<Vec<Tensor>>,
     /// Rows of a block.
@@ -103,15 +33,20 @@ pub(super) struct Losses<'a> {
 
 impl<'a> Losses<'a> {
     pub(super) fn new(lesson: &'a Lesson<'a>, problems: Vec<Problem>) -> Result<Self> {
-        let mut losses =
-            Self { lesson, problems, blocks: None, block_rows: lesson.rows.len().max(1) };
+        let terms = Terms {
+            dimension: lesson.rows.dimension(),
+            classes: lesson.class_count,
+            targets: lesson.targets,
+            problems,
+        };
+        let mut losses = Self { lesson, terms, blocks: None, block_rows: 1 };
         if lesson.rows.in_memory().is_some() {
             let mut blocks = Vec::new();
             lesson.rows.for_each_block(|first, block| {
                 if first == 0 {
                     losses.block_rows = block.len() / lesson.rows.dimension();
                 }
-                blocks.push(losses.tensor(block).map_err(failed)?);
+                blocks.push(tensor(block, lesson.rows.dimension()).map_err(failed)?);
                 Ok(())
             })?;
             losses.blocks = Some(blocks);
@@ -121,235 +56,99 @@ impl<'a> Losses<'a> {
 
     /// Sets C of all problems.
     pub(super) fn set_strength(&mut self, strength: f64) {
-        for problem in &mut self.problems {
-            problem.penalty = 1.0 / (strength * problem.learnt);
+        for problem in &mut self.terms.problems {
+            problem.set_strength(strength);
         }
     }
 
     /// Sets C of each problem.
     pub(super) fn set_strengths(&mut self, strengths: &[f64]) {
-        for (problem, strength) in self.problems.iter_mut().zip(strengths) {
-            problem.penalty = 1.0 / (strength * problem.learnt);
+        for (problem, strength) in self.terms.problems.iter_mut().zip(strengths) {
+            problem.set_strength(*strength);
         }
-    }
-
-    fn tensor(&self, block: &[f32]) -> Torch<Tensor> {
-        Tensor::f_from_slice(block)?.f_view([-1, signed(self.lesson.rows.dimension())])
-    }
-
-    /// Calls `visit` with every block's first row and tensor, `[rows, dimension]`.
-    fn for_each_block(&self, mut visit: impl FnMut(usize, &Tensor) -> Torch<()>) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        match &self.blocks {
-            Some(blocks) => blocks
-                .iter()
-                .enumerate()
-                .try_for_each(|(block, rows)| visit(block * self.block_rows, rows))
-                .map_err(failed),
-            None => self.lesson.rows.for_each_block(|first, block| {
-                self.tensor(block).and_then(|rows| visit(first, &rows)).map_err(failed)
-            }),
-        }
-    }
-
-    /// The weights of these heads on raw rows: `[heads · classes, dimension]` and the biases.
-    #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
-    fn raw(&self, numbers: &[usize], points: &[Vec<f32>]) -> Torch<(Tensor, Tensor)> {
-        let dimension = self.lesson.rows.dimension();
-        let (mut weights, mut biases) = (Vec::new(), Vec::new());
-        for (&number, point) in numbers.iter().zip(points) {
-            let moments = &self.problems[number].moments;
-            for row in point.chunks_exact(dimension + 1) {
-                let mut bias = f64::from(row[dimension]);
-                for ((weight, mean), scale) in row.iter().zip(&moments.mean).zip(&moments.scale) {
-                    let weight = weight / scale;
-                    bias -= f64::from(weight) * f64::from(*mean);
-                    weights.push(weight);
-                }
-                biases.push(bias as f32);
-            }
-        }
-        let weights = Tensor::f_from_slice(&weights)?.f_view([-1, signed(dimension)])?;
-        Ok((weights, Tensor::f_from_slice(&biases)?))
-    }
-
-    /// What heads say of a block, `[rows, heads, classes]`.
-    fn outputs(
-        &self,
-        rows: &Tensor,
-        (weights, biases): &(Tensor, Tensor),
-        heads: usize,
-    ) -> Torch<Tensor> {
-        let classes = signed(self.lesson.class_count);
-        biases.f_addmm(rows, &weights.f_transpose(0, 1)?)?.f_view([-1, signed(heads), classes])
     }
 
     /// Values and gradients of the problems `numbers` at `points`.
-    #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
     pub(super) fn evaluate(
         &self,
         numbers: &[usize],
         points: &[Vec<f32>],
     ) -> Result<Vec<Evaluation>> {
-        let (dimension, classes) = (self.lesson.rows.dimension(), self.lesson.class_count);
-        let (heads, width) = (numbers.len(), numbers.len() * classes);
-        let raw = self.raw(numbers, points).map_err(failed)?;
-        let mut values = vec![0.0_f64; heads];
-        let mut slopes = vec![0.0_f64; width * dimension];
-        let mut biases = vec![0.0_f64; width];
-        self.for_each_block(|first, rows| {
-            let outputs = self.outputs(rows, &raw, heads)?;
-            let (losses, errors) = self.errors(numbers, first, &outputs)?;
-            add(&mut values, &to_vec(&losses)?);
-            let errors = errors.f_view([-1, signed(width)])?;
-            add(&mut slopes, &to_vec(&errors.f_transpose(0, 1)?.f_matmul(rows)?)?);
-            add(&mut biases, &to_vec(&errors.f_sum_dim_intlist(0, false, Kind::Float)?)?);
-            Ok(())
-        })?;
-        let evaluations = numbers.iter().zip(points).enumerate().map(|(head, (&number, point))| {
-            let Problem { moments, penalty, .. } = &self.problems[number];
-            let mut evaluation =
-                Evaluation { value: values[head], gradient: Vec::with_capacity(point.len()) };
-            for (class, row) in point.chunks_exact(dimension + 1).enumerate() {
-                let output = head * classes + class;
-                let slopes = &slopes[output * dimension..][..dimension];
-                for (index, (slope, weight)) in slopes.iter().zip(row).enumerate() {
-                    let (mean, scale) = (moments.mean[index], moments.scale[index]);
-                    let weight = f64::from(*weight);
-                    let slope = (slope - biases[output] * f64::from(mean)) / f64::from(scale);
-                    evaluation.gradient.push((slope + penalty * weight) as f32);
-                    evaluation.value += penalty / 2.0 * weight * weight;
-                }
-                evaluation.gradient.push(biases[output] as f32);
-            }
-            evaluation
-        });
-        Ok(evaluations.collect())
+        let Some(blocks) = &self.blocks else {
+            use_threads(rayon::current_num_threads());
+            return self.terms.evaluate(numbers, points, |visit| self.read_blocks(visit));
+        };
+        let parts: Vec<(&[usize], &[Vec<f32>])> =
+            numbers.chunks(HEADS_AT_ONCE).zip(points.chunks(HEADS_AT_ONCE)).collect();
+        let (terms, block_rows) = (&self.terms, self.block_rows);
+        if let [(numbers, points)] = parts[..] {
+            use_threads(rayon::current_num_threads());
+            return terms
+                .evaluate(numbers, points, |visit| visit_blocks(blocks, block_rows, visit));
+        }
+        // A tensor belongs to one thread at a time; a clone shares its numbers.
+        let shared: Vec<Vec<Tensor>> =
+            parts.iter().map(|_| blocks.iter().map(Tensor::shallow_clone).collect()).collect();
+        let found: Vec<Vec<Evaluation>> = parts
+            .into_par_iter()
+            .zip(shared)
+            .map(|((numbers, points), blocks)| {
+                use_threads(1);
+                terms.evaluate(numbers, points, |visit| visit_blocks(&blocks, block_rows, visit))
+            })
+            .collect::<Result<_>>()?;
+        Ok(found.into_iter().flatten().collect())
     }
 
-    /// The summed loss of each head over a block, `[heads]`, and its derivative by the outputs,
-    /// `[rows, heads, classes]`.
-    fn errors(&self, numbers: &[usize], first: usize, outputs: &Tensor) -> Torch<(Tensor, Tensor)> {
-        let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
-        let (heads, classes) = (numbers.len(), self.lesson.class_count);
-        let shape = [signed(rows), signed(heads), 1];
-        let of_block = first..first + rows;
-        match self.lesson.targets {
-            Targets::Single(found) => {
-                let mut weights = Vec::with_capacity(rows * heads);
-                for row in of_block.clone() {
-                    weights.extend(numbers.iter().map(|&number| {
-                        let problem = &self.problems[number];
-                        problem.weights[row] * problem.yes[found[row] as usize]
-                    }));
-                }
-                let weights = Tensor::f_from_slice(&weights)?.f_view(shape)?;
-                let wanted = wanted(&found[of_block], classes)?;
-                let logs = outputs.f_log_softmax(-1, Kind::Float)?;
-                let losses = logs
-                    .f_mul(&wanted)?
-                    .f_mul(&weights)?
-                    .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?
-                    .f_neg()?;
-                Ok((losses, logs.f_exp()?.f_sub(&wanted)?.f_mul(&weights)?))
-            }
-            Targets::Multi(cells) => {
-                let cells = &cells[of_block.start * classes..of_block.end * classes];
-                let mut weights = Vec::with_capacity(rows * heads * classes);
-                for (row, cells) in of_block.zip(cells.chunks_exact(classes)) {
-                    for &number in numbers {
-                        let problem = &self.problems[number];
-                        weights.extend(cells.iter().enumerate().map(|(class, known)| {
-                            problem.weights[row]
-                                * match known {
-                                    Known::Yes => problem.yes[class],
-                                    Known::No => problem.no[class],
-                                    Known::Unknown => 0.0,
-                                }
-                        }));
-                    }
-                }
-                let weights = Tensor::f_from_slice(&weights)?.f_view_as(outputs)?;
-                let wanted = presence(cells, classes)?;
-                let losses = cell_losses(outputs, &wanted)?.f_mul(&weights)?.f_sum_dim_intlist(
-                    [0_i64, 2].as_slice(),
-                    false,
-                    Kind::Float,
-                )?;
-                Ok((losses, outputs.f_sigmoid()?.f_sub(&wanted)?.f_mul(&weights)?))
-            }
-            // Refused before.
-            Targets::Numbers(_) => Ok((outputs.f_zeros_like()?, outputs.f_zeros_like()?)),
-        }
+    /// Reads the rows from their file, block by block.
+    fn read_blocks(&self, visit: Visit<'_>) -> Result<()> {
+        let _guard = tch::no_grad_guard();
+        self.lesson.rows.for_each_block(|first, block| {
+            let rows = tensor(block, self.terms.dimension).map_err(failed)?;
+            visit(first, &rows).map_err(failed)
+        })
     }
 
     /// The loss of every row by every head, `[heads, rows]`; NaN of rows of which nothing is known.
     pub(super) fn row_losses(&self, points: &[Vec<f32>]) -> Result<Vec<f32>> {
-        let (count, classes) = (self.lesson.rows.len(), self.lesson.class_count);
+        let count = self.lesson.rows.len();
         let numbers: Vec<usize> = (0..points.len()).collect();
-        let raw = self.raw(&numbers, points).map_err(failed)?;
+        let raw = self.terms.raw(&numbers, points).map_err(failed)?;
         let mut found = vec![f32::NAN; points.len() * count];
-        self.for_each_block(|first, rows| {
-            let outputs = self.outputs(rows, &raw, points.len())?;
-            let block = usize::try_from(outputs.size()[0]).unwrap_or(0);
-            let losses = match self.lesson.targets {
-                Targets::Single(targets) => {
-                    let wanted = wanted(&targets[first..first + block], classes)?;
-                    outputs
-                        .f_log_softmax(-1, Kind::Float)?
-                        .f_mul(&wanted)?
-                        .f_sum_dim_intlist(-1, false, Kind::Float)?
-                        .f_neg()?
-                }
-                Targets::Multi(cells) => {
-                    let cells = &cells[first * classes..(first + block) * classes];
-                    let known =
-                        cells.iter().map(|known| f32::from(u8::from(*known != Known::Unknown)));
-                    let known: Vec<f32> = known.collect();
-                    let known = Tensor::f_from_slice(&known)?.f_view([-1, 1, signed(classes)])?;
-                    let sums = cell_losses(&outputs, &presence(cells, classes)?)?
-                        .f_mul(&known)?
-                        .f_sum_dim_intlist(-1, false, Kind::Float)?;
-                    // Nothing known: 0 / 0 is not a number.
-                    sums.f_div(&known.f_sum_dim_intlist(-1, false, Kind::Float)?)?
-                }
-                Targets::Numbers(_) => return Ok(()),
-            };
-            let losses = to_vec(&losses)?;
-            for (row, losses) in losses.chunks_exact(points.len()).enumerate() {
+        use_threads(rayon::current_num_threads());
+        let mut visit = |first: usize, rows: &Tensor| {
+            let outputs = self.terms.outputs(rows, &raw, points.len())?;
+            let Some(losses) = self.terms.row_losses(first, &outputs)? else { return Ok(()) };
+            for (row, losses) in to_vec(&losses)?.chunks_exact(points.len()).enumerate() {
                 for (head, loss) in losses.iter().enumerate() {
                     found[head * count + first + row] = *loss;
                 }
             }
             Ok(())
-        })?;
+        };
+        match &self.blocks {
+            Some(blocks) => visit_blocks(blocks, self.block_rows, &mut visit)?,
+            None => self.read_blocks(&mut visit)?,
+        }
         Ok(found)
     }
 }
 
-/// One where a row's class is, else zero, `[rows, 1, classes]`.
-fn wanted(found: &[u32], classes: usize) -> Torch<Tensor> {
-    let mut wanted = vec![0.0_f32; found.len() * classes];
-    for (row, class) in wanted.chunks_exact_mut(classes).zip(found) {
-        row[*class as usize] = 1.0;
-    }
-    Tensor::f_from_slice(&wanted)?.f_view([-1, 1, signed(classes)])
+/// Calls `visit` with blocks of `block_rows` rows each.
+fn visit_blocks(blocks: &[Tensor], block_rows: usize, visit: Visit<'_>) -> Result<()> {
+    let _guard = tch::no_grad_guard();
+    blocks
+        .iter()
+        .enumerate()
+        .try_for_each(|(block, rows)| visit(block * block_rows, rows))
+        .map_err(failed)
 }
 
-/// One where a class is known to be, else zero, `[rows, 1, classes]`.
-fn presence(cells: &[Known], classes: usize) -> Torch<Tensor> {
-    let yes: Vec<f32> =
-        cells.iter().map(|known| f32::from(u8::from(*known == Known::Yes))).collect();
-    Tensor::f_from_slice(&yes)?.f_view([-1, 1, signed(classes)])
+/// How many threads libtorch may use for what this thread asks of it.
+fn use_threads(count: usize) {
+    tch::set_num_threads(i32::try_from(count).unwrap_or(1));
 }
 
-/// log(1 + e^z) − t z, by cell.
-fn cell_losses(outputs: &Tensor, wanted: &Tensor) -> Torch<Tensor> {
-    outputs.f_softplus()?.f_sub(&outputs.f_mul(wanted)?)
-}
-
-fn add(sums: &mut [f64], more: &[f32]) {
-    for (sum, more) in sums.iter_mut().zip(more) {
-        *sum += f64::from(*more);
-    }
+fn tensor(block: &[f32], dimension: usize) -> Torch<Tensor> {
+    Tensor::f_from_slice(block)?.f_view([-1, signed(dimension)])
 }
