@@ -55,7 +55,7 @@ pub(crate) fn run() -> Status {
     let settings = Settings::new(args.global);
     if settings.writes_labels() && !may_write_labels(&args.command) {
         let hint = "choose --format table, json or csv";
-        let problem = "labels are written by `sonoteca search` and `sonoteca label export` only";
+        let problem = "labels are written by `sonoteca search`, `predict` and `label export` only";
         Printer::new(&settings).error(&Error::Usage { problem, hint });
         return Status::Failed;
     }
@@ -71,6 +71,8 @@ pub(crate) fn run() -> Status {
         Command::Compact => commands::compact::run(&settings, &mut printer),
         Command::Train(args) => commands::train::run(&args, &settings, &mut printer),
         Command::Evaluate(args) => commands::evaluate::run(&args, &settings, &mut printer),
+        Command::Predict(args) => commands::predict::run(&args, &settings, &mut printer),
+        Command::Suggest(args) => commands::suggest::run(&args, &settings, &mut printer),
         Command::Head(args) => commands::head::run(&args.command, &settings, &mut printer),
         Command::Metadata(args) => commands::metadata::run(&args.command, &settings, &mut printer),
         Command::Label(args) => commands::label::run(&args.command, &settings, &mut printer),
@@ -96,7 +98,7 @@ pub(crate) fn run() -> Status {
 /// Whether results of `command` may be labels for sound editors.
 fn may_write_labels(command: &Command) -> bool {
     match command {
-        Command::Search(_) => true,
+        Command::Search(_) | Command::Predict(_) => true,
         Command::Label(args) => matches!(args.command, LabelCommand::Export(_)),
         _ => false,
     }

@@ -149,6 +149,8 @@ pub struct Extraction {
     pub end: RecordingEnd,
     /// The stretch of each patch, in order.
     pub ranges: Vec<TimeRange>,
+    /// What is wrong with the sound of each, `[patches]`.
+    pub health: Vec<Health>,
     /// Mean over all patch embeddings, `[dimension]`.
     pub pooled: Vec<f32>,
     /// The same over the patches of sound health only; over all, where there is none.
@@ -212,6 +214,7 @@ impl Extractor {
             silent_patches: 0,
             scores: Mean::new(card.classes.count),
             patches: 0,
+            health: Vec::new(),
         };
         while reader.read(&mut patches)? {
             self.embed(&mut patches, BATCH_PATCHES, &mut pool, &mut visit)?;
@@ -223,6 +226,7 @@ impl Extractor {
             format: reader.format().clone(),
             end,
             ranges: (0..pool.patches).map(range).collect(),
+            health: pool.health,
             pooled: pool.pooled.mean(),
             pooled_sound: match pool.sound_patches {
                 0 => pool.pooled.mean(),
@@ -257,6 +261,7 @@ impl Extractor {
                     pool.pooled_sound.add(embedding);
                     pool.sound_patches += 1;
                 }
+                pool.health.push(health);
                 pool.silent_patches += usize::from(health.has(Health::SILENT));
                 visit(embedding)?;
             }
@@ -276,4 +281,5 @@ struct Pool {
     silent_patches: usize,
     scores: Mean,
     patches: usize,
+    health: Vec<Health>,
 }

@@ -12,6 +12,7 @@ pub mod failures;
 pub mod filtering;
 mod functions;
 pub mod heads;
+pub mod heard;
 pub mod labelled;
 pub mod labels;
 pub mod lock;

@@ -8,6 +8,8 @@ pub mod head;
 pub mod held_out;
 pub mod learner;
 pub mod network;
+pub mod predict;
+pub mod rank;
 pub mod report;
 pub mod retrieval;
 pub mod rows;

@@ -9,6 +9,7 @@ mod filter;
 mod heads;
 mod label;
 mod metadata;
+mod predict;
 mod reindex;
 mod search;
 
@@ -27,6 +28,7 @@ pub(crate) use label::{
     LabelCommand, ListLabelsArgs, RemoveLabelsArgs, SelectionArgs,
 };
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
+pub(crate) use predict::{PredictArgs, SuggestArgs};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
 pub(crate) use search::{By, PartArgs, SearchArgs};
 
@@ -100,9 +102,9 @@ pub(crate) enum Format {
     Json,
     /// For spreadsheets: a header, then a row a result.
     Csv,
-    /// For Audacity: a label track (search and label export only).
+    /// For Audacity: a label track (search, predict and label export only).
     Audacity,
-    /// For Raven: a selection table (search and label export only).
+    /// For Raven: a selection table (search, predict and label export only).
     Raven,
 }
 
@@ -127,6 +129,10 @@ pub(crate) enum Command {
     Train(TrainArgs),
     /// Say how well a head does on what it has not learnt from, or how well searches do
     Evaluate(EvaluateArgs),
+    /// Say what a head hears in the library, or in files
+    Predict(PredictArgs),
+    /// Say what to listen to and label next, for a head to learn most from
+    Suggest(SuggestArgs),
     /// List, show, export, import and remove heads
     Head(HeadArgs),
     /// Bring in what you know of your recordings from a table, and list, export or remove it

@@ -126,6 +126,24 @@ pub enum TrainingProblem {
         known: u32,
     },
 
+    /// A head of several classes, none of which was named.
+    #[error("head `{head}` knows several classes, and none was named: {}", .known.join(", "))]
+    WhichClass {
+        /// The head.
+        head: String,
+        /// Those that it knows.
+        known: Vec<String>,
+    },
+
+    /// A head that says numbers where classes are wanted.
+    #[error("head `{head}` says a number, and {what} is about classes")]
+    NotOfClasses {
+        /// The head.
+        head: String,
+        /// What is.
+        what: &'static str,
+    },
+
     /// A class that a head does not know.
     #[error("head `{head}` knows no class `{class}`; it knows {}", .known.join(", "))]
     ClassOfHead {
@@ -230,6 +248,12 @@ impl TrainingProblem {
             | Self::NoExtractor
             | Self::NoSequences { .. }
             | Self::Interrupted => None,
+            Self::WhichClass { known, .. } => {
+                known.first().map(|class| format!("name one: --class '{class}'").into())
+            }
+            Self::NotOfClasses { head, .. } => {
+                Some(format!("`sonoteca search --head {head}` ranks by its number").into())
+            }
             Self::Diverged { .. } => Some("try another --head, such as logistic".into()),
         }
     }

@@ -37,6 +37,8 @@ With --by segment, neighbouring segments of one recording that score at least th
   sonoteca search bark.wav --by segment --per-recording 3 --copy-to barks --padding 0.5
   sonoteca search bark.wav --by segment -k 100 --format audacity --out labels
   sonoteca search --class Dog                 what the network takes for a dog
+  sonoteca search --head birds --class Wren   what the head birds takes for a wren
+  sonoteca search --head birds --class Wren --near 0.5 --spread   what it is least sure of
   sonoteca search --text 'dog garden'         these words in paths, labels, metadata and classes
   sonoteca search bark.wav --where 'path ~ \"*/garden/*\" and date >= 2024-05'
   sonoteca search bark.wav --format json | jq -r .path"
@@ -44,7 +46,7 @@ With --by segment, neighbouring segments of one recording that score at least th
 pub(crate) struct SearchArgs {
     /// An audio file, id:N for recording N of the library, or - for audio on standard input; with
     /// @START-END, that stretch of it
-    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "class", "text"])]
+    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "class", "text", "head"])]
     pub(crate) query: Option<OsString>,
     #[command(flatten)]
     pub(crate) part: PartArgs,
@@ -54,9 +56,31 @@ pub(crate) struct SearchArgs {
     /// An example of what is not looked for
     #[arg(long, value_name = "EXAMPLE", help_heading = "Examples")]
     pub(crate) unlike: Vec<OsString>,
-    /// Find what scores highest for a class of the network, instead of what is like an example
+    /// Find what scores highest for a class of the network, or of --head, instead of what is like
+    /// an example
     #[arg(long, value_name = "NAME", conflicts_with_all = ["query", "like", "unlike", "text"])]
     pub(crate) class: Option<String>,
+    /// Rank by what this head says of --class, or, of a head that says a number, by the number
+    #[arg(
+        long,
+        value_name = "NAME",
+        help_heading = "Heads",
+        conflicts_with_all = ["query", "like", "unlike", "text", "explain", "exact", "model"]
+    )]
+    pub(crate) head: Option<String>,
+    /// With --head: rank by closeness to this probability, or number; 0.5 finds what it is unsure of
+    #[arg(
+        long,
+        value_name = "VALUE",
+        help_heading = "Heads",
+        requires = "head",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    pub(crate) near: Option<f64>,
+    /// With --head: take recordings in turns, the best of each, then the second best
+    #[arg(long, help_heading = "Heads", requires = "head")]
+    pub(crate) spread: bool,
     /// Find what has these words in its path, labels or metadata, or sounds like a class they name
     #[arg(long, value_name = "WORDS", conflicts_with_all = ["query", "like", "unlike"])]
     pub(crate) text: Option<String>,
@@ -156,6 +180,13 @@ impl By {
             Self::Recording => Level::Recording,
             Self::Segment => Level::Segment,
         }
+    }
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(number),
+        _ => Err("expected a number".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `sonoteca search`: the most similar recordings, events or segments.
 
 mod examples;
+mod head;
 mod labels;
 mod rows;
 mod standard_input;
@@ -30,7 +31,11 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
         return Ok(Status::NothingFound);
     }
-    let model = search::choose_model(&library, args.model.as_deref())?;
+    let asked = args.head.as_deref().map(|name| head::Asked::new(&library, name)).transpose()?;
+    let model = match &asked {
+        Some(asked) => asked.model.clone(),
+        None => search::choose_model(&library, args.model.as_deref())?,
+    };
     let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
     let options = SearchOptions {
         count: args.count as usize,
@@ -39,7 +44,9 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         single_segments: args.raw,
         scope: Scope { allowed, ..Scope::default() },
     };
-    let found = if args.class.is_some() || args.text.is_some() {
+    let found = if let Some(asked) = &asked {
+        head::find(args, &library, asked, (level, &options), printer)?
+    } else if args.class.is_some() || args.text.is_some() {
         let among = Among { library: &library, model: &model, level, options };
         words::find(args, &among, printer)?
     } else {

@@ -1,0 +1,77 @@
+//! Files that need not be in the library: decoded and embedded, several at once.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use sonoteca::Result;
+use sonoteca::audio::resample::FilterCache;
+use sonoteca::extract::Extractor;
+use sonoteca::model::compute::Compute;
+use sonoteca::model::store::ModelStore;
+use sonoteca::model::{EmbeddingModel, identity_of, registry};
+use sonoteca::search;
+use sonoteca::train::predict::{Left, Listener};
+
+use super::output::{Output, Sound};
+use super::{Question, tell_of_left};
+use crate::cli::Status;
+use crate::cli::args::PredictArgs;
+use crate::cli::printer::{Printer, counted, say};
+
+/// Listens to the files of `args`; one that fails costs itself.
+pub(super) fn run(
+    args: &PredictArgs,
+    question: &Question,
+    output: &mut Output<'_>,
+    printer: &mut Printer,
+) -> Result<Status> {
+    let mut listeners = listeners(question, args.paths.len())?;
+    let mut left = Left::default();
+    let (mut failed, mut done) = (0, 0);
+    for paths in args.paths.chunks(listeners.len()) {
+        let heard: Vec<_> = listeners
+            .par_iter_mut()
+            .zip(paths)
+            .map(|(listener, path)| listener.hear(path))
+            .collect();
+        for (path, heard) in paths.iter().zip(heard) {
+            match heard {
+                Ok(heard) => {
+                    left.unfit += heard.left.unfit;
+                    left.unread += heard.left.unread;
+                    let detections = question.bar.detect(&heard.said);
+                    let path = path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
+                    done += 1;
+                    output.write(&Sound::file(&path, &heard, done), &detections, printer)?;
+                }
+                Err(error) => {
+                    failed += 1;
+                    printer.error(&error);
+                }
+            }
+        }
+    }
+    tell_of_left(left, printer);
+    if failed > 0 {
+        say(format_args!("{} could not be listened to", counted(failed, "file")));
+        return Ok(Status::Failed);
+    }
+    Ok(if output.rows() == 0 { Status::NothingFound } else { Status::Done })
+}
+
+/// A listener for each thread; all share the network's weights.
+fn listeners(question: &Question, files: usize) -> Result<Vec<Listener<'_>>> {
+    let model = &question.model;
+    let card = registry::find(&model.identity.name)?;
+    search::require_same_version(model, &identity_of(card))?;
+    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())?;
+    let filters = Arc::new(FilterCache::default());
+    let threads = rayon::current_num_threads().min(files).max(1);
+    (0..threads)
+        .map(|_| {
+            let extractor = Extractor::new(network.share(), Arc::clone(&filters));
+            Listener::new(&question.head, extractor, question.level, model.segmentation)
+        })
+        .collect()
+}

@@ -1,0 +1,196 @@
+//! Heads in use as users meet them: the real binary, real weights, a real library made from real
+//! files, and a head trained on it.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking")]
+
+#[path = "common/bench.rs"]
+mod bench;
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use bench::Bench;
+use serde_json::Value;
+
+/// Four takes each of tones, noise and clicks, of which the first three are labelled by a person,
+/// and a head by recording that learnt from these.
+fn trained() -> Bench {
+    let bench = Bench::new();
+    for class in ["tone", "noise", "clicks"] {
+        fs::create_dir_all(bench.path(&format!("sounds/{class}"))).unwrap();
+    }
+    for take in 0..4 {
+        bench.tone(&format!("sounds/tone/{take}.wav"), 440.0 + 25.0 * f64::from(take));
+        bench.noise(&format!("sounds/noise/{take}.wav"), 7 + take);
+        bench.clicks(&format!("sounds/clicks/{take}.wav"), 5 + take);
+    }
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    for class in ["tone", "noise", "clicks"] {
+        for take in 0..3 {
+            let target = format!("{class}/{take}.wav");
+            bench.run(&["label", "add", &target, class]).expect(0);
+        }
+    }
+    let arguments = ["train", "kinds", "--head", "prototype", "--folds", "3", "-q"];
+    bench.run(&arguments).expect(0);
+    bench
+}
+
+fn json(bench: &Bench, arguments: &[&str]) -> Vec<Value> {
+    bench.run(&[arguments, &["--format", "json"]].concat()).expect(0).json()
+}
+
+fn machine_labels(bench: &Bench) -> Vec<Value> {
+    let answer = bench.run(&["label", "list", "--source", "head:kinds", "--format", "json"]);
+    assert!([0, 1].contains(&answer.code), "{}", answer.err);
+    answer.json()
+}
+
+#[test]
+fn the_library_is_predicted_and_saved_once() {
+    let bench = trained();
+    let said = json(&bench, &["predict", "kinds"]);
+    assert_eq!(said.len(), 12);
+    for row in &said {
+        let class = row["class"].as_str().unwrap();
+        assert!(row["path"].as_str().unwrap().contains(&format!("/{class}/")), "{row}");
+        assert_eq!((&row["start_s"], &row["segments"]), (&Value::Null, &1.into()));
+    }
+    let filtered = json(&bench, &["predict", "kinds", "--where", "path ~ \"*/tone/*\""]);
+    assert_eq!(filtered.len(), 4);
+    assert!(said.iter().filter(|row| filtered.contains(row)).count() == 4);
+
+    let save = ["predict", "kinds", "--save", "--threshold", "0"];
+    bench.run(&save).expect(0);
+    let first = machine_labels(&bench);
+    assert_eq!(first.len(), 12);
+    let again = bench.run(&save).expect(0);
+    assert!(again.err.contains("of which 0 new; 0 taken away"), "{}", again.err);
+    assert_eq!(machine_labels(&bench), first);
+    // Only what was asked about is replaced.
+    let some = ["predict", "kinds", "--save", "--threshold", "1", "--class", "tone"];
+    let answer = bench.run(&some);
+    assert!([0, 1].contains(&answer.code), "{}", answer.err);
+    let left = machine_labels(&bench);
+    assert_eq!(left.iter().filter(|label| label["class"] != "tone").count(), 8);
+
+    // Nothing is learnt from what a head said: nine recordings, as before.
+    bench.run(&["train", "again", "--head", "prototype", "--folds", "3", "-q"]).expect(0);
+    let card = json(&bench, &["head", "show", "again"]);
+    assert_eq!(card[0]["learnt_from"]["recordings"], 9);
+}
+
+#[test]
+fn files_are_said_the_same_of_as_their_rows_and_fail_alone() {
+    let bench = trained();
+    fs::write(bench.path("broken.wav"), "RIFF no sound").unwrap();
+    for by in ["recording", "segment"] {
+        let common = ["predict", "kinds", "--by", by, "--threshold", "0", "--format", "json"];
+        let stored = bench.run(&[&common[..], &["--where", "name = 1.wav"]].concat()).expect(0);
+        let files = ["sounds/clicks/1.wav", "broken.wav", "sounds/noise/1.wav", "missing.wav"];
+        let files = [&common[..], &files, &["sounds/tone/1.wav"]].concat();
+        let heard = bench.run(&files).expect(2);
+        assert!(heard.err.contains("broken.wav") && heard.err.contains("missing.wav"));
+        let (stored, heard) = (stored.json(), heard.json());
+        assert_eq!(stored.len(), heard.len(), "{by}");
+        for row in &heard {
+            assert_eq!(row["recording_id"], Value::Null);
+            let same = |other: &&Value| {
+                other["path"] == row["path"]
+                    && other["class"] == row["class"]
+                    && other["start_s"] == row["start_s"]
+            };
+            let other = stored.iter().find(same).unwrap();
+            let apart = other["score"].as_f64().unwrap() - row["score"].as_f64().unwrap();
+            // Float noise: batches do not change an embedding, and both are kept as float16.
+            assert!(apart.abs() < 1e-5, "{row} {other}");
+            assert_eq!(other["end_s"], row["end_s"]);
+        }
+    }
+}
+
+#[test]
+fn segments_are_joined_and_written_in_every_format() {
+    let bench = trained();
+    let events = bench.run(&["predict", "kinds", "--by", "segment", "--format", "json"]);
+    assert!(events.err.contains("found on whole recordings"), "{}", events.err);
+    let arguments = ["predict", "kinds", "--by", "segment", "--threshold", "0"];
+    let events = json(&bench, &arguments);
+    assert!(events.iter().any(|event| event["segments"].as_u64().unwrap() > 1), "{events:?}");
+    for event in &events {
+        let (start_s, end_s) =
+            (event["start_s"].as_f64().unwrap(), event["end_s"].as_f64().unwrap());
+        assert!(start_s < end_s && event["score"].as_f64() >= event["mean_score"].as_f64());
+    }
+    let run = |more: &[&str]| bench.run(&[&arguments[..], more].concat());
+    let csv = run(&["--format", "csv"]).expect(0).out;
+    assert_eq!(csv.lines().count(), events.len() + 1);
+    let raven = run(&["--format", "raven"]).expect(0).out;
+    assert_eq!(raven.lines().count(), events.len() + 1);
+    let several = run(&["--format", "audacity"]).expect(2);
+    assert!(several.err.contains("--out"), "{}", several.err);
+    run(&["--format", "audacity", "--out", "tracks"]).expect(0);
+    assert!(fs::read_dir(bench.path("tracks")).unwrap().count() > 1);
+    run(&["--format", "csv", "--out", "all.csv"]).expect(0);
+    assert_eq!(fs::read_to_string(bench.path("all.csv")).unwrap(), csv);
+    run(&["--format", "csv", "--out", "all.csv"]).expect(2);
+}
+
+#[test]
+fn a_head_ranks_the_library() {
+    let bench = trained();
+    let search = ["search", "--head", "kinds", "--class", "tone", "-k", "12"];
+    let ranked = json(&bench, &search);
+    assert_eq!(ranked.len(), 12);
+    assert!(ranked[..4].iter().all(|hit| hit["path"].as_str().unwrap().contains("/tone/")));
+    let scores: Vec<f64> = ranked.iter().map(|hit| hit["score"].as_f64().unwrap()).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b));
+    let near = json(&bench, &[&search[..], &["--near", "0.5"]].concat());
+    let apart: Vec<f64> =
+        near.iter().map(|hit| (hit["score"].as_f64().unwrap() - 0.5).abs()).collect();
+    assert!(apart.is_sorted_by(|a, b| *a <= *b + 1e-6), "{apart:?}");
+    let by_segment = ["--by", "segment", "--raw", "--spread"];
+    let spread = json(&bench, &[&search[..], &by_segment].concat());
+    let recordings: BTreeSet<i64> =
+        spread.iter().map(|hit| hit["recording_id"].as_i64().unwrap()).collect();
+    assert_eq!(recordings.len(), 12);
+    bench.run(&["search", "--head", "kinds"]).expect(2);
+    bench.run(&["search", "--head", "kinds", "--class", "tones"]).expect(2);
+    bench.run(&["search", "id:1", "--head", "kinds", "--class", "tone"]).expect(2);
+}
+
+#[test]
+fn suggestions_are_new_and_their_commands_work() {
+    let bench = trained();
+    let rows = json(&bench, &["suggest", "kinds"]);
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    assert_eq!(rows, json(&bench, &["suggest", "kinds"]));
+    for row in &rows {
+        assert!(row["path"].as_str().unwrap().ends_with("/3.wav"), "{row}");
+        let command = row["command"].as_str().unwrap();
+        let words: Vec<&str> = command.split(' ').map(|word| word.trim_matches('\'')).collect();
+        bench.run(&words[1..]).expect(0);
+    }
+    bench.run(&["suggest", "kinds"]).expect(1);
+}
+
+#[test]
+fn a_head_of_another_model_is_refused() {
+    let bench = trained();
+    bench.run(&["head", "export", "kinds", "--out", "heads"]).expect(0);
+    let path = bench.path("heads/kinds.json");
+    let mut card: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    card["model"]["front_end_version"] = 999.into();
+    fs::write(&path, card.to_string()).unwrap();
+    bench.run(&["head", "import", "heads/kinds.json", "--name", "other"]).expect(0);
+    for arguments in [
+        &["predict", "other"][..],
+        &["predict", "other", "sounds/tone/0.wav"],
+        &["search", "--head", "other", "--class", "tone"],
+        &["suggest", "other"],
+    ] {
+        let answer = bench.run(arguments).expect(2);
+        assert!(answer.err.contains("front end 999"), "{}", answer.err);
+    }
+}
