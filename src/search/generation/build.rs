@@ -164,8 +164,9 @@ impl Builder<'_> {
             let recordings: Vec<i64> = vectors.keys.iter().map(|key| key.recording).collect();
             file.section(RECORDINGS, bytemuck::cast_slice(&recordings))?;
             if let Some((graph, _)) = &graph {
-                let GraphArrays { neighbours, levels, members, upper } = graph.arrays();
-                for (name, numbers) in GRAPH.into_iter().zip([neighbours, levels, members, upper]) {
+                let GraphArrays { neighbours, levels, members, upper, next_same } = graph.arrays();
+                let arrays = [neighbours, levels, members, upper, next_same];
+                for (name, numbers) in GRAPH.into_iter().zip(arrays) {
                     file.section(name, bytemuck::cast_slice(numbers))?;
                 }
             }
