@@ -32,14 +32,26 @@ impl OwnedGraph {
     /// # Errors
     /// [`Damaged`] when a row is, or there are more than 2³¹.
     pub fn build(rows: Rows<'_, [u8]>) -> Result<Self, Damaged> {
+        Self::build_while(rows, |_| true).map(Option::unwrap_or_default)
+    }
+
+    /// As [`build`](Self::build), while `goes_on`, asked several times a second and told how many
+    /// rows are in, says so; nothing when it did not.
+    ///
+    /// # Errors
+    /// As of [`build`](Self::build).
+    pub fn build_while(
+        rows: Rows<'_, [u8]>,
+        goes_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<Self>, Damaged> {
         if rows.len() > MOST_ROWS {
             return Err(Damaged);
         }
         let (firsts, next_same) = firsts(rows)?;
-        let mut graph = link(rows, firsts)?;
+        let Some(mut graph) = link(rows, firsts, goes_on)? else { return Ok(None) };
         graph.next_same = next_same;
         graph.mend(rows)?;
-        Ok(graph)
+        Ok(Some(graph))
     }
 
     /// The arrays.

@@ -45,10 +45,15 @@ fn scattered(position: u32) -> u64 {
     number ^ (number >> 31)
 }
 
-/// Links the rows at `positions`.
-pub(super) fn link(rows: Rows<'_, [u8]>, mut positions: Vec<u32>) -> Result<OwnedGraph, Damaged> {
+/// Links the rows at `positions`, while `goes_on`, told how many are in, says so; nothing when it
+/// did not.
+pub(super) fn link(
+    rows: Rows<'_, [u8]>,
+    mut positions: Vec<u32>,
+    mut goes_on: impl FnMut(usize) -> bool,
+) -> Result<Option<OwnedGraph>, Damaged> {
     if positions.is_empty() {
-        return Ok(OwnedGraph::default());
+        return Ok(Some(OwnedGraph::default()));
     }
     positions.sort_by_key(|&position| (std::cmp::Reverse(height(position)), scattered(position)));
     let on_level = |level: usize| positions.partition_point(|&at| height(at) > level);
@@ -66,11 +71,14 @@ pub(super) fn link(rows: Rows<'_, [u8]>, mut positions: Vec<u32>) -> Result<Owne
     let pool = Pool::default();
     let mut done = 1;
     while done < positions.len() {
+        if !goes_on(done) {
+            return Ok(None);
+        }
         let size = (done / BATCH_SHARE).clamp(1, BATCH).min(positions.len() - done);
         insert(&mut graph, rows, &positions, done..done + size, &pool)?;
         done += size;
     }
-    Ok(graph)
+    Ok(Some(graph))
 }
 
 /// Links the rows of `batch` with one another's elders, both ways. A row's number on upper levels is

@@ -217,6 +217,19 @@ fn several_threads_build_what_one_would() {
 }
 
 #[test]
+fn building_stops_when_told_to() {
+    let rows = rows_of(&vectors(2_000, 13));
+    let mut asked = Vec::new();
+    let built = OwnedGraph::build_while(rows.rows(), |done| {
+        asked.push(done);
+        done < 1_000
+    });
+    assert_eq!(built, Ok(None));
+    assert!(asked.is_sorted() && asked.len() > 10, "{asked:?}");
+    assert!(asked.last().is_some_and(|&last| (1_000..1_100).contains(&last)), "{asked:?}");
+}
+
+#[test]
 fn what_was_cut_off_is_linked_in() {
     let vectors = vectors(600, 8);
     let rows = rows_of(&vectors);
