@@ -4,10 +4,11 @@
 //! neighbour in each direction. Source: Y. Malkov and D. Yashunin, arXiv:1603.09320, algorithm 4
 //! without its options, which is what hnswlib does (`getNeighborsByHeuristic2`).
 //!
-//! Two things made graphs that find less, on 100,000 YAMNet-like vectors with a width of 256, where
-//! this finds 0.9954: choosing by the upper bytes alone, 0.9900, because 8 bits cannot tell which of
-//! two noises is nearer; and lists of the nearest 64 filled up to 16 against the rule, 0.9890,
-//! because rows that are all alike then lead to one another and nowhere else.
+//! All bits, because 8 cannot tell which of two noises is nearer: on 100,000 YAMNet-like vectors and
+//! with a width of 256, graphs chosen by the upper bytes alone find 0.9900, by all bits 0.9954. A
+//! graph of `hnsw_rs` whose lists were chosen anew by upper bytes from the nearest 64, and filled up
+//! to 16 against the rule, found 0.9890 with twice as many links. Choosing once more in the finished
+//! graph took as long again and found 0.9946 where this finds 0.9956.
 
 use super::search::{Layer, Step};
 use crate::index::codes::{Damaged, Rows};
