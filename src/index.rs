@@ -8,6 +8,7 @@ pub mod codes;
 pub mod exact;
 pub(crate) mod file;
 pub mod graph;
+pub mod hnsw;
 mod kernel;
 mod mapped;
 pub mod metric;

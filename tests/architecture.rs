@@ -32,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("multiversion", &["model/kernel", "index/kernel"]),
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),
+    ("hnsw_rs", &["index/hnsw"]),
     ("memmap2", &["index/mapped"]),
     ("crc_fast", &["index/file"]),
     ("fork", &["ingest/decoders"]),

@@ -3,12 +3,12 @@
 //! In: rows in memory to build it from, or the arrays of an earlier one. Out: the arrays, checked,
 //! so that a search can neither leave them nor go on for ever. Refuses arrays that are no graph.
 //!
-//! It is built by inserting row after row (`insert.rs`). Every row has up to [`NEIGHBOURS`]
-//! neighbours on level 0; a few rows, the members, are on upper levels too, through
-//! which a search comes near the query in a few steps.
+//! It comes from `hnsw_rs` (`build.rs`), and then every row's neighbours are chosen anew
+//! (`relink.rs`). Every row has up to [`NEIGHBOURS`] neighbours on level 0; a few rows, the members,
+//! are on upper levels too, through which a search comes near the query in a few steps.
 
 mod build;
-mod insert;
+mod relink;
 mod search;
 mod select;
 

@@ -1,4 +1,4 @@
-//! The graph over rows, laid out for searching.
+//! The graph over rows, made by `hnsw_rs` and laid out for searching.
 //!
 //! In: rows in memory. Out: arrays. Every row can be reached on level 0 from the first member, but
 //! for those that are bit for bit like another: one of them stands for all. Otherwise they would be
@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 
-use super::insert::link;
+use super::relink::relink;
 use super::search::Step;
 use super::{Graph, GraphArrays, MOST_ROWS, NEIGHBOURS, NONE, Pool, UPPER_NEIGHBOURS, listed};
 use crate::index::codes::{Damaged, Rows};
+use crate::index::hnsw::{self, Node};
 use crate::index::quantise::PreparedQuery;
 
 /// Rows among which a neighbour for one that cannot be reached is looked for.
@@ -26,8 +27,8 @@ pub struct OwnedGraph {
 }
 
 impl OwnedGraph {
-    /// The graph over `rows`, made by as many threads as rayon has; it is the same with any number
-    /// of them.
+    /// The graph over `rows`, made by as many threads as rayon has; with several, two runs may
+    /// differ a little.
     ///
     /// # Errors
     /// [`Damaged`] when a row is, or there are more than 2³¹.
@@ -35,21 +36,30 @@ impl OwnedGraph {
         Self::build_while(rows, |_| true).map(Option::unwrap_or_default)
     }
 
-    /// As [`build`](Self::build), while `goes_on`, asked several times a second and told how many
-    /// rows are in, says so; nothing when it did not.
+    /// As [`build`](Self::build), while `goes_on`, asked about once a second and told how many of
+    /// the rows are done, says so; nothing when it did not.
     ///
     /// # Errors
     /// As of [`build`](Self::build).
     pub fn build_while(
         rows: Rows<'_, [u8]>,
-        goes_on: impl FnMut(usize) -> bool,
+        mut goes_on: impl FnMut(usize) -> bool,
     ) -> Result<Option<Self>, Damaged> {
         if rows.len() > MOST_ROWS {
             return Err(Damaged);
         }
         let (firsts, next_same) = firsts(rows)?;
-        let Some(mut graph) = link(rows, firsts, goes_on)? else { return Ok(None) };
-        graph.next_same = next_same;
+        // Every row is looked at twice.
+        let half = firsts.len() / 2;
+        let nodes = hnsw::link(rows, &firsts, |done| goes_on(done / 2));
+        let Some(nodes) = nodes else { return Ok(None) };
+        let mut graph = Self { next_same, ..Self::of(&nodes) };
+        drop(nodes);
+        // A search finds only what can be reached.
+        graph.mend(rows)?;
+        if !relink(&mut graph, rows, &firsts, |done| goes_on(half + done / 2))? {
+            return Ok(None);
+        }
         graph.mend(rows)?;
         Ok(Some(graph))
     }
@@ -68,6 +78,36 @@ impl OwnedGraph {
     /// The graph, to be searched.
     pub fn graph(&self) -> Graph<'_> {
         Graph { arrays: self.arrays(), rows: self.neighbours.len() / NEIGHBOURS }
+    }
+
+    fn of(nodes: &[Node]) -> Self {
+        let mut graph =
+            Self { neighbours: Vec::with_capacity(nodes.len() * NEIGHBOURS), ..Self::default() };
+        for node in nodes {
+            let list = node.levels.first().map_or(&[][..], |list| list);
+            append_list(list.iter().copied(), NEIGHBOURS, &mut graph.neighbours);
+        }
+        let height = |&member: &u32| nodes[member as usize].levels.len();
+        let mut members: Vec<u32> = (0..).zip(nodes).map(|(position, _)| position).collect();
+        members.retain(|member| height(member) > 1);
+        // The highest first: then each level's are the first so many.
+        members.sort_by_key(|member| std::cmp::Reverse(height(member)));
+        let mut numbers = vec![NONE; nodes.len()];
+        for (number, &member) in (0..).zip(&members) {
+            numbers[member as usize] = number;
+        }
+        for level in 1..members.first().map_or(1, height) {
+            let count = members.partition_point(|member| height(member) > level);
+            for &member in &members[..count] {
+                let list = nodes[member as usize].levels[level].iter();
+                let list = list.map(|&other| numbers[other as usize]);
+                let on_level = list.filter(|&number| (number as usize) < count);
+                append_list(on_level, UPPER_NEIGHBOURS, &mut graph.upper);
+            }
+            graph.levels.extend(u32::try_from(count));
+        }
+        graph.members = members;
+        graph
     }
 
     /// Links rows in that a search cannot reach on level 0.
@@ -176,4 +216,10 @@ fn firsts(rows: Rows<'_, [u8]>) -> Result<(Vec<u32>, Vec<u32>), Damaged> {
         next_same.clear();
     }
     Ok((firsts, next_same))
+}
+
+pub(super) fn append_list(list: impl Iterator<Item = u32>, room: usize, to: &mut Vec<u32>) {
+    let end = to.len() + room;
+    to.extend(list.take(room));
+    to.resize(end, NONE);
 }

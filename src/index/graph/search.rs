@@ -212,7 +212,7 @@ impl Graph<'_> {
     ) -> Result<Vec<Candidate>, Damaged> {
         pool.lend(self.len(), width, |scratch| {
             let walk = Walk { rows, query };
-            let Some(start) = walk.descend(self, 0)? else { return Ok(Vec::new()) };
+            let Some(start) = walk.descend(self)? else { return Ok(Vec::new()) };
             walk.spread(self.layer(0), start, scratch)?;
             walk.candidates(self, &scratch.nearest, |_| true)
         })
@@ -237,7 +237,7 @@ impl Graph<'_> {
     ) -> Result<Result<Vec<Candidate>, GaveUp>, Damaged> {
         pool.lend(self.len(), width, |scratch| {
             let walk = Walk { rows, query };
-            let Some(start) = walk.descend(self, 0)? else { return Ok(Ok(Vec::new())) };
+            let Some(start) = walk.descend(self)? else { return Ok(Ok(Vec::new())) };
             let any_kept = |position| self.same_as(position).any(&keep);
             scratch.is_new(start.number);
             scratch.frontier.push(start);
@@ -302,16 +302,16 @@ pub(super) struct Walk<'a, B: ?Sized> {
 }
 
 impl<B: Blob + ?Sized> Walk<'_, B> {
-    /// Where the levels above `level` lead to on it, by their nearest steps; nothing in a graph
+    /// Where the upper levels lead to on level 0, by their nearest steps; nothing in a graph
     /// without rows.
-    pub(super) fn descend(&self, graph: Graph<'_>, level: usize) -> Result<Option<Step>, Damaged> {
+    fn descend(&self, graph: Graph<'_>) -> Result<Option<Step>, Damaged> {
         let members = graph.arrays.members;
         let Some(&first) = members.first() else {
             // So few rows that none is on an upper level.
             return if graph.is_empty() { Ok(None) } else { self.compare_one(0, 0).map(Some) };
         };
-        let mut here = self.compare_one(0, first)?;
-        for level in (level + 1..=graph.arrays.levels.len()).rev() {
+        let mut here = self.compare_one(0, first as usize)?;
+        for level in (1..=graph.arrays.levels.len()).rev() {
             let layer = graph.layer(level);
             loop {
                 let mut seen = Batch::new();
@@ -325,9 +325,7 @@ impl<B: Blob + ?Sized> Walk<'_, B> {
                 here = nearest;
             }
         }
-        if level == 0 {
-            here.number = members[here.number as usize];
-        }
+        here.number = members[here.number as usize];
         Ok(Some(here))
     }
 
@@ -387,9 +385,9 @@ impl<B: Blob + ?Sized> Walk<'_, B> {
         Ok(())
     }
 
-    pub(super) fn compare_one(&self, number: u32, position: u32) -> Result<Step, Damaged> {
+    pub(super) fn compare_one(&self, number: u32, position: usize) -> Result<Step, Damaged> {
         let mut cosine = [0.0];
-        self.query.coarse(&[self.rows.row(position as usize)?], &mut cosine);
+        self.query.coarse(&[self.rows.row(position)?], &mut cosine);
         Ok(Step { cosine: cosine[0], number })
     }
 

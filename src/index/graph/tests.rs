@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::relink::relink;
 use super::*;
 use crate::index::codes::OwnedRows;
 use crate::index::metric::normalise;
@@ -207,26 +208,33 @@ fn everything_twenty_times_over() {
 }
 
 #[test]
-fn several_threads_build_what_one_would() {
+fn several_threads_choose_what_one_would() {
     let rows = rows_of(&vectors(3_000, 12));
-    let build = |threads| {
+    let graph = OwnedGraph::build(rows.rows()).unwrap();
+    let positions: Vec<u32> = (0..3_000).collect();
+    let chosen = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| OwnedGraph::build(rows.rows()).unwrap())
+        let mut graph = graph.clone();
+        let is_done = pool.install(|| relink(&mut graph, rows.rows(), &positions, |_| true));
+        assert_eq!(is_done, Ok(true));
+        graph
     };
-    assert_eq!(build(1), build(4));
+    assert_eq!(chosen(1), chosen(4));
 }
 
 #[test]
 fn building_stops_when_told_to() {
-    let rows = rows_of(&vectors(2_000, 13));
-    let mut asked = Vec::new();
-    let built = OwnedGraph::build_while(rows.rows(), |done| {
-        asked.push(done);
-        done < 1_000
-    });
-    assert_eq!(built, Ok(None));
-    assert!(asked.is_sorted() && asked.len() > 10, "{asked:?}");
-    assert!(asked.last().is_some_and(|&last| (1_000..1_100).contains(&last)), "{asked:?}");
+    let rows = rows_of(&vectors(5_000, 13));
+    // While rows are inserted, and while their neighbours are chosen anew.
+    for end in [0, 1_024, 2_500, 4_548] {
+        let mut asked = Vec::new();
+        let built = OwnedGraph::build_while(rows.rows(), |done| {
+            asked.push(done);
+            done < end
+        });
+        assert_eq!(built, Ok(None));
+        assert!(asked.is_sorted() && asked.last() == Some(&end), "{asked:?}");
+    }
 }
 
 #[test]
