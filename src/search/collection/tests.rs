@@ -24,6 +24,8 @@ use crate::store::segments::{NewSegment, VectorsOf};
 use crate::store::vector::{Precision, encode};
 use crate::units::SampleRate;
 
+mod filters;
+
 const DIMENSION: usize = 96;
 const LEVELS: [Level; 2] = [Level::Recording, Level::Segment];
 
