@@ -1,5 +1,6 @@
 //! Searches of stored vectors, from the library and its cache to matches with exact cosines: ids
-//! are `case/size`, or `case/share` of what a filter lets pass. One thread.
+//! are `case/size`, or `case/share` of what a filter lets pass, with the recall there on standard
+//! error. One thread.
 //!
 //! Data: ESC-10's segments (from `SONOTECA_SHARED`, `../shared`) grown by the recipe in
 //! `tests/common/grown.rs`, through the store, in a temporary folder. Reading stored vectors from
@@ -116,7 +117,27 @@ fn usual(bencher: Bencher<'_, '_>, count: usize) {
 fn filtered(bencher: Bencher<'_, '_>, one_of: usize) {
     let ids = (1..=100_000_i64).step_by(one_of).collect();
     let scope = Scope { allowed: Allowed::Segments(ids), ..Scope::default() };
+    eprintln!("1 of {one_of}: recall@10 {:.4}", recall(100_000, &scope));
     search(bencher, 100_000, &scope, CollectionOptions::default());
+}
+
+/// The share of the ten nearest in `scope` that searches among `count` segments find, over a hundred
+/// queries.
+fn recall(count: usize, scope: &Scope) -> f64 {
+    let library = library(count);
+    let model = choose_model(&library, None).unwrap();
+    let [usual, exact] = [false, true].map(|exact| {
+        let options = CollectionOptions { exact };
+        Collection::open_with(&library, &model, Level::Segment, options).unwrap()
+    });
+    let (mut right, mut all) = (0, 0);
+    for query in queries() {
+        let expected = exact.nearest(&library, &query, 10, scope).unwrap();
+        let found = usual.nearest(&library, &query, 10, scope).unwrap();
+        right += found.iter().filter(|one| expected.contains(one)).count();
+        all += expected.len();
+    }
+    right as f64 / all as f64
 }
 
 #[divan::bench(args = [20_000, 100_000])]

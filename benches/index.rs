@@ -21,7 +21,7 @@ use divan::{Bencher, black_box};
 use sonoteca::index::codes::{Form, Layout, OwnedRows};
 use sonoteca::index::graph::{OwnedGraph, Pool};
 use sonoteca::index::metric::normalise;
-use sonoteca::index::quantise::{PreparedQuery, between};
+use sonoteca::index::quantise::PreparedQuery;
 use sonoteca::index::scan::{Candidate, refine, scan};
 
 const DIMENSION: usize = 1_024;
@@ -96,11 +96,9 @@ fn fine(bencher: Bencher<'_, '_>, form: Form) {
 }
 
 #[divan::bench(args = FORMS)]
-fn between_rows(bencher: Bencher<'_, '_>, form: Form) {
+fn of_row(bencher: Bencher<'_, '_>, form: Form) {
     let (owned, _) = few(form);
-    bencher.bench_local(|| {
-        (1..64).map(|other| between(owned.rows(), 0, black_box(other)).unwrap()).sum::<f32>()
-    });
+    bencher.bench_local(|| PreparedQuery::of_row(owned.rows(), black_box(7)).unwrap());
 }
 
 struct Indexed {

@@ -22,7 +22,7 @@ use std::io::BufRead;
 use std::time::Instant;
 
 use sonoteca::index::codes::OwnedRows;
-use sonoteca::index::graph::{OwnedGraph, Pool};
+use sonoteca::index::graph::{GraphArrays, OwnedGraph, Pool};
 use sonoteca::index::quantise::PreparedQuery;
 use sonoteca::index::scan::{refine, scan};
 
@@ -58,8 +58,8 @@ fn main() {
     drop(vectors);
     let graph = OwnedGraph::build(rows.rows()).unwrap();
     let build_s = started.elapsed().as_secs_f64();
-    let arrays = graph.arrays();
-    let numbers = [arrays.neighbours, arrays.levels, arrays.members, arrays.upper, rows.offsets()];
+    let GraphArrays { neighbours, levels, members, upper, next_same } = graph.arrays();
+    let numbers = [neighbours, levels, members, upper, next_same, rows.offsets()];
     let bytes = rows.bytes().len()
         + numbers.iter().map(|numbers| size_of_val(*numbers)).sum::<usize>()
         + KEY_BYTES * rows.rows().len();

@@ -1,8 +1,8 @@
 //! Vectors into neighbours.
 //!
 //! In: vectors with ids. Out: the nearest to a query by cosine. Refuses vectors that have no
-//! direction. [`exact`] is what searches use and what every other index is judged by; [`hnsw`]
-//! trades a little recall for speed.
+//! direction. [`exact`] is what every other index is judged by; [`graph`] trades a little
+//! recall for speed.
 
 pub mod codes;
 pub mod exact;

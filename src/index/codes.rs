@@ -195,6 +195,15 @@ impl<'a, B: Blob + ?Sized> Rows<'a, B> {
         self.blob.bytes(start..end + SLACK_BYTES)
     }
 
+    /// The bytes of a row and nothing behind it.
+    ///
+    /// # Errors
+    /// As of [`row`](Self::row).
+    pub fn values(self, position: usize) -> Result<&'a [u8], Damaged> {
+        let (start, end) = self.place(position)?;
+        self.blob.bytes(start..end)
+    }
+
     /// What was stored beside a row's values.
     ///
     /// # Errors

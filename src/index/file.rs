@@ -28,7 +28,7 @@ use super::mapped::{Mapping, prefetch};
 
 const MAGIC: &[u8; 8] = b"SNTCIDX\0";
 /// The layout's version: files of another one are made anew.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes before the header.
 const PREFIX_BYTES: usize = 24;
 /// Where the sections begin.

@@ -3,16 +3,17 @@
 //! In: rows in memory to build it from, or the arrays of an earlier one. Out: the arrays, checked,
 //! so that a search can neither leave them nor go on for ever. Refuses arrays that are no graph.
 //!
-//! `hnsw_rs` builds it (`hnsw.rs`); what is needed for searching is copied (`build.rs`), because
-//! its own traversal is slow and its dumps load damaged without a word. Every row has up to
-//! [`NEIGHBOURS`] neighbours on level 0; a few rows, the members, are on upper levels too, through
-//! which a search comes near the query in a few steps.
+//! It comes from `hnsw_rs` (`build.rs`), and then every row's neighbours are chosen anew
+//! (`relink.rs`). Every row has up to [`NEIGHBOURS`] neighbours on level 0; a few rows, the members,
+//! are on upper levels too, through which a search comes near the query in a few steps.
 
 mod build;
-mod improve;
+mod relink;
 mod search;
+mod select;
 
 pub use build::OwnedGraph;
+use search::Layer;
 pub use search::{GaveUp, Pool, scanning_is_cheaper};
 
 use super::codes::Damaged;
@@ -42,6 +43,9 @@ pub struct GraphArrays<'a> {
     /// Level by level `[members of it, UPPER_NEIGHBOURS]`: neighbours as numbers of members; behind
     /// the last one `u32::MAX`.
     pub upper: &'a [u32],
+    /// `[rows]`: the next row that is just like this one, or `u32::MAX`; none where no two are.
+    /// Only the first of them has neighbours, and is one.
+    pub next_same: &'a [u32],
 }
 
 /// A graph that has been checked.
@@ -57,7 +61,7 @@ impl<'a> Graph<'a> {
     /// # Errors
     /// [`Damaged`] when a number points outside, or the sizes do not fit each other.
     pub fn new(arrays: GraphArrays<'a>, rows: usize) -> Result<Self, Damaged> {
-        let GraphArrays { neighbours, levels, members, upper } = arrays;
+        let GraphArrays { neighbours, levels, members, upper, next_same } = arrays;
         let all_below = |numbers: &[u32], end: usize| {
             // No early end, so that the loop is vectorised: the arrays are long, and mostly right.
             let wrong = |&number: &u32| number != NONE && number as usize >= end;
@@ -71,7 +75,11 @@ impl<'a> Graph<'a> {
             && levels.first().map_or(0, |&first| first as usize) == members.len()
             && levels.last().is_none_or(|&top| top > 0)
             && members.iter().all(|&member| (member as usize) < rows)
-            && all_below(neighbours, rows);
+            && all_below(neighbours, rows)
+            && (next_same.is_empty() || next_same.len() == rows)
+            // Ascending, so that following them ends.
+            && (0..).zip(next_same).all(|(row, &next)| next > row)
+            && all_below(next_same, rows);
         for &level in levels {
             let size = (level as usize).saturating_mul(UPPER_NEIGHBOURS);
             let end = upper_ends.saturating_add(size);
@@ -98,22 +106,26 @@ impl<'a> Graph<'a> {
         self.rows == 0
     }
 
-    /// The neighbours of a row on level 0.
+    /// The rows that are just like the one at `position`, behind it, which is the first.
     #[inline]
-    fn neighbours(self, position: u32) -> impl Iterator<Item = u32> + 'a {
-        let start = position as usize * NEIGHBOURS;
-        listed(&self.arrays.neighbours[start..start + NEIGHBOURS])
+    fn same_as(self, position: u32) -> impl Iterator<Item = u32> + 'a {
+        let next = move |&position: &u32| {
+            let next = self.arrays.next_same.get(position as usize).copied();
+            next.filter(|&next| next != NONE)
+        };
+        std::iter::successors(Some(position), next)
     }
 
-    /// The upper levels' members and their neighbours, the highest level first.
-    fn levels(self) -> impl Iterator<Item = &'a [u32]> {
-        let mut end = self.arrays.upper.len();
-        self.arrays.levels.iter().rev().map(move |&level| {
-            let start = end - level as usize * UPPER_NEIGHBOURS;
-            let links = &self.arrays.upper[start..end];
-            end = start;
-            links
-        })
+    /// A level, 0 being that of all rows.
+    #[inline]
+    fn layer(self, level: usize) -> Layer<'a> {
+        let GraphArrays { neighbours, levels, members, upper, .. } = self.arrays;
+        let Some(above) = level.checked_sub(1) else {
+            return Layer { links: neighbours, room: NEIGHBOURS, members: None };
+        };
+        let start = levels[..above].iter().map(|&size| size as usize).sum::<usize>();
+        let links = &upper[start * UPPER_NEIGHBOURS..][..levels[above] as usize * UPPER_NEIGHBOURS];
+        Layer { links, room: UPPER_NEIGHBOURS, members: Some(members) }
     }
 }
 

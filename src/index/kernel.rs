@@ -50,7 +50,13 @@ impl Plane {
         for (piece, values) in pieces.iter_mut().zip(values.chunks(PIECE)) {
             piece.0[..values.len()].copy_from_slice(values);
         }
-        Self { pieces, sum: values.iter().map(|&value| i32::from(value)).sum() }
+        Self::of(pieces)
+    }
+
+    #[inline(always)]
+    fn of(pieces: Vec<Piece>) -> Self {
+        let sum = pieces.iter().flat_map(|piece| piece.0).map(i32::from).sum();
+        Self { pieces, sum }
     }
 }
 
@@ -86,6 +92,23 @@ impl<'a> Row<'a> {
 #[inline(always)]
 fn piece_at(bytes: &[u8], start: usize) -> &[u8; PIECE] {
     bytes.get(start..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; PIECE])
+}
+
+/// The upper and lower bytes of a row with `pieces` pieces, as a query's.
+#[multiversion(targets(
+    "x86_64+avx512f+avx512bw+avx512vl+avx512vnni+avx512vbmi2+avx2+bmi1+bmi2+popcnt",
+    "x86_64+avx2+bmi1+bmi2+popcnt"
+))]
+pub(super) fn planes(pieces: usize, form: Form, row: &[u8]) -> [Plane; 2] {
+    multiversion::target::match_target! {
+        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni+avx512vbmi2+avx2+bmi1+bmi2+popcnt" => {
+            portable::planes(pieces, form, row, |mask, packed| x86::expanded(mask, packed))
+        }
+        "x86_64+avx2+bmi1+bmi2+popcnt" => {
+            portable::planes(pieces, form, row, |mask, packed| x86::deposit(mask, packed))
+        }
+        _ => portable::planes(pieces, form, row, portable::expand),
+    }
 }
 
 /// The products of a query's upper bytes with those of each of `rows`, to `products`.
@@ -124,23 +147,6 @@ pub(super) fn fine(query: &[Plane; 2], form: Form, row: &[u8]) -> i64 {
         _ => portable::fine(query, form, row, portable::expand),
     };
     (i64::from(upper) << 16) + (i64::from(middle) << 8) + i64::from(lower)
-}
-
-/// The product of two rows' upper bytes, `pieces` each.
-#[multiversion(targets(
-    "x86_64+avx512f+avx512bw+avx512vl+avx512vnni+avx512vbmi2+avx2+bmi1+bmi2+popcnt",
-    "x86_64+avx2+bmi1+bmi2+popcnt"
-))]
-pub(super) fn between(pieces: usize, form: Form, a: &[u8], b: &[u8]) -> i32 {
-    multiversion::target::match_target! {
-        "x86_64+avx512f+avx512bw+avx512vl+avx512vnni+avx512vbmi2+avx2+bmi1+bmi2+popcnt" => {
-            x86::between(pieces, form, a, b)
-        }
-        "x86_64+avx2+bmi1+bmi2+popcnt" => {
-            portable::between(pieces, form, a, b, |mask, packed| x86::deposit(mask, packed))
-        }
-        _ => portable::between(pieces, form, a, b, portable::expand),
-    }
 }
 
 #[cfg(test)]

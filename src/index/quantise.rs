@@ -59,6 +59,19 @@ impl PreparedQuery {
         }
     }
 
+    /// Prepares the vector that a row stands for. What it says of that row and another is what the
+    /// other one's would say.
+    ///
+    /// # Errors
+    /// [`Damaged`] when the row is.
+    pub fn of_row<B: Blob + ?Sized>(rows: Rows<'_, B>, position: usize) -> Result<Self, Damaged> {
+        let layout = rows.layout();
+        let row = rows.row(position)?;
+        let slack = (layout.dimension as f32 + 16.0) * f32::EPSILON / 0.5;
+        let planes = kernel::planes(layout.pieces(), layout.form, row);
+        Ok(Self { layout, planes, header: Header::of(row), slack })
+    }
+
     /// Coarse cosines to `rows`, to `cosines`.
     #[inline]
     pub fn coarse(&self, rows: &[&[u8]], cosines: &mut [f32]) {
@@ -95,51 +108,6 @@ impl PreparedQuery {
 
 fn bound(row: f32, query: f32, slack: f32) -> f32 {
     row + query * (1.0 + row) + slack
-}
-
-/// The coarse cosine between the vectors at two positions.
-///
-/// # Errors
-/// [`Damaged`] when a row is.
-#[inline]
-pub fn between<B: Blob + ?Sized>(rows: Rows<'_, B>, a: usize, b: usize) -> Result<f32, Damaged> {
-    let layout = rows.layout();
-    let (a, b) = (rows.row(a)?, rows.row(b)?);
-    let product = kernel::between(layout.pieces(), layout.form, a, b);
-    let scale = Header::of(a).scale * Header::of(b).scale;
-    Ok(product as f32 * (scale * (UPPER * UPPER) as f32))
-}
-
-/// The vector that a row stands for.
-///
-/// # Errors
-/// [`Damaged`] when the row is.
-pub fn restored<B: Blob + ?Sized>(rows: Rows<'_, B>, position: usize) -> Result<Vec<f32>, Damaged> {
-    let Layout { dimension, form } = rows.layout();
-    let row = rows.row(position)?;
-    let Header { scale, stored, .. } = Header::of(row);
-    let values = row.get(HEADER_BYTES..).ok_or(Damaged)?;
-    let signed =
-        |bytes: &[u8], index: usize| bytes.get(index).map(|&byte| f32::from(byte.cast_signed()));
-    let upper = UPPER as f32;
-    let vector: Option<Vec<f32>> = match form {
-        Form::Dense => (0..dimension).map(|at| Some(scale * upper * signed(values, at)?)).collect(),
-        Form::Packed => {
-            let room = rows.layout().pieces() * MASK_BYTES;
-            let (masks, values) = values.split_at_checked(room).ok_or(Damaged)?;
-            let mut places = 0..;
-            let value = |at: usize| {
-                if masks[at / 8] >> (at % 8) & 1 == 0 {
-                    return Some(0.0);
-                }
-                let place = places.next()?;
-                let lower = signed(values, place + stored as usize)?;
-                Some(scale * (upper * signed(values, place)? + lower))
-            };
-            (0..dimension).map(value).collect()
-        }
-    };
-    vector.ok_or(Damaged)
 }
 
 /// Appends a unit vector's row, not padded.

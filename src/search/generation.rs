@@ -36,7 +36,7 @@ const RECORDINGS: &str = "recordings";
 const OFFSETS: &str = "offsets";
 
 /// The arrays of the graph, where there is one.
-const GRAPH: [&str; 4] = ["neighbours", "levels", "members", "upper"];
+const GRAPH: [&str; 5] = ["neighbours", "levels", "members", "upper", "next_same"];
 
 /// What a generation was made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -187,8 +187,9 @@ impl Generation {
     }
 
     fn arrays(&self) -> GraphArrays<'_> {
-        let [neighbours, levels, members, upper] = GRAPH.map(|name| self.file.numbers(name));
-        GraphArrays { neighbours, levels, members, upper }
+        let [neighbours, levels, members, upper, next_same] =
+            GRAPH.map(|name| self.file.numbers(name));
+        GraphArrays { neighbours, levels, members, upper, next_same }
     }
 
     pub(crate) fn file(&self) -> &CacheFile<About> {

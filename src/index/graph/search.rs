@@ -6,7 +6,7 @@
 use std::collections::BinaryHeap;
 use std::sync::{Mutex, PoisonError};
 
-use super::{Graph, NEIGHBOURS, UPPER_NEIGHBOURS, listed};
+use super::{Graph, NEIGHBOURS, listed};
 use crate::index::codes::{Blob, Damaged, Header, Rows};
 use crate::index::mapped::prefetch;
 use crate::index::quantise::PreparedQuery;
@@ -18,7 +18,12 @@ pub struct Pool(Mutex<Vec<Scratch>>);
 
 impl Pool {
     /// Lends what a search of `rows` rows needs.
-    fn lend<T>(&self, rows: usize, width: usize, search: impl FnOnce(&mut Scratch) -> T) -> T {
+    pub(super) fn lend<T>(
+        &self,
+        rows: usize,
+        width: usize,
+        search: impl FnOnce(&mut Scratch) -> T,
+    ) -> T {
         let free = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut scratch = free().pop().unwrap_or_default();
         scratch.begin(rows, width);
@@ -47,11 +52,11 @@ pub fn scanning_is_cheaper(allowed: usize, rows: usize, width: usize) -> bool {
 
 /// What a search has seen and found.
 #[derive(Debug, Default)]
-struct Scratch {
+pub(super) struct Scratch {
     /// The number of the search that last saw each row.
     stamps: Vec<u8>,
     search: u8,
-    nearest: Nearest,
+    pub(super) nearest: Nearest,
     /// Seen and not gone to, the nearest on top. Filtered searches only.
     frontier: BinaryHeap<Step>,
 }
@@ -76,18 +81,18 @@ impl Scratch {
     }
 }
 
-/// A row and its coarse cosine.
+/// A row, by its number on a level, and its coarse cosine.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Step {
-    cosine: f32,
-    position: u32,
+pub(super) struct Step {
+    pub(super) cosine: f32,
+    pub(super) number: u32,
 }
 
 impl Eq for Step {}
 
 impl Ord for Step {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.cosine.total_cmp(&other.cosine).then(other.position.cmp(&self.position))
+        self.cosine.total_cmp(&other.cosine).then(other.number.cmp(&self.number))
     }
 }
 
@@ -99,15 +104,15 @@ impl PartialOrd for Step {
 
 /// The nearest rows so far, the nearest first, and which of them have been gone to.
 #[derive(Debug, Default)]
-struct Nearest {
+pub(super) struct Nearest {
     width: usize,
-    /// With [`GONE_TO`] in a position whose neighbours have been seen.
+    /// With [`GONE_TO`] in a number whose neighbours have been seen.
     steps: Vec<Step>,
     /// All before it have been gone to.
     next: usize,
 }
 
-/// The bit of a position that rows have no use for: a graph has at most 2³¹.
+/// The bit of a number that rows have no use for: a graph has at most 2³¹.
 const GONE_TO: u32 = 1 << 31;
 
 impl Nearest {
@@ -146,24 +151,52 @@ impl Nearest {
     #[inline]
     fn go(&mut self) -> Option<u32> {
         let step = self.steps.get_mut(self.next)?;
-        let position = step.position;
-        step.position |= GONE_TO;
+        let number = step.number;
+        step.number |= GONE_TO;
         let rest = &self.steps[self.next..];
-        let gone = rest.iter().position(|step| step.position & GONE_TO == 0);
+        let gone = rest.iter().position(|step| step.number & GONE_TO == 0);
         self.next += gone.unwrap_or(rest.len());
-        Some(position)
+        Some(number)
     }
 
     /// The one that [`go`](Self::go) would answer now.
     #[inline]
     fn peek(&self) -> Option<u32> {
-        self.steps.get(self.next).map(|step| step.position)
+        self.steps.get(self.next).map(|step| step.number)
+    }
+
+    /// All of them.
+    pub(super) fn found(&self) -> impl Iterator<Item = Step> {
+        self.steps.iter().map(|step| Step { number: step.number & !GONE_TO, ..*step })
+    }
+}
+
+/// A level of a graph.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layer<'a> {
+    /// Lists of `room` numbers each.
+    pub(super) links: &'a [u32],
+    pub(super) room: usize,
+    /// The positions that the numbers stand for; nothing on level 0, where they are the positions.
+    pub(super) members: Option<&'a [u32]>,
+}
+
+impl<'a> Layer<'a> {
+    #[inline]
+    pub(super) fn list(self, number: u32) -> &'a [u32] {
+        &self.links[number as usize * self.room..][..self.room]
+    }
+
+    #[inline]
+    pub(super) fn position(self, number: u32) -> usize {
+        self.members.map_or(number, |members| members[number as usize]) as usize
     }
 }
 
 impl Graph<'_> {
     /// The `width` rows nearest to `query` by coarse cosine, nearest first, but for some that the
-    /// walk misses: the wider, the fewer.
+    /// walk misses: the wider, the fewer. Of rows that are the same, `width` are in it at most, and
+    /// together they count as one.
     ///
     /// # Errors
     /// [`Damaged`] when a row is.
@@ -178,18 +211,10 @@ impl Graph<'_> {
         pool: &Pool,
     ) -> Result<Vec<Candidate>, Damaged> {
         pool.lend(self.len(), width, |scratch| {
-            let mut walk = Walk { graph: self, rows, query };
-            let Some(start) = walk.descend()? else { return Ok(Vec::new()) };
-            scratch.is_new(start.position);
-            scratch.nearest.insert(start);
-            while let Some(position) = scratch.nearest.go() {
-                let mut seen = Batch::new();
-                walk.see(position, scratch, &mut seen)?;
-                for step in seen.steps() {
-                    scratch.nearest.insert(step);
-                }
-            }
-            walk.candidates(&scratch.nearest)
+            let walk = Walk { rows, query };
+            let Some(start) = walk.descend(self)? else { return Ok(Vec::new()) };
+            walk.spread(self.layer(0), start, scratch)?;
+            walk.candidates(self, &scratch.nearest, |_| true)
         })
     }
 
@@ -211,11 +236,12 @@ impl Graph<'_> {
         pool: &Pool,
     ) -> Result<Result<Vec<Candidate>, GaveUp>, Damaged> {
         pool.lend(self.len(), width, |scratch| {
-            let mut walk = Walk { graph: self, rows, query };
-            let Some(start) = walk.descend()? else { return Ok(Ok(Vec::new())) };
-            scratch.is_new(start.position);
+            let walk = Walk { rows, query };
+            let Some(start) = walk.descend(self)? else { return Ok(Ok(Vec::new())) };
+            let any_kept = |position| self.same_as(position).any(&keep);
+            scratch.is_new(start.number);
             scratch.frontier.push(start);
-            if keep(start.position) {
+            if any_kept(start.number) {
                 scratch.nearest.insert(start);
             }
             let mut rows_seen = 0;
@@ -227,25 +253,25 @@ impl Graph<'_> {
                     return Ok(Err(GaveUp));
                 }
                 let mut seen = Batch::new();
-                walk.see(step.position, scratch, &mut seen)?;
+                walk.see(self.layer(0), step.number, scratch, &mut seen)?;
                 rows_seen += seen.count;
                 for step in seen.steps() {
                     if step.cosine > scratch.nearest.threshold() {
                         scratch.frontier.push(step);
-                        if keep(step.position) {
+                        if any_kept(step.number) {
                             scratch.nearest.insert(step);
                         }
                     }
                 }
             }
-            walk.candidates(&scratch.nearest).map(Ok)
+            walk.candidates(self, &scratch.nearest, keep).map(Ok)
         })
     }
 }
 
 /// Rows that are compared together.
-struct Batch {
-    positions: [u32; NEIGHBOURS],
+pub(super) struct Batch {
+    numbers: [u32; NEIGHBOURS],
     cosines: [f32; NEIGHBOURS],
     count: usize,
 }
@@ -253,112 +279,133 @@ struct Batch {
 impl Batch {
     #[inline]
     fn new() -> Self {
-        Self { positions: [0; NEIGHBOURS], cosines: [0.0; NEIGHBOURS], count: 0 }
+        Self { numbers: [0; NEIGHBOURS], cosines: [0.0; NEIGHBOURS], count: 0 }
     }
 
     #[inline]
-    fn push(&mut self, position: u32) {
-        self.positions[self.count] = position;
+    fn push(&mut self, number: u32) {
+        self.numbers[self.count] = number;
         self.count += 1;
     }
 
     #[inline]
     fn steps(&self) -> impl Iterator<Item = Step> {
-        let positions = self.positions[..self.count].iter();
-        let both = positions.zip(&self.cosines);
-        both.map(|(&position, &cosine)| Step { cosine, position })
+        let numbers = self.numbers[..self.count].iter();
+        let both = numbers.zip(&self.cosines);
+        both.map(|(&number, &cosine)| Step { cosine, number })
     }
 }
 
-struct Walk<'a, B: ?Sized> {
-    graph: Graph<'a>,
-    rows: Rows<'a, B>,
-    query: &'a PreparedQuery,
+pub(super) struct Walk<'a, B: ?Sized> {
+    pub(super) rows: Rows<'a, B>,
+    pub(super) query: &'a PreparedQuery,
 }
 
 impl<B: Blob + ?Sized> Walk<'_, B> {
-    /// Where the upper levels lead to.
-    fn descend(&mut self) -> Result<Option<Step>, Damaged> {
-        let members = self.graph.arrays.members;
+    /// Where the upper levels lead to on level 0, by their nearest steps; nothing in a graph
+    /// without rows.
+    fn descend(&self, graph: Graph<'_>) -> Result<Option<Step>, Damaged> {
+        let members = graph.arrays.members;
         let Some(&first) = members.first() else {
             // So few rows that none is on an upper level.
-            return if self.graph.is_empty() { Ok(None) } else { self.compare_one(0).map(Some) };
+            return if graph.is_empty() { Ok(None) } else { self.compare_one(0, 0).map(Some) };
         };
-        let (mut number, mut here) = (0, self.compare_one(first)?);
-        for links in self.graph.levels() {
+        let mut here = self.compare_one(0, first as usize)?;
+        for level in (1..=graph.arrays.levels.len()).rev() {
+            let layer = graph.layer(level);
             loop {
                 let mut seen = Batch::new();
-                let mut numbers = [0; UPPER_NEIGHBOURS];
-                let list = &links[number * UPPER_NEIGHBOURS..][..UPPER_NEIGHBOURS];
-                for neighbour in listed(list) {
-                    numbers[seen.count] = neighbour as usize;
-                    seen.push(members[neighbour as usize]);
-                }
-                self.compare(&mut seen)?;
-                let Some((place, nearest)) =
-                    seen.steps().enumerate().max_by(|(_, a), (_, b)| a.cmp(b))
-                else {
-                    break;
-                };
+                listed(layer.list(here.number)).for_each(|number| seen.push(number));
+                self.compare(layer, &mut seen)?;
+                let Some(nearest) = seen.steps().max() else { break };
                 // Strictly nearer, so that it ends.
                 if nearest.cosine <= here.cosine || nearest.cosine.is_nan() {
                     break;
                 }
-                (number, here) = (numbers[place], nearest);
+                here = nearest;
             }
         }
+        here.number = members[here.number as usize];
         Ok(Some(here))
+    }
+
+    /// Goes from `start` to the nearest that is known, and so on, until all of the nearest have
+    /// been gone to.
+    #[inline]
+    pub(super) fn spread(
+        &self,
+        layer: Layer<'_>,
+        start: Step,
+        scratch: &mut Scratch,
+    ) -> Result<(), Damaged> {
+        scratch.is_new(start.number);
+        scratch.nearest.insert(start);
+        while let Some(number) = scratch.nearest.go() {
+            let mut seen = Batch::new();
+            self.see(layer, number, scratch, &mut seen)?;
+            for step in seen.steps() {
+                scratch.nearest.insert(step);
+            }
+        }
+        Ok(())
     }
 
     /// Compares the neighbours of a row that have not been seen.
     #[inline]
     fn see(
-        &mut self,
-        position: u32,
+        &self,
+        layer: Layer<'_>,
+        number: u32,
         scratch: &mut Scratch,
         seen: &mut Batch,
     ) -> Result<(), Damaged> {
-        for neighbour in self.graph.neighbours(position) {
+        for neighbour in listed(layer.list(number)) {
             if scratch.is_new(neighbour) {
                 seen.push(neighbour);
             }
         }
         // Where it will probably go next.
         if let Some(next) = scratch.nearest.peek() {
-            let start = (next & !GONE_TO) as usize * NEIGHBOURS;
-            prefetch(bytemuck::cast_slice(&self.graph.arrays.neighbours[start..][..NEIGHBOURS]));
+            prefetch(bytemuck::cast_slice(layer.list(next & !GONE_TO)));
         }
-        self.compare(seen)
+        self.compare(layer, seen)
     }
 
     #[inline]
-    fn compare(&mut self, seen: &mut Batch) -> Result<(), Damaged> {
+    fn compare(&self, layer: Layer<'_>, seen: &mut Batch) -> Result<(), Damaged> {
         let count = seen.count;
-        for &position in &seen.positions[..count] {
-            self.rows.prefetch(position as usize);
+        for &number in &seen.numbers[..count] {
+            self.rows.prefetch(layer.position(number));
         }
         let mut rows: [&[u8]; NEIGHBOURS] = [&[]; NEIGHBOURS];
-        for (row, &position) in rows.iter_mut().zip(&seen.positions[..count]) {
-            *row = self.rows.row(position as usize)?;
+        for (row, &number) in rows.iter_mut().zip(&seen.numbers[..count]) {
+            *row = self.rows.row(layer.position(number))?;
         }
         self.query.coarse(&rows[..count], &mut seen.cosines[..count]);
         Ok(())
     }
 
-    fn compare_one(&mut self, position: u32) -> Result<Step, Damaged> {
-        let mut seen = Batch::new();
-        seen.push(position);
-        self.compare(&mut seen)?;
-        Ok(Step { cosine: seen.cosines[0], position })
+    pub(super) fn compare_one(&self, number: u32, position: usize) -> Result<Step, Damaged> {
+        let mut cosine = [0.0];
+        self.query.coarse(&[self.rows.row(position)?], &mut cosine);
+        Ok(Step { cosine: cosine[0], number })
     }
 
-    fn candidates(&self, nearest: &Nearest) -> Result<Vec<Candidate>, Damaged> {
-        let candidate = |step: &Step| {
-            let position = step.position & !GONE_TO;
-            let row = self.rows.row(position as usize)?;
+    fn candidates(
+        &self,
+        graph: Graph<'_>,
+        nearest: &Nearest,
+        keep: impl Fn(u32) -> bool,
+    ) -> Result<Vec<Candidate>, Damaged> {
+        let mut candidates = Vec::with_capacity(nearest.steps.len());
+        for step in nearest.found() {
+            let row = self.rows.row(step.number as usize)?;
             let bound = self.query.coarse_bound(Header::of(row).coarse_residual);
-            Ok(Candidate { position, upper: step.cosine + bound, lower: step.cosine - bound })
-        };
-        nearest.steps.iter().map(candidate).collect()
+            let (upper, lower) = (step.cosine + bound, step.cosine - bound);
+            let same = graph.same_as(step.number).filter(|&position| keep(position));
+            let same = same.take(nearest.width);
+            candidates.extend(same.map(|position| Candidate { position, upper, lower }));
+        }
+        Ok(candidates)
     }
 }

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::relink::relink;
 use super::*;
 use crate::index::codes::OwnedRows;
 use crate::index::metric::normalise;
@@ -74,7 +75,6 @@ fn recall_against_the_scan() {
     let search =
         |query: &PreparedQuery| graph.graph().search(rows.rows(), query, 64, &pool).unwrap();
     let recall = recall(&rows, &vectors, |_| true, search);
-    // Parallel insertion varies a little.
     assert!(recall > 0.97, "recall@10 is {recall}");
 }
 
@@ -149,27 +149,92 @@ fn thousands_of_the_same_hide_nothing() {
     vectors.extend(std::iter::repeat_n(copy.clone(), 3_000));
     let rows = rows_of(&vectors);
     let graph = OwnedGraph::build(rows.rows()).unwrap();
+    assert!(reachable(&graph)[..1_000].iter().all(|&reached| reached));
+    assert!(reachable(&graph)[1_000..].iter().all(|&reached| !reached), "one row for all");
     let pool = Pool::default();
-    assert!(reachable(&graph).iter().all(|&reached| reached));
+    let search = |query: &PreparedQuery, width| {
+        graph.graph().search(rows.rows(), query, width, &pool).unwrap()
+    };
     let query = PreparedQuery::new(&copy, rows.rows().layout());
-    let found = graph.graph().search(rows.rows(), &query, 20, &pool).unwrap();
-    assert_eq!(found.len(), 20);
-    assert!(found.iter().all(|found| found.position == 7 || found.position >= 1_000));
-    let search =
-        |query: &PreparedQuery| graph.graph().search(rows.rows(), query, 64, &pool).unwrap();
-    let others: Vec<_> =
-        vectors[..1_000].iter().filter(|&vector| *vector != copy).cloned().collect();
-    let recall = recall(
-        &rows,
-        &others,
-        |position| position < 1_000 && position != 7,
-        |query| {
-            let mut found = search(query);
-            found.retain(|found| found.position < 1_000 && found.position != 7);
-            found
-        },
-    );
-    assert!(recall > 0.9, "recall@10 is {recall}");
+    let found = search(&query, 20);
+    let is_copy = |position: u32| position == 7 || position >= 1_000;
+    assert_eq!(found.iter().filter(|found| is_copy(found.position)).count(), 20);
+    assert_eq!(found.iter().filter(|found| !is_copy(found.position)).count(), 19);
+    // Where a filter lets some of them pass, those are found.
+    let keep = |position: u32| position == 500 || position > 2_000 && position.is_multiple_of(7);
+    let found = graph.graph().search_filtered(rows.rows(), &query, 300, keep, 4_000, &pool);
+    let found = found.unwrap().unwrap();
+    assert_eq!(found.len(), 287, "all that pass");
+    assert!(found.iter().all(|found| keep(found.position)));
+    // And the others as if there were no copies.
+    let others = |position| !is_copy(position);
+    let recall = recall(&rows, &vectors[..1_000], others, |query| {
+        let mut found = search(query, 64);
+        found.retain(|found| others(found.position));
+        found
+    });
+    assert!(recall > 0.97, "recall@10 is {recall}");
+}
+
+#[test]
+fn everything_twenty_times_over() {
+    let once = vectors(1_000, 11);
+    let vectors: Vec<Vec<f32>> = once.iter().cycle().take(20_000).cloned().collect();
+    let rows = rows_of(&vectors);
+    let graph = OwnedGraph::build(rows.rows()).unwrap();
+    let pool = Pool::default();
+    let (mut right, mut all) = (0, 0);
+    for query in once.iter().step_by(25) {
+        let query = PreparedQuery::new(query, rows.rows().layout());
+        let found = graph.graph().search(rows.rows(), &query, 64, &pool).unwrap();
+        let mut positions: Vec<u32> = found.iter().map(|found| found.position).collect();
+        positions.sort_unstable();
+        positions.dedup();
+        assert_eq!(positions.len(), found.len(), "no row twice");
+        // Equally near ones are as good as one another.
+        let cosines = |candidates| {
+            let found = refine(rows.rows(), &query, 50, candidates).unwrap();
+            let mut cosines: Vec<f32> =
+                found.iter().map(|found| f32::midpoint(found.lower, found.upper)).collect();
+            cosines.sort_by(|a, b| b.total_cmp(a));
+            cosines.truncate(50);
+            cosines
+        };
+        let truth = cosines(scan(rows.rows(), &query, 50, &|_| true).unwrap());
+        right += cosines(found).iter().filter(|&&cosine| cosine >= truth[49]).count();
+        all += 50;
+    }
+    assert!(right * 100 >= all * 97, "{right} of {all}");
+}
+
+#[test]
+fn several_threads_choose_what_one_would() {
+    let rows = rows_of(&vectors(3_000, 12));
+    let graph = OwnedGraph::build(rows.rows()).unwrap();
+    let positions: Vec<u32> = (0..3_000).collect();
+    let chosen = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut graph = graph.clone();
+        let is_done = pool.install(|| relink(&mut graph, rows.rows(), &positions, |_| true));
+        assert_eq!(is_done, Ok(true));
+        graph
+    };
+    assert_eq!(chosen(1), chosen(4));
+}
+
+#[test]
+fn building_stops_when_told_to() {
+    let rows = rows_of(&vectors(5_000, 13));
+    // While rows are inserted, and while their neighbours are chosen anew.
+    for end in [0, 1_024, 2_500, 4_548] {
+        let mut asked = Vec::new();
+        let built = OwnedGraph::build_while(rows.rows(), |done| {
+            asked.push(done);
+            done < end
+        });
+        assert_eq!(built, Ok(None));
+        assert!(asked.is_sorted() && asked.last() == Some(&end), "{asked:?}");
+    }
 }
 
 #[test]
@@ -194,7 +259,8 @@ fn reachable(graph: &OwnedGraph) -> Vec<bool> {
     let mut pending = vec![start];
     while let Some(position) = pending.pop() {
         if !std::mem::replace(&mut reached[position], true) {
-            pending.extend(graph.graph().neighbours(position as u32).map(|other| other as usize));
+            let list = graph.graph().layer(0).list(position as u32);
+            pending.extend(listed(list).map(|other| other as usize));
         }
     }
     reached
@@ -204,27 +270,30 @@ proptest! {
     /// Whatever passes the check can be searched: no panic, no end that does not come.
     #[test]
     fn arrays_are_refused_or_searched(
-        array in 0_usize..4,
+        array in 0_usize..5,
         place: prop::sample::Index,
         value in prop_oneof![any::<u32>(), 0_u32..400, Just(NONE)],
         cut in any::<bool>(),
     ) {
         static BUILT: std::sync::LazyLock<(OwnedRows, OwnedGraph)> = std::sync::LazyLock::new(|| {
-            let rows = rows_of(&vectors(300, 9));
+            let mut vectors = vectors(300, 9);
+            vectors[280] = vectors[3].clone();
+            vectors[290] = vectors[3].clone();
+            let rows = rows_of(&vectors);
             let graph = OwnedGraph::build(rows.rows()).unwrap();
             (rows, graph)
         });
         let (rows, graph) = &*BUILT;
-        let GraphArrays { neighbours, levels, members, upper } = graph.arrays();
-        let mut arrays = [neighbours, levels, members, upper].map(<[u32]>::to_vec);
+        let GraphArrays { neighbours, levels, members, upper, next_same } = graph.arrays();
+        let mut arrays = [neighbours, levels, members, upper, next_same].map(<[u32]>::to_vec);
         if cut {
             arrays[array].pop();
         } else if !arrays[array].is_empty() {
             let place = place.index(arrays[array].len());
             arrays[array][place] = value;
         }
-        let [neighbours, levels, members, upper] = &arrays;
-        let changed = GraphArrays { neighbours, levels, members, upper };
+        let [neighbours, levels, members, upper, next_same] = &arrays;
+        let changed = GraphArrays { neighbours, levels, members, upper, next_same };
         if let Ok(graph) = Graph::new(changed, 300) {
             let query = PreparedQuery::new(&vectors(1, 10)[0], rows.rows().layout());
             let pool = Pool::default();

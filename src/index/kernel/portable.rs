@@ -63,27 +63,27 @@ pub(super) fn fine(
     }
 }
 
+/// A row's values as a query's: upper bytes, lower bytes.
 #[inline(always)]
-pub(super) fn between(
+pub(super) fn planes(
     pieces: usize,
     form: Form,
-    a: &[u8],
-    b: &[u8],
+    row: &[u8],
     expand: impl Fn(u64, &[u8; PIECE]) -> [u8; PIECE] + Copy,
-) -> i32 {
+) -> [Plane; 2] {
     match form {
         Form::Dense => {
-            let pieces = Row::dense(a).iter().zip(Row::dense(b)).take(pieces);
-            pieces.map(|(a, b)| dot(a, &signed(b))).sum()
+            let upper = Row::dense(row).iter().take(pieces).map(signed).collect();
+            [upper, vec![Piece::ZERO; pieces]]
         }
         Form::Packed => {
-            let (a, b) = (Row::packed(a, pieces), Row::packed(b, pieces));
-            expanded(a.masks, a.upper, expand)
-                .zip(expanded(b.masks, b.upper, expand))
-                .map(|(a, b)| dot(&a, &signed(&b)))
-                .sum()
+            let row = Row::packed(row, pieces);
+            [row.upper, row.lower].map(|bytes| {
+                expanded(row.masks, bytes, expand).map(|piece| signed(&piece)).collect()
+            })
         }
     }
+    .map(Plane::of)
 }
 
 /// The pieces of packed `bytes`.

@@ -29,24 +29,27 @@ proptest! {
         let form = if dense { Form::Dense } else { Form::Packed };
         let owned = rows_of(&vectors, form);
         let rows = [0, 1].map(|position| owned.rows().row(position).unwrap());
-        let planes = [Plane::new(&upper), Plane::new(&lower)];
-        let pieces = planes[0].pieces.len();
+        let query = [Plane::new(&upper), Plane::new(&lower)];
         let mut products = [0; 2];
-        coarse(&planes[0], form, &rows, &mut products);
+        coarse(&query[0], form, &rows, &mut products);
         for (row, product) in rows.iter().zip(products) {
-            prop_assert_eq!(product, portable::coarse(&planes[0], form, row, portable::expand));
-            let [upper, middle, lower] = portable::fine(&planes, form, row, portable::expand);
+            prop_assert_eq!(product, portable::coarse(&query[0], form, row, portable::expand));
+            let [upper, middle, lower] = portable::fine(&query, form, row, portable::expand);
             let expected = (i64::from(upper) << 16) + (i64::from(middle) << 8) + i64::from(lower);
-            prop_assert_eq!(fine(&planes, form, row), expected);
+            prop_assert_eq!(fine(&query, form, row), expected);
         }
-        prop_assert_eq!(
-            between(pieces, form, rows[0], rows[1]),
-            portable::between(pieces, form, rows[0], rows[1], portable::expand)
-        );
+        let pieces = query[0].pieces.len();
+        for row in rows {
+            let plain = portable::planes(pieces, form, row, portable::expand);
+            for (found, plain) in planes(pieces, form, row).iter().zip(&plain) {
+                prop_assert_eq!(&found.pieces, &plain.pieces);
+                prop_assert_eq!(found.sum, plain.sum);
+            }
+        }
         if deposits_bits() {
             for row in rows {
-                prop_assert_eq!(with_deposit(&planes[0], form, row), Some(
-                    portable::coarse(&planes[0], form, row, portable::expand)
+                prop_assert_eq!(with_deposit(&query[0], form, row), Some(
+                    portable::coarse(&query[0], form, row, portable::expand)
                 ));
             }
         }
@@ -58,7 +61,7 @@ proptest! {
         let plane = Plane::new(&[7; 200]);
         coarse(&plane, form, &[&bytes], &mut [0]);
         fine(&[plane.clone(), plane], form, &bytes);
-        between(4, form, &bytes, &bytes);
+        planes(4, form, &bytes);
     }
 }
 

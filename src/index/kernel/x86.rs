@@ -32,6 +32,13 @@ pub(super) fn deposit(mask: u64, packed: &[u8; PIECE]) -> [u8; PIECE] {
     cast(expanded)
 }
 
+/// As [`deposit`], by one instruction.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2")]
+pub(super) fn expanded(mask: u64, packed: &[u8; PIECE]) -> [u8; PIECE] {
+    cast(_mm512_maskz_expand_epi8(mask, cast(*packed)))
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 pub(super) fn coarse(query: &Plane, form: Form, row: &[u8]) -> i32 {
@@ -88,39 +95,6 @@ pub(super) fn fine(query: &[Plane; 2], form: Form, row: &[u8]) -> [i32; 3] {
             ]
         }
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-pub(super) fn between(pieces: usize, form: Form, a: &[u8], b: &[u8]) -> i32 {
-    // Products of a + 128 with b, and the sum of b.
-    let mut sums = [_mm512_setzero_si512(); 2];
-    let ones = _mm512_set1_epi8(1);
-    let mut add = |a: __m512i, b: __m512i| {
-        sums[0] = _mm512_dpbusd_epi32(sums[0], unsigned(a), b);
-        sums[1] = _mm512_dpbusd_epi32(sums[1], ones, b);
-    };
-    match form {
-        Form::Dense => {
-            for (&a, &b) in Row::dense(a).iter().zip(Row::dense(b)).take(pieces) {
-                add(cast(a), cast(b));
-            }
-        }
-        Form::Packed => {
-            let (a, b) = (Row::packed(a, pieces), Row::packed(b, pieces));
-            let (mut a_start, mut b_start) = (0, 0);
-            for (&a_mask, &b_mask) in a.masks.iter().zip(b.masks) {
-                let (a_mask, b_mask) = (u64::from_le_bytes(a_mask), u64::from_le_bytes(b_mask));
-                let a_values = _mm512_maskz_expand_epi8(a_mask, cast(*piece_at(a.upper, a_start)));
-                let b_values = _mm512_maskz_expand_epi8(b_mask, cast(*piece_at(b.upper, b_start)));
-                add(a_values, b_values);
-                a_start += a_mask.count_ones() as usize;
-                b_start += b_mask.count_ones() as usize;
-            }
-        }
-    }
-    let [products, sum] = sums.map(|sum| _mm512_reduce_add_epi32(sum));
-    products.wrapping_sub(OFFSET.wrapping_mul(sum))
 }
 
 /// Bytes of a packed row from `start` in their places, 128 added.

@@ -30,7 +30,10 @@ proptest! {
         let Some((rows, units)) = rows_of(&vectors, form) else { return Ok(()) };
         let rows = rows.rows();
         let query = PreparedQuery::new(&units[0], rows.layout());
-        for (position, unit) in units.iter().enumerate() {
+        let stored = PreparedQuery::of_row(rows, 0).unwrap();
+        for (query, (position, unit)) in
+            [&query, &stored].into_iter().flat_map(|query| units.iter().enumerate().map(move |unit| (query, unit)))
+        {
             let row = rows.row(position).unwrap();
             let header = Header::of(row);
             let exact: f64 =
@@ -40,11 +43,13 @@ proptest! {
             for (found, bound) in [
                 (coarse[0], query.coarse_bound(header.coarse_residual)),
                 (query.fine(row), query.bound(header.residual)),
-                (between(rows, 0, position).unwrap(), query.coarse_bound(header.coarse_residual)),
             ] {
                 prop_assert!((f64::from(found) - exact).abs() <= f64::from(bound));
                 prop_assert!((found - cosine(&units[0], unit)).abs() <= bound);
             }
+            let other = PreparedQuery::of_row(rows, position).unwrap();
+            let there = stored.fine(row).to_bits();
+            prop_assert_eq!(there, other.fine(rows.row(0).unwrap()).to_bits(), "either way");
         }
     }
 

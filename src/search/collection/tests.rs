@@ -24,6 +24,8 @@ use crate::store::segments::{NewSegment, VectorsOf};
 use crate::store::vector::{Precision, encode};
 use crate::units::SampleRate;
 
+mod filters;
+
 const DIMENSION: usize = 96;
 const LEVELS: [Level; 2] = [Level::Recording, Level::Segment];
 
@@ -234,7 +236,7 @@ fn builder(lock: &BuilderLock, graph_from: usize) -> Builder<'_> {
 }
 
 #[test]
-fn a_graph_finds_most_misses_no_filter_and_is_not_believed_when_damaged() {
+fn a_graph_finds_most_and_misses_no_filter() {
     let level = Level::Segment;
     let mut bench = Bench::with(1_500);
     let lock = BuilderLock::try_take(&bench.library, "test").unwrap().unwrap();
@@ -257,10 +259,18 @@ fn a_graph_finds_most_misses_no_filter_and_is_not_believed_when_damaged() {
     let options = CollectionOptions { exact: true };
     let exact = Collection::open_with(&bench.library, &model, level, options).unwrap();
     bench.check(&exact, level);
+}
 
+#[test]
+fn a_graph_is_not_believed_when_damaged() {
+    let level = Level::Segment;
+    let mut bench = Bench::with(300);
+    let lock = BuilderLock::try_take(&bench.library, "test").unwrap().unwrap();
+    let built = builder(&lock, 1).build(&bench.library, &bench.model(), level).unwrap().unwrap();
+    assert!(built.recall.is_some(), "there is a graph");
     let path = bench.path(level);
     let whole = std::fs::read(&path).unwrap();
-    for _ in 0..100 {
+    for _ in 0..500 {
         let bit = bench.random.below(8 * whole.len());
         let mut damaged = whole.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);

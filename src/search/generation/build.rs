@@ -164,8 +164,9 @@ impl Builder<'_> {
             let recordings: Vec<i64> = vectors.keys.iter().map(|key| key.recording).collect();
             file.section(RECORDINGS, bytemuck::cast_slice(&recordings))?;
             if let Some((graph, _)) = &graph {
-                let GraphArrays { neighbours, levels, members, upper } = graph.arrays();
-                for (name, numbers) in GRAPH.into_iter().zip([neighbours, levels, members, upper]) {
+                let GraphArrays { neighbours, levels, members, upper, next_same } = graph.arrays();
+                let arrays = [neighbours, levels, members, upper, next_same];
+                for (name, numbers) in GRAPH.into_iter().zip(arrays) {
                     file.section(name, bytemuck::cast_slice(numbers))?;
                 }
             }
@@ -190,14 +191,14 @@ impl Builder<'_> {
         if all < self.graph_from.max(1) {
             return Ok(Some(None));
         }
-        self.watcher.at(BuildStage::Connecting, 0, all);
-        let graph = OwnedGraph::build(snapshot.vectors.rows.rows()).map_err(|_| Error::Vector {
-            what: "vectors".to_owned(),
-            problem: VectorProblem::TooMany,
-        })?;
-        if self.watcher.is_cancelled() {
-            return Ok(None);
-        }
+        let goes_on = |done| {
+            self.watcher.at(BuildStage::Connecting, done, all);
+            !self.watcher.is_cancelled()
+        };
+        let graph = OwnedGraph::build_while(snapshot.vectors.rows.rows(), goes_on);
+        let too_many =
+            |_| Error::Vector { what: "vectors".to_owned(), problem: VectorProblem::TooMany };
+        let Some(graph) = graph.map_err(too_many)? else { return Ok(None) };
         let about = tune(snapshot.vectors.rows.rows(), &graph, self.recall, self.watcher);
         // A graph that cannot be made to find enough is worse than none: then all are compared.
         Ok(about.map(|about| (about.recall.high >= about.wanted).then_some((graph, about))))

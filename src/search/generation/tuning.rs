@@ -10,7 +10,7 @@ use super::state::RecallMeasured;
 use super::{AboutGraph, BuildStage, Watcher};
 use crate::index::codes::Rows;
 use crate::index::graph::{OwnedGraph, Pool};
-use crate::index::quantise::{PreparedQuery, restored};
+use crate::index::quantise::PreparedQuery;
 use crate::index::scan::{Candidate, refine, scan};
 use crate::search::recall::NEIGHBOURS;
 
@@ -66,7 +66,7 @@ pub(super) fn tune(
 
 fn ask(rows: Rows<'_, [u8]>, position: usize) -> Option<Question> {
     // Memory is not damaged.
-    let query = PreparedQuery::new(&restored(rows, position).ok()?, rows.layout());
+    let query = PreparedQuery::of_row(rows, position).ok()?;
     let found = scan(rows, &query, NEIGHBOURS, &|other| other != position).ok()?;
     let mut cosines: Vec<f32> = found.iter().map(cosine).collect();
     cosines.sort_by(|a, b| b.total_cmp(a));
