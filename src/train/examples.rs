@@ -258,6 +258,10 @@ impl Survey {
 
     /// The spelling of each class that is wanted, by alphabet.
     fn wanted(&self, names: &[String], keep: bool) -> Result<Vec<String>> {
+        if keep {
+            // In the order of the head's outputs.
+            return Ok(names.to_vec());
+        }
         if self.classes.is_empty() {
             return Err(TrainingProblem::NoLabels.into());
         }
@@ -270,10 +274,7 @@ impl Survey {
             let present = self.classes.values().filter(|(_, recordings)| *recordings > 0);
             classes.extend(present.map(spelling));
         }
-        if keep {
-            classes.extend_from_slice(names);
-        }
-        for name in names.iter().filter(|_| !keep) {
+        for name in names {
             let Some(found) = self.classes.get(&name.to_lowercase()) else {
                 let known: Vec<String> = self.classes.values().map(spelling).collect();
                 let nearest = near::nearest(name, known.iter().map(String::as_str));

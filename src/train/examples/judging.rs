@@ -3,6 +3,8 @@
 //! In: the labels of a recording. Out: a cell a class. Where several labels speak of a class, the
 //! newest one counts: people correct themselves, and each other.
 
+use std::collections::HashMap;
+
 use crate::audio::segment::TimeRange;
 use crate::store::labels::{Judgement, StoredLabel};
 use crate::train::task::Known;
@@ -43,14 +45,16 @@ impl Cell {
 
 /// Knows the classes that count.
 pub(super) struct Judge {
-    /// In lower case.
-    classes: Vec<String>,
+    /// The number of each class, by its name in lower case.
+    classes: HashMap<String, usize>,
     exhaustive: bool,
 }
 
 impl Judge {
     pub(super) fn new(classes: &[String], exhaustive: bool) -> Self {
-        Self { classes: classes.iter().map(|class| class.to_lowercase()).collect(), exhaustive }
+        let numbered = classes.iter().enumerate();
+        let classes = numbered.map(|(number, class)| (class.to_lowercase(), number)).collect();
+        Self { classes, exhaustive }
     }
 
     /// The cells of a whole recording, `[classes]`: a class is there if it is anywhere in it; it is
@@ -94,7 +98,7 @@ impl Judge {
         // Labels come in the order in which they were made.
         for label in labels {
             let name = label.class.to_lowercase();
-            if let Ok(class) = self.classes.binary_search(&name) {
+            if let Some(&class) = self.classes.get(&name) {
                 cells[class] = Cell::of(label.judgement);
             }
         }
