@@ -19,7 +19,7 @@ use super::quantise::PreparedQuery;
 
 /// Candidates that are kept while a row is inserted (`efConstruction` of the paper). More is slow
 /// here and needless: `graph/relink.rs` looks again.
-const BUILD_WIDTH: usize = 48;
+const BUILD_WIDTH: usize = 32;
 /// Layers at most; `hnsw_rs` has room for 16.
 const LAYERS: usize = 16;
 /// Rows that are inserted between two questions whether to go on: half a second's.

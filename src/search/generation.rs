@@ -28,6 +28,9 @@ use crate::store::segments::{Level, VectorKey};
 pub use build::{BuildStage, Builder, BuilderLock, Built, GRAPH_FROM, Watcher};
 pub use state::{CacheState, RecallMeasured, is_due};
 
+/// What files of generations end in.
+const EXTENSION: &str = "index";
+
 /// Row ids of segments, in the order of the rows.
 const SEGMENTS: &str = "segments";
 /// Row ids of recordings.
@@ -87,7 +90,7 @@ pub(crate) fn path_of(library: &Library, model: &StoredModel, level: Level) -> P
     let hash = Sha256(model.identity.weights_sha256).to_string();
     let front_end = model.identity.front_end_version;
     library.cache_folder().join(format!(
-        "{name}-{}-{front_end}-{}.index",
+        "{name}-{}-{front_end}-{}.{EXTENSION}",
         &hash[..12],
         level_name(level)
     ))

@@ -22,17 +22,17 @@ pub(super) fn select(
 ) -> Result<Vec<Step>, Damaged> {
     candidates.sort_unstable_by(|a, b| b.cmp(a));
     let mut chosen: Vec<Step> = Vec::with_capacity(room);
-    let mut chosen_rows: Vec<&[u8]> = Vec::with_capacity(room);
+    // Prepared are the few that are chosen, not the many that are compared with them.
+    let mut prepared: Vec<PreparedQuery> = Vec::with_capacity(room);
     for &candidate in candidates.iter() {
         let place = layer.position(candidate.number);
-        let query = PreparedQuery::of_row(rows, place)?;
-        let is_hidden = chosen_rows.iter().any(|row| query.fine(row) > candidate.cosine);
-        if !is_hidden {
+        let row = rows.row(place)?;
+        if prepared.iter().all(|nearer| nearer.fine(row) <= candidate.cosine) {
             chosen.push(candidate);
-            chosen_rows.push(rows.row(place)?);
             if chosen.len() == room {
                 break;
             }
+            prepared.push(PreparedQuery::of_row(rows, place)?);
         }
     }
     Ok(chosen)

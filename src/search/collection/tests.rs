@@ -485,3 +485,22 @@ fn a_builder_that_is_told_to_stop_leaves_nothing() {
     assert_eq!(built, None);
     assert!(!bench.path(Level::Segment).exists());
 }
+
+#[test]
+fn generations_of_models_that_are_gone_are_removed() {
+    let mut bench = Bench::with(4);
+    LEVELS.into_iter().for_each(|level| bench.build(level));
+    let folder = bench.library.cache_folder();
+    std::fs::write(folder.join("earlier-0123456789ab-1-segment.index"), "").unwrap();
+    std::fs::write(folder.join("notes.txt"), "").unwrap();
+    let files = || {
+        let names = folder.read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name != "index.lock").count()
+    };
+    assert_eq!(files(), 4);
+    drop(BuilderLock::try_take(&bench.library, "test").unwrap().unwrap());
+    assert_eq!(files(), 3, "an earlier model's");
+    (0..4).for_each(|number| bench.remove(number));
+    drop(BuilderLock::try_take(&bench.library, "test").unwrap().unwrap());
+    assert_eq!(files(), 1, "what is none of ours stays");
+}

@@ -6,11 +6,14 @@
 //! Memory: the rows twice while they are put in order (some 600 bytes each for YAMNet, 1,040 for
 //! vectors without zeros), and the graph.
 
-use std::io;
+use std::path::Path;
 use std::time::Instant;
+use std::{fs, io};
 
 use super::tuning::tune;
-use super::{About, AboutGraph, GRAPH, OFFSETS, RECORDINGS, SEGMENTS, level_name, path_of};
+use super::{
+    About, AboutGraph, EXTENSION, GRAPH, OFFSETS, RECORDINGS, SEGMENTS, level_name, path_of,
+};
 use crate::error::{Error, Result, VectorProblem};
 use crate::index::codes::Form;
 use crate::index::file::{CacheWriter, ROWS, remove_leftovers};
@@ -28,6 +31,8 @@ use super::state::RecallMeasured;
 /// Rows from which on a graph is worth its building.
 pub const GRAPH_FROM: usize = 50_000;
 
+/// What there are generations of.
+const LEVELS: [Level; 2] = [Level::Recording, Level::Segment];
 /// The lock's file in the cache folder: the library itself may be written to meanwhile.
 const LOCK: &str = "index.lock";
 /// Rows after which a watcher is asked whether to go on.
@@ -75,20 +80,41 @@ pub struct BuilderLock {
 
 impl BuilderLock {
     /// Takes the lock for `command`; `Err` with who has it, where that is known, when it is taken.
-    /// Removes what builders that were killed left.
+    /// Removes what builders that were killed left, and generations of models of which the library
+    /// holds nothing any more.
     ///
     /// # Errors
-    /// [`Error::Io`] when the lock's file cannot be made.
+    /// [`Error::Io`] when the lock's file cannot be made, [`Error::Store`].
     pub fn try_take(
         library: &Library,
         command: &str,
     ) -> Result<std::result::Result<Self, Option<Holder>>> {
         let folder = library.cache_folder();
-        Ok(WriterLock::try_take_file(&folder, LOCK, command)?.map(|lock| {
+        let taken = WriterLock::try_take_file(&folder, LOCK, command)?;
+        if taken.is_ok() {
             remove_leftovers(&folder);
-            Self { _lock: lock }
-        }))
+            remove_strangers(library)?;
+        }
+        Ok(taken.map(|lock| Self { _lock: lock }))
     }
+}
+
+/// Removes generations of models of which the library holds nothing.
+fn remove_strangers(library: &Library) -> Result<()> {
+    let mut models = library.models()?;
+    models.retain(|model| model.recordings > 0);
+    let known = |path: &Path| {
+        let of = |model| LEVELS.into_iter().any(|level| path_of(library, model, level) == path);
+        models.iter().any(of)
+    };
+    for entry in fs::read_dir(library.cache_folder()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) && !known(&path) {
+            // What cannot be removed costs room, nothing else.
+            let _ = fs::remove_file(path);
+        }
+    }
+    Ok(())
 }
 
 /// What generations are built with.
