@@ -87,7 +87,7 @@ fn files_are_said_the_same_of_as_their_rows_and_fail_alone() {
     fs::write(bench.path("broken.wav"), "RIFF no sound").unwrap();
     for by in ["recording", "segment"] {
         let common = ["predict", "kinds", "--by", by, "--threshold", "0", "--format", "json"];
-        let stored = bench.run(&[&common[..], &["--where", "name = 1.wav"]].concat()).expect(0);
+        let stored = bench.run(&[&common[..], &["--where", "name ~ \"1.wav\""]].concat()).expect(0);
         let files = ["sounds/clicks/1.wav", "broken.wav", "sounds/noise/1.wav", "missing.wav"];
         let files = [&common[..], &files, &["sounds/tone/1.wav"]].concat();
         let heard = bench.run(&files).expect(2);

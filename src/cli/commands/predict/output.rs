@@ -137,7 +137,10 @@ impl<'a> Output<'a> {
 
     /// Ends the output; how many rows there were.
     pub(super) fn finish(mut self, printer: &mut Printer) -> Result<u64> {
-        printer.rows(&self.waiting)?;
+        if !self.waiting.is_empty() {
+            // Of no rows, a spreadsheet would still have its heading.
+            printer.rows(&self.waiting)?;
+        }
         if self.format == Format::Audacity && self.out.is_none() {
             if self.recordings > 1 {
                 return Err(Error::SeveralRecordings { recordings: self.recordings });
