@@ -60,27 +60,8 @@ pub(crate) struct SearchArgs {
     /// an example
     #[arg(long, value_name = "NAME", conflicts_with_all = ["query", "like", "unlike", "text"])]
     pub(crate) class: Option<String>,
-    /// Rank by what this head says of --class, or, of a head that says a number, by the number
-    #[arg(
-        long,
-        value_name = "NAME",
-        help_heading = "Heads",
-        conflicts_with_all = ["query", "like", "unlike", "text", "explain", "exact", "model"]
-    )]
-    pub(crate) head: Option<String>,
-    /// With --head: rank by closeness to this probability, or number; 0.5 finds what it is unsure of
-    #[arg(
-        long,
-        value_name = "VALUE",
-        help_heading = "Heads",
-        requires = "head",
-        allow_negative_numbers = true,
-        value_parser = finite
-    )]
-    pub(crate) near: Option<f64>,
-    /// With --head: take recordings in turns, the best of each, then the second best
-    #[arg(long, help_heading = "Heads", requires = "head")]
-    pub(crate) spread: bool,
+    #[command(flatten)]
+    pub(crate) ranking: RankingArgs,
     /// Find what has these words in its path, labels or metadata, or sounds like a class they name
     #[arg(long, value_name = "WORDS", conflicts_with_all = ["query", "like", "unlike"])]
     pub(crate) text: Option<String>,
@@ -120,6 +101,31 @@ pub(crate) struct SearchArgs {
     pub(crate) model: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Which head ranks, and how.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Heads")]
+pub(crate) struct RankingArgs {
+    /// Rank by what this head says of --class, or, of a head that says a number, by the number
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["query", "like", "unlike", "text", "explain", "exact", "model"]
+    )]
+    pub(crate) head: Option<String>,
+    /// With --head: rank by closeness to this probability, or number; 0.5 finds what it is unsure of
+    #[arg(
+        long,
+        value_name = "VALUE",
+        requires = "head",
+        allow_negative_numbers = true,
+        value_parser = finite
+    )]
+    pub(crate) near: Option<f64>,
+    /// With --head: take recordings in turns, the best of each, then the second best
+    #[arg(long, requires = "head")]
+    pub(crate) spread: bool,
 }
 
 /// Which part of the query counts.

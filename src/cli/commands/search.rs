@@ -31,7 +31,8 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
         return Ok(Status::NothingFound);
     }
-    let asked = args.head.as_deref().map(|name| head::Asked::new(&library, name)).transpose()?;
+    let asked =
+        args.ranking.head.as_deref().map(|name| head::Asked::new(&library, name)).transpose()?;
     let model = match &asked {
         Some(asked) => asked.model.clone(),
         None => search::choose_model(&library, args.model.as_deref())?,

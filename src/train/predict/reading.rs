@@ -373,7 +373,7 @@ fn longer_segments(
     let reach = if overlap { -TIME_NOISE_S } else { TIME_NOISE_S };
     let mut segments: Vec<Segment> = Vec::new();
     let mut first = 0;
-    for number in 0.. {
+    for number in 0_usize.. {
         let start_s = number as f64 * layout.hop_s;
         let end_s = start_s + layout.segment_s;
         while first < patches && start_s > middle_s(first) + reach {

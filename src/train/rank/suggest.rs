@@ -100,9 +100,12 @@ pub fn suggest(
     Ok((chosen.suggestions, hearing.left))
 }
 
+/// A class, or any of a head that says one of several, and where it was said of.
+type Labelled = (Option<usize>, Option<TimeRange>);
+
 /// What people have labelled: of each recording the classes, in lower case, and stretches.
 struct Known {
-    labels: HashMap<i64, Vec<(Option<usize>, Option<TimeRange>)>>,
+    labels: HashMap<i64, Vec<Labelled>>,
     level: Level,
 }
 
@@ -121,7 +124,7 @@ impl Known {
             .map(|(number, class)| (class.to_lowercase(), number))
             .collect();
         let is_single = head.card().task == Task::Single;
-        let mut labels: HashMap<i64, Vec<(Option<usize>, Option<TimeRange>)>> = HashMap::new();
+        let mut labels: HashMap<i64, Vec<Labelled>> = HashMap::new();
         library.for_each_labelled(model.id, |labelled| {
             let own = labelled.labels.iter().filter_map(|label| {
                 let class = classes.get(&label.class.to_lowercase()).copied()?;

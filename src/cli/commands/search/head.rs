@@ -37,8 +37,8 @@ pub(super) fn find(
 ) -> Result<Vec<(Hit, Option<Explanation>)>> {
     let spec = RankSpec {
         class: class_of(&asked.head, args.class.as_deref())?,
-        near: args.near,
-        spread: args.spread,
+        near: args.ranking.near,
+        spread: args.ranking.spread,
         count: options.count,
         least_score: options.least_score,
         per_recording: options.per_recording,
