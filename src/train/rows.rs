@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::sync::{Mutex, PoisonError};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -30,7 +31,7 @@ pub struct Rows {
 enum Stored {
     Memory(Vec<f32>),
     /// Half precision, which is what libraries store unless they were told otherwise.
-    File(File),
+    File(Mutex<File>),
 }
 
 impl Rows {
@@ -123,7 +124,7 @@ impl Rows {
                 Ok(())
             }
             Stored::File(file) => {
-                let mut file = file;
+                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
                 let mut halves = vec![f16::ZERO; values.len()];
                 file.seek(SeekFrom::Start(2 * (first * self.dimension) as u64))
                     .and_then(|_| file.read_exact(bytemuck::cast_slice_mut(as_bits(&mut halves))))
@@ -213,7 +214,9 @@ impl RowsBuilder {
             None => Stored::Memory(self.memory),
             Some(file) => {
                 let file = file.into_inner();
-                Stored::File(file.map_err(|error| spilled("write", error.into_error()))?)
+                Stored::File(Mutex::new(
+                    file.map_err(|error| spilled("write", error.into_error()))?,
+                ))
             }
         };
         Ok(Rows { dimension: self.dimension, count: self.count, stored })

@@ -27,6 +27,7 @@ use choice::choose;
 use loss::Losses;
 use problem::Problem;
 
+pub(super) use loss::use_threads;
 pub(super) use problem::class_weights;
 
 /// Rows that C is chosen on at most.

@@ -145,7 +145,7 @@ fn visit_blocks(blocks: &[Tensor], block_rows: usize, visit: Visit<'_>) -> Resul
 }
 
 /// How many threads libtorch may use for what this thread asks of it.
-fn use_threads(count: usize) {
+pub(in crate::train::learner) fn use_threads(count: usize) {
     tch::set_num_threads(i32::try_from(count).unwrap_or(1));
 }
 

@@ -31,7 +31,8 @@ impl Problem {
     pub(super) fn new(lesson: &Lesson<'_>, moments: Moments, learns: &[bool]) -> Self {
         let learnt = learns.iter().filter(|learns| **learns).count().max(1) as f64;
         let weight = |learns: &bool| if *learns { (1.0 / learnt) as f32 } else { 0.0 };
-        let (yes, no) = class_weights(lesson, learns);
+        let counts = (lesson.targets, lesson.class_count);
+        let (yes, no) = class_weights(lesson.class_weights, counts, learns);
         Self {
             moments,
             weights: learns.iter().map(weight).collect(),
@@ -47,17 +48,17 @@ impl Problem {
 /// all that are known over twice those with yes, or with no.
 #[expect(clippy::cast_possible_truncation, reason = "weights are float32")]
 pub(in crate::train::learner) fn class_weights(
-    lesson: &Lesson<'_>,
+    weights: ClassWeights,
+    (targets, classes): (&Targets, usize),
     learns: &[bool],
 ) -> (Vec<f32>, Vec<f32>) {
-    let classes = lesson.class_count;
-    if lesson.class_weights == ClassWeights::None {
+    if weights == ClassWeights::None {
         return (vec![1.0; classes], vec![1.0; classes]);
     }
     let (mut yes, mut no) = (vec![0.0_f64; classes], vec![0.0_f64; classes]);
     let rows = learns.iter().enumerate().filter(|(_, learns)| **learns);
     for (row, _) in rows {
-        match lesson.targets {
+        match targets {
             Targets::Single(found) => yes[found[row] as usize] += 1.0,
             Targets::Multi(cells) => {
                 for (class, known) in cells[row * classes..][..classes].iter().enumerate() {
@@ -74,7 +75,7 @@ pub(in crate::train::learner) fn class_weights(
     let share = |total: f64, parts: f64, count: f64| {
         if count > 0.0 { (total / (parts * count)) as f32 } else { 1.0 }
     };
-    if matches!(lesson.targets, Targets::Single(_)) {
+    if matches!(targets, Targets::Single(_)) {
         let total: f64 = yes.iter().sum();
         let present = yes.iter().filter(|count| **count > 0.0).count() as f64;
         return (

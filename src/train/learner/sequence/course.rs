@@ -3,6 +3,8 @@
 //! In: which rows are learnt from, and which judge. Out: [`Taught`]. Refuses a loss that is not
 //! finite.
 
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
@@ -14,12 +16,13 @@ use super::recipe::Recipe;
 use super::wanted::{Coefficients, Wanted};
 use crate::error::{Result, TrainingProblem};
 use crate::model::torch::{Torch, to_vec};
-use crate::train::learner::Lesson;
+use crate::train::learner::ClassWeights;
 use crate::train::learner::moments::Moments;
 use crate::train::network::Tensors;
 use crate::train::network::form::{Form, Start};
 use crate::train::network::forward::{self, Parameters, failed, hidden, outputs};
 use crate::train::network::sequence::{most_steps, say};
+use crate::train::task::Targets;
 use crate::units::signed;
 
 /// Epochs without a lower loss of the judges after which nothing better is expected.
@@ -29,13 +32,56 @@ const PATIENCE: usize = 12;
 #[derive(Debug)]
 pub(super) struct Course<'a> {
     pub(super) form: &'a Form,
-    pub(super) lesson: &'a Lesson<'a>,
     pub(super) material: &'a Material<'a>,
     pub(super) recipe: &'a Recipe,
+    pub(super) targets: &'a Targets,
+    pub(super) classes: usize,
+    pub(super) class_weights: ClassWeights,
+    pub(super) seed: u64,
+    /// How far each of the heads is, and whether to go on.
+    pub(super) progress: &'a Progress,
 }
 
-/// A share of the whole work: where it begins, and how large it is.
-pub(super) type Part = (f64, f64);
+/// A share of the work on one head: its number, where the share begins, and how large it is.
+type Part = (usize, f64, f64);
+
+/// How far each head is, for threads that work and one that watches.
+#[derive(Debug)]
+pub(super) struct Progress {
+    /// In millionths.
+    done: Vec<AtomicU32>,
+    is_stopped: AtomicBool,
+}
+
+impl Progress {
+    pub(super) fn of(heads: usize) -> Self {
+        let done = (0..heads).map(|_| AtomicU32::new(0)).collect();
+        Self { done, is_stopped: AtomicBool::new(false) }
+    }
+
+    /// The share of all heads that is done.
+    pub(super) fn done(&self) -> f64 {
+        let of = |done: &AtomicU32| f64::from(done.load(Ordering::Relaxed)) / 1e6;
+        self.done.iter().map(of).sum::<f64>() / self.done.len().max(1) as f64
+    }
+
+    /// Wishes that everybody stops.
+    pub(super) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes how far head `number` is; an error, where everybody is to stop.
+    fn note(&self, number: usize, done: f64) -> Result<()> {
+        if self.is_stopped.load(Ordering::Relaxed) {
+            return Err(TrainingProblem::Interrupted.into());
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+        if let Some(place) = self.done.get(number) {
+            place.store((done.clamp(0.0, 1.0) * 1e6) as u32, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
 
 /// A network that has learnt.
 #[derive(Debug)]
@@ -52,11 +98,10 @@ impl Course<'_> {
         &self,
         rows: &[usize],
         inner: &[Option<u32>],
-        number: u64,
-        part: Part,
+        number: usize,
     ) -> Result<(usize, Taught)> {
         let folds = inner.iter().flatten().max().map_or(0, |last| last + 1);
-        let share = part.1 / f64::from(folds + 1);
+        let share = 1.0 / f64::from(folds + 1);
         let mut losses = vec![0.0; self.recipe.epochs];
         for fold in 0..folds {
             let (judges, learns): (Vec<usize>, Vec<usize>) =
@@ -65,7 +110,7 @@ impl Course<'_> {
                 continue;
             }
             let chance = self.chance(number, u64::from(fold) + 1);
-            let part = (part.0 + f64::from(fold) * share, share);
+            let part = (number, f64::from(fold) * share, share);
             let (_, found) = self.run(&learns, &judges, self.recipe.epochs, chance, part)?;
             for (epoch, loss) in losses.iter_mut().enumerate() {
                 *loss += judges.len() as f64 * found[epoch.min(found.len() - 1)];
@@ -76,14 +121,14 @@ impl Course<'_> {
             Some((epoch, _)) if folds > 0 => epoch + 1,
             _ => self.recipe.epochs,
         };
-        let part = (part.0 + part.1 - share, share);
+        let part = (number, 1.0 - share, share);
         let (taught, _) = self.run(rows, &[], epochs, self.chance(number, 0), part)?;
         Ok((epochs, taught))
     }
 
-    fn chance(&self, number: u64, judge: u64) -> ChaCha8Rng {
-        let mut chance = ChaCha8Rng::seed_from_u64(self.lesson.seed);
-        chance.set_stream((number << 8) | judge);
+    fn chance(&self, number: usize, judge: u64) -> ChaCha8Rng {
+        let mut chance = ChaCha8Rng::seed_from_u64(self.seed);
+        chance.set_stream(((number as u64) << 8) | judge);
         chance
     }
 
@@ -98,7 +143,7 @@ impl Course<'_> {
     ) -> Result<(Taught, Vec<f64>)> {
         let recipe = self.recipe;
         let moments = self.moments(rows)?;
-        let wanted = Wanted::of(self.lesson, rows);
+        let wanted = Wanted::of(self, rows);
         let (parameters, learning) = self.begin(&moments, &mut chance).map_err(failed)?;
         let mut descent = Descent::new(learning, recipe.decay).map_err(failed)?;
         let taught = Taught { parameters, mean: moments.mean, scale: moments.scale };
@@ -115,9 +160,7 @@ impl Course<'_> {
         for _ in 0..epochs {
             for batch in batches.shuffled(rows, &mut chance) {
                 let done = steps / all_steps;
-                if self.lesson.watch.is_some_and(|watch| !watch.0(part.0 + part.1 * done)) {
-                    return Err(TrainingProblem::Interrupted.into());
-                }
+                self.progress.note(part.0, part.1 + part.2 * done)?;
                 let (batch, coefficients) = batches.make(&batch, &mut chance)?;
                 let rate = if recipe.falls {
                     recipe.rate * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())
@@ -178,7 +221,7 @@ impl Course<'_> {
         chance: &mut ChaCha8Rng,
     ) -> Torch<(Parameters, Vec<Tensor>)> {
         let (mut parameters, mut learning) = (Parameters::new(), Vec::new());
-        for entry in self.form.entries(self.lesson.class_count) {
+        for entry in self.form.entries(self.classes) {
             let count = entry.shape.iter().product();
             let mut values = match entry.start {
                 Start::Fixed(value) | Start::At(value) => vec![value; count],
@@ -218,7 +261,7 @@ impl Taught {
     pub(super) fn say(&self, course: &Course<'_>, rows: &[usize]) -> Result<Vec<f32>> {
         let spans: Vec<_> = rows.iter().map(|&row| course.material.spans[row].clone()).collect();
         let standard = (&self.mean[..], &self.scale[..]);
-        let classes = course.lesson.class_count;
+        let classes = course.classes;
         say(
             course.form,
             &self.parameters,
@@ -238,7 +281,7 @@ impl Taught {
             wanted.add(row, 1.0, &mut coefficients);
         }
         let loss = || -> Torch<f64> {
-            let shape = [signed(rows.len()), signed(course.lesson.class_count)];
+            let shape = [signed(rows.len()), signed(course.classes)];
             let said = Tensor::f_from_slice(&said)?.f_view(shape)?;
             wanted.loss(&said, &coefficients)?.f_double_value(&[])
         };
@@ -258,7 +301,7 @@ impl Taught {
 
     /// The tensors of the head.
     pub(super) fn tensors(&self, course: &Course<'_>) -> Result<Tensors> {
-        let entries = course.form.entries(course.lesson.class_count);
+        let entries = course.form.entries(course.classes);
         let copy = || -> Torch<Tensors> {
             let mut tensors = Tensors::new();
             for entry in entries {

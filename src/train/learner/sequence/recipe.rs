@@ -4,8 +4,11 @@
 
 use crate::train::learner::HeadKind;
 
-/// Rows that heads see in all at most: of a million rows, a few epochs are enough.
-const ROWS_SEEN: usize = 4_000_000;
+/// Rows that a head sees in all at most: a million rows are seen once.
+const ROWS_SEEN: usize = 1_000_000;
+
+/// Rows at most where epochs are chosen.
+const ROWS_CHOSEN_BY: usize = 20_000;
 
 /// How a head learns.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,26 +69,12 @@ impl Recipe {
             },
             _ => usual,
         };
-        if let Ok(text) = std::env::var("SEQ") {
-            for pair in text.split(',') {
-                let (name, value) = pair.split_once('=').unwrap_or((pair, "1"));
-                let value: f64 = value.parse().unwrap_or(0.0);
-                match name {
-                    "epochs" => recipe.epochs = value as usize,
-                    "judges" => recipe.judges = value as usize,
-                    "batch" => recipe.batch = value as usize,
-                    "rate" => recipe.rate = value,
-                    "falls" => recipe.falls = value > 0.0,
-                    "decay" => recipe.decay = value,
-                    "input" => recipe.input_dropout = value,
-                    "dropout" => recipe.dropout = value,
-                    "mixup" => recipe.mixup = value,
-                    "masks" => recipe.masks = value > 0.0,
-                    _ => {}
-                }
-            }
+        // So many rows are seen few times, too few to learn them by heart.
+        if rows > ROWS_CHOSEN_BY {
+            recipe.judges = 0;
+            recipe.falls = true;
         }
-        recipe.epochs = recipe.epochs.min((ROWS_SEEN / rows.max(1)).max(3));
+        recipe.epochs = recipe.epochs.min((ROWS_SEEN / rows.max(1)).max(1));
         recipe
     }
 }

@@ -186,7 +186,7 @@ fn what_cannot_be_learnt_is_an_error() {
 #[test]
 fn tensors_of_another_kind_are_refused() {
     let form = Form::usual(HeadKind::Lstm, 4).unwrap();
-    let tensors: crate::train::network::Tensors = form
+    let tensors: Tensors = form
         .entries(2)
         .into_iter()
         .map(|entry| {

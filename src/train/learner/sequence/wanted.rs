@@ -9,8 +9,9 @@
 
 use tch::{Kind, Tensor};
 
+use super::course::Course;
 use crate::model::torch::Torch;
-use crate::train::learner::{Lesson, logistic};
+use crate::train::learner::logistic;
 use crate::train::task::{Known, Targets, Task};
 
 /// The coefficients of every row of a lesson.
@@ -27,22 +28,24 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// What is wanted of the rows of a lesson, by the class weights of those that are learnt from.
+    /// What is wanted of all rows, by the class weights of those that are learnt from.
     #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
-    pub(super) fn of(lesson: &Lesson<'_>, learns: &[usize]) -> Self {
-        let classes = lesson.class_count;
-        let mut chosen = vec![false; lesson.rows.len()];
+    pub(super) fn of(course: &Course<'_>, learns: &[usize]) -> Self {
+        let (targets, classes) = (course.targets, course.classes);
+        let rows = course.material.spans.len();
+        let mut chosen = vec![false; rows];
         learns.iter().for_each(|&row| chosen[row] = true);
-        let (yes, no) = logistic::class_weights(lesson, &chosen);
+        let counts = (targets, classes);
+        let (yes, no) = logistic::class_weights(course.class_weights, counts, &chosen);
         let mut wanted = Self {
-            task: lesson.targets.task(),
+            task: targets.task(),
             classes,
-            weights: vec![0.0; lesson.rows.len() * classes],
-            targets: vec![0.0; lesson.rows.len() * classes],
+            weights: vec![0.0; rows * classes],
+            targets: vec![0.0; rows * classes],
             mean: 0.0,
             spread: 1.0,
         };
-        match lesson.targets {
+        match targets {
             Targets::Single(of_row) => {
                 for (row, &class) in of_row.iter().enumerate() {
                     let cell = row * classes + class as usize;
