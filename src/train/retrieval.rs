@@ -136,6 +136,8 @@ fn read(
     let mut compared = Compared { dimension, ..Compared::default() };
     let mut classes: BTreeMap<String, u32> = BTreeMap::new();
     let mut values: BTreeMap<String, u32> = BTreeMap::new();
+    let hashes = library.content_hashes(model.id)?;
+    let mut contents: BTreeMap<[u8; 32], u32> = BTreeMap::new();
     let (mut next_group, mut without_direction, mut without_value) = (0, 0_usize, 0_usize);
     library.for_each_recording(model.id, dimension, |id, vector| {
         let mut own = Vec::new();
@@ -165,7 +167,10 @@ fn read(
         };
         let group = match value {
             Some(value) => *values.entry(value.to_string()).or_insert(next_group),
-            None => next_group,
+            // A copy of the query is no find.
+            None => hashes
+                .get(&id)
+                .map_or(next_group, |hash| *contents.entry(*hash).or_insert(next_group)),
         };
         next_group += u32::from(group == next_group);
         own.sort_unstable();

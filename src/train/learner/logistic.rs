@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::train::network::{LinearHead, Tensors};
 use crate::train::rows::Rows;
 use crate::train::task::Targets;
-use choice::choose;
+use choice::{Choice, are_paired, choose};
 use loss::Losses;
 use problem::Problem;
 
@@ -36,13 +36,16 @@ const ROWS_TO_CHOOSE_BY: usize = 6_000;
 /// Rows that are held out at most, and learnt from while others are held out.
 const ROWS_TO_JUDGE_BY: usize = 50_000;
 
+/// Heads that are fitted at once where there are more than folds in pairs.
+const HEADS_AT_ONCE: usize = choice::FOLDS_IN_PAIRS + 1;
+
 /// The largest entry of a gradient that is taken for zero, as scikit-learn has it; the loss is a
 /// mean over rows.
 const TOLERANCE: f64 = 1e-4;
 
 pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     let some = Sample::of_at_most(ROWS_TO_CHOOSE_BY, lesson)?;
-    let choice = choose(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)))?;
+    let choice = choose_all(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)))?;
     let mut choices = BTreeMap::new();
     choices.insert("C".to_owned(), json!(choice.strengths[choice.strengths.len() - 1]));
     if lesson.fold_count > 0 {
@@ -73,6 +76,19 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     Ok(Learnt { held_out, tensors: whole[0].tensors(lesson), choices })
 }
 
+/// Chooses C for all heads; with many folds for some at a time, which bounds the memory.
+fn choose_all(lesson: &Lesson<'_>) -> Result<Choice> {
+    let kept = kept(lesson);
+    let mut all = Choice { strengths: Vec::new(), points: Vec::new() };
+    let at_once = if are_paired(lesson) { kept.len() } else { HEADS_AT_ONCE };
+    for some in kept.chunks(at_once) {
+        let choice = choose(lesson, some)?;
+        all.strengths.extend(choice.strengths);
+        all.points.extend(choice.points);
+    }
+    Ok(all)
+}
+
 /// The heads that are kept, by the fold that each is fitted without: the last one has everything.
 fn kept(lesson: &Lesson<'_>) -> Vec<Option<u32>> {
     (0..u32::try_from(lesson.fold_count).unwrap_or(u32::MAX)).map(Some).chain([None]).collect()
@@ -101,8 +117,24 @@ impl Fitted {
     }
 }
 
-/// Fits heads, each without a fold and with its C, from where they ended when that was chosen.
+/// Fits heads, each without a fold and with its C, from where they ended when that was chosen; some
+/// at a time.
 fn fit(
+    lesson: &Lesson<'_>,
+    without: &[Option<u32>],
+    strengths: &[f64],
+    points: Vec<Vec<f32>>,
+) -> Result<Vec<Fitted>> {
+    let mut fitted = Vec::with_capacity(without.len());
+    let mut points = points.into_iter();
+    for (without, strengths) in without.chunks(HEADS_AT_ONCE).zip(strengths.chunks(HEADS_AT_ONCE)) {
+        let points = points.by_ref().take(without.len()).collect();
+        fitted.extend(fit_some(lesson, without, strengths, points)?);
+    }
+    Ok(fitted)
+}
+
+fn fit_some(
     lesson: &Lesson<'_>,
     without: &[Option<u32>],
     strengths: &[f64],

@@ -19,6 +19,9 @@ use crate::train::task::{Known, Targets};
 /// this is what stays where there are none.
 const SCALE: f32 = 10.0;
 
+/// The logit of a class without examples: below what any cosine gives.
+const NEVER: f32 = -4.0 * SCALE;
+
 pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     let (dimension, classes) = (lesson.rows.dimension(), lesson.class_count);
     let mut held_out = vec![f32::NAN; lesson.rows.len() * classes];
@@ -82,13 +85,19 @@ fn prototypes(lesson: &Lesson<'_>, learns: impl Fn(usize) -> bool) -> Result<Ten
             *weight -= absent;
         }
     }
+    // Of several classes one is there: not one that nothing was learnt of.
+    let is_single = matches!(lesson.targets, Targets::Single(_));
+    let biases = weight
+        .chunks_exact(dimension)
+        .map(|row| if is_single && row.iter().all(|value| *value == 0.0) { NEVER } else { 0.0 })
+        .collect();
     for value in &mut weight {
         *value *= SCALE;
     }
     Ok(Tensors::from([
         ("mean".to_owned(), (vec![dimension], mean)),
         ("weight".to_owned(), (vec![classes, dimension], weight)),
-        ("bias".to_owned(), (vec![classes], vec![0.0; classes])),
+        ("bias".to_owned(), (vec![classes], biases)),
     ]))
 }
 

@@ -18,7 +18,7 @@ use crate::train::split::{Plan, split};
 use crate::units::signed;
 
 /// The penalties that are tried.
-const PENALTIES: [f64; 8] = [0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
+const PENALTIES: [f64; 9] = [0.01, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 1000.0];
 
 /// What is taken where there are too few groups to choose by.
 const USUAL_PENALTY: f64 = 1.0;

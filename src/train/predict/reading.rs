@@ -220,6 +220,7 @@ impl<'a> Hearing<'a> {
             self.head.say_places(library, self.model, &places, &self.filters, &|_| true)?;
         let mut values = values.chunks_exact(self.head.card().outputs());
         for said in &mut batch.said {
+            let all = said.rows.len();
             said.rows.retain(|_| {
                 // What could not be read is said NaN of.
                 let Some(row) = values.next().filter(|row| !row.iter().any(|v| v.is_nan())) else {
@@ -229,7 +230,13 @@ impl<'a> Hearing<'a> {
                 said.values.extend_from_slice(row);
                 true
             });
+            if said.rows.len() < all {
+                said.rows.clear();
+            }
         }
+        // Nothing at all is said of a recording that was not heard to its end: what was saved of it
+        // before would otherwise be taken back.
+        batch.said.retain(|said| !said.rows.is_empty());
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub fn save(
         let mut labels = library.labels(*recording)?;
         labels.retain(|label| {
             let is_asked = asked.is_empty() || asked.contains(&label.class.to_lowercase());
-            label.source == source && is_asked
+            label.source.eq_ignore_ascii_case(&source) && is_asked
         });
         earlier.push(labels);
     }

@@ -23,6 +23,9 @@ const USUAL_STRENGTH: f64 = 1.0;
 /// Groups of a class below which held-out losses say nothing of how much to regularise.
 const LEAST_GROUPS: usize = 3;
 
+/// Folds up to which pairs of them are left out: more would be too many pairs.
+pub(super) const FOLDS_IN_PAIRS: usize = 10;
+
 /// Folds to choose by where rows are not held out in folds anyway.
 const INNER_FOLDS: usize = 4;
 
@@ -64,9 +67,9 @@ struct Fits {
 impl Fits {
     /// With `same`, inner folds are outer ones: what is learnt without f and g is learnt without g
     /// and f, and the fit without f alone judges the one of everything.
-    fn new(outer_count: u32, inner_count: u32, same: bool) -> Self {
-        let outer = (0..outer_count).map(Some).chain([None]);
-        let mut all: Vec<Without> = outer.map(|outer| Without { outer, inner: None }).collect();
+    fn new(kept: &[Option<u32>], inner_count: u32, same: bool) -> Self {
+        let mut all: Vec<Without> =
+            kept.iter().map(|&outer| Without { outer, inner: None }).collect();
         let kept = all.len();
         let mut judges = Vec::new();
         for head in 0..kept {
@@ -106,17 +109,17 @@ impl Fits {
                 }
             }
         }
-        if count > 0.0 { sum / count } else { 0.0 }
+        if count > 0.0 { sum / count } else { f64::INFINITY }
     }
 }
 
-/// Chooses C for every head that is kept.
-pub(super) fn choose(lesson: &Lesson<'_>) -> Result<Choice> {
-    let outer_count = u32::try_from(lesson.fold_count).unwrap_or(u32::MAX);
+/// Chooses C for the heads without each of the folds `kept`; `None` is the one that has all. Up to
+/// [`FOLDS_IN_PAIRS`] folds, `kept` has to be all of them.
+pub(super) fn choose(lesson: &Lesson<'_>, kept: &[Option<u32>]) -> Result<Choice> {
     let (inner, inner_count) = inner_folds(lesson);
     let cells: Vec<Cell> = lesson.folds.iter().copied().zip(inner.iter().copied()).collect();
-    let same = outer_count == inner_count && inner[..] == *lesson.folds;
-    let fits = Fits::new(outer_count, inner_count, same);
+    let same = are_paired(lesson);
+    let fits = Fits::new(kept, inner_count, same);
     let sums = Sums::read(lesson, |row| cells[row])?;
     let problem = |without: &Without| {
         let learns: Vec<bool> = cells.iter().map(|cell| !without.leaves_out(*cell)).collect();
@@ -159,6 +162,11 @@ pub(super) fn choose(lesson: &Lesson<'_>) -> Result<Choice> {
     Ok(Choice { strengths: best.into_iter().map(|(_, strength)| strength).collect(), points: ends })
 }
 
+/// Whether the outer folds are the inner ones, too.
+pub(super) fn are_paired(lesson: &Lesson<'_>) -> bool {
+    (3..=FOLDS_IN_PAIRS).contains(&lesson.fold_count) && lesson.folds.iter().all(Option::is_some)
+}
+
 /// Whether every class has groups to learn from and to judge by, in each inner fold.
 fn is_enough(lesson: &Lesson<'_>) -> bool {
     let Targets::Single(found) = lesson.targets else { return true };
@@ -172,7 +180,7 @@ fn is_enough(lesson: &Lesson<'_>) -> bool {
 /// The inner fold of every row. Where there are three outer folds or more, these serve: what is
 /// learnt without two of them serves twice.
 fn inner_folds(lesson: &Lesson<'_>) -> (Vec<Option<u32>>, u32) {
-    if lesson.fold_count >= 3 && lesson.folds.iter().all(Option::is_some) {
+    if are_paired(lesson) {
         let count = u32::try_from(lesson.fold_count).unwrap_or(u32::MAX);
         return (lesson.folds.to_vec(), count);
     }

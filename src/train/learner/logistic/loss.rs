@@ -82,7 +82,7 @@ impl<'a> Losses<'a> {
             numbers.chunks(HEADS_AT_ONCE).zip(points.chunks(HEADS_AT_ONCE)).collect();
         let (terms, block_rows) = (&self.terms, self.block_rows);
         if let [(numbers, points)] = parts[..] {
-            use_threads(rayon::current_num_threads());
+            use_threads(1);
             return terms
                 .evaluate(numbers, points, |visit| visit_blocks(blocks, block_rows, visit));
         }
@@ -115,7 +115,7 @@ impl<'a> Losses<'a> {
         let numbers: Vec<usize> = (0..points.len()).collect();
         let raw = self.terms.raw(&numbers, points).map_err(failed)?;
         let mut found = vec![f32::NAN; points.len() * count];
-        use_threads(rayon::current_num_threads());
+        use_threads(if self.blocks.is_some() { 1 } else { rayon::current_num_threads() });
         let mut visit = |first: usize, rows: &Tensor| {
             let outputs = self.terms.outputs(rows, &raw, points.len())?;
             let Some(losses) = self.terms.row_losses(first, &outputs)? else { return Ok(()) };
