@@ -18,8 +18,11 @@ use super::graph::{NEIGHBOURS, UPPER_NEIGHBOURS};
 use super::quantise::PreparedQuery;
 
 /// Candidates that are kept while a row is inserted (`efConstruction` of the paper). More is slow
-/// here and needless: `graph/relink.rs` looks again.
-const BUILD_WIDTH: usize = 32;
+/// here and needless: `graph/relink.rs` looks again. Of `NEIGHBOURS` or fewer `hnsw_rs` takes all
+/// and chooses none, and clusters are cut off from one another: with 32 every third graph over
+/// fifty of a hundred rows each found 0.95 to 0.97 of what half the rows are, with 48 none of 30
+/// less than 0.99.
+const BUILD_WIDTH: usize = 48;
 /// Layers at most; `hnsw_rs` has room for 16.
 const LAYERS: usize = 16;
 /// Rows that are inserted between two questions whether to go on: half a second's.

@@ -13,12 +13,11 @@
 //! | --- | --- | --- |
 //! | `hnsw_rs` with 48, chosen from 64 by upper bytes, filled up to 16 | 0.9671, 0.9887 | |
 //! | `hnsw_rs` with 48 by upper bytes, chosen from 128 | 0.9719, 0.9932 | 69 s at a load of 5 |
-//! | `hnsw_rs` with 48, chosen from 200 | 0.9717, 0.9965 | 100 s at a load of 5 |
-//! | `hnsw_rs` with 32, chosen from 200, `select.rs` made faster | 0.9762, 0.9961 | 73 s at a load of 12 |
+//! | `hnsw_rs` with 48, chosen from 200 (three runs) | 0.972, 0.996 | 86 s at a load of 7 |
 //! | chosen only from those before it in a random order, as if it came in then | 0.9698, 0.9918 | |
 //! | those, and from 128 of all (links: 12.4 a row, elsewhere 9) | 0.9740, 0.9934 | |
 //!
-//! Runs differ by up to 0.003.
+//! Runs differ by up to 0.002.
 //!
 //! Neighbours that a row has already are candidates too: some are links from when there were few
 //! rows, which are long.
