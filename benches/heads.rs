@@ -115,7 +115,7 @@ impl Data {
         let folds: Vec<Option<u32>> =
             rows.iter().map(|&row| (fold_count > 0).then(|| self.folds[row])).collect();
         let places: Vec<RowPlace> =
-            rows.iter().map(|&row| RowPlace { recording: row as i64, range: None }).collect();
+            (0..).take(rows.len()).map(|recording| RowPlace { recording, range: None }).collect();
         let lesson = Lesson {
             rows: &self.rows(rows),
             sequences: None,

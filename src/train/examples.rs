@@ -99,8 +99,8 @@ impl Examples {
     /// Collects what `selection` selects of `library`.
     ///
     /// # Errors
-    /// [`Error::Training`] when there is nothing to learn from, [`Error::Store`],
-    /// [`Error::Vector`] when stored bytes are damaged.
+    /// [`Error::Training`](crate::Error::Training) when there is nothing to learn from, [`Error::Store`](crate::Error::Store),
+    /// [`Error::Vector`](crate::Error::Vector) when stored bytes are damaged.
     pub fn collect(library: &Library, selection: &Selection<'_>) -> Result<Self> {
         if selection.task == Some(Task::Regression) {
             return Self::numbers(library, selection);
@@ -139,7 +139,7 @@ impl Examples {
     /// Leaves out the rows whose sequences are empty, of both; says why there were any.
     ///
     /// # Errors
-    /// [`Error::Training`] when nothing is left, [`Error::Io`] when the temporary file cannot be
+    /// [`Error::Training`](crate::Error::Training) when nothing is left, [`Error::Io`](crate::Error::Io) when the temporary file cannot be
     /// used.
     pub fn keep_read(&mut self, sequences: &mut Sequences, unread: Unread) -> Result<()> {
         self.left_out.unread = unread;

@@ -164,7 +164,7 @@ pub struct Learnt {
 /// Learns a head of `kind`.
 ///
 /// # Errors
-/// [`Error::Training`] where the kind does not fit the task, [`Error::Io`], [`Error::Network`].
+/// [`Error::Training`](crate::Error::Training) where the kind does not fit the task, [`Error::Io`](crate::Error::Io), [`Error::Network`](crate::Error::Network).
 pub fn learn(kind: HeadKind, lesson: &Lesson<'_>) -> Result<Learnt> {
     let unfit = |task| Err(TrainingProblem::Unfit { kind: kind.as_str(), task }.into());
     match (kind, lesson.targets) {

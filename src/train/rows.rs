@@ -190,15 +190,14 @@ impl RowsBuilder {
     }
 
     fn spill(&mut self, row: &[f32]) -> io::Result<()> {
-        let mut file = match self.file.take() {
-            Some(file) => file,
-            None => {
-                let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
-                for row in std::mem::take(&mut self.memory).chunks_exact(self.dimension) {
-                    write_halves(&mut file, row)?;
-                }
-                file
+        let mut file = if let Some(file) = self.file.take() {
+            file
+        } else {
+            let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+            for row in std::mem::take(&mut self.memory).chunks_exact(self.dimension) {
+                write_halves(&mut file, row)?;
             }
+            file
         };
         write_halves(&mut file, row)?;
         self.file = Some(file);
@@ -235,8 +234,8 @@ mod tests {
 
     #[test]
     fn rows_are_the_same_in_memory_and_in_a_file() {
-        let rows: Vec<Vec<f32>> = (0..100)
-            .map(|row| (0..3).map(|value| f32::from((row * 3 + value) as u8) / 8.0).collect())
+        let rows: Vec<Vec<f32>> = (0..100_u16)
+            .map(|row| (0..3).map(|value| f32::from(row * 3 + value) / 8.0).collect())
             .collect();
         let build = |bytes| {
             let mut builder = RowsBuilder::keeping(3, bytes);

@@ -6,6 +6,7 @@ mod output;
 use std::time::{Duration, Instant};
 
 use sonoteca::filter::Filter;
+use sonoteca::index::scope::Allowed;
 use sonoteca::search::{self, Level, Scope};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -50,6 +51,12 @@ pub(crate) fn run(
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let Question { head, model, level, bar, classes } = &question;
     let allowed = search::allowed(&library, filter.as_ref(), model, *level)?;
+    if args.save && matches!(allowed, Allowed::Segments(_)) {
+        return Err(Error::Usage {
+            problem: "--save is about whole recordings, and this filter is about moments in them",
+            hint: "filter by what recordings have, or leave --save out",
+        });
+    }
     let total = library.count_searched_after(0, model.id, *level)?;
     let scope = Scope { allowed, ..Scope::default() };
     let mut hearing = Hearing::new(head, model, *level, scope)?;

@@ -489,7 +489,9 @@ fn a_builder_that_is_told_to_stop_leaves_nothing() {
 #[test]
 fn generations_of_models_that_are_gone_are_removed() {
     let mut bench = Bench::with(4);
-    LEVELS.into_iter().for_each(|level| bench.build(level));
+    for level in LEVELS {
+        bench.build(level);
+    }
     let folder = bench.library.cache_folder();
     std::fs::write(folder.join("earlier-0123456789ab-1-segment.index"), "").unwrap();
     std::fs::write(folder.join("notes.txt"), "").unwrap();

@@ -69,6 +69,7 @@ fn library() -> (Library, i64, &'static [Known]) {
     (Library::open(&folder.path().join("a.db")).unwrap(), *model, all)
 }
 
+#[expect(clippy::too_many_lines, reason = "one library, made step by step")]
 fn make(path: &Path) -> (i64, Vec<Known>) {
     let mut library = Library::open_or_create(path).unwrap();
     let card = registry::find("yamnet").unwrap();

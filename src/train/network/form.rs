@@ -149,8 +149,9 @@ impl Form {
     pub(in crate::train) fn hidden(&self) -> usize {
         match self.body {
             Body::Perceptron { hidden } => hidden,
-            Body::Lstm { cells, .. } | Body::TimeFrequency { cells, .. } => 2 * cells,
-            Body::Crnn { cells, .. } => 2 * cells,
+            Body::Lstm { cells, .. }
+            | Body::TimeFrequency { cells, .. }
+            | Body::Crnn { cells, .. } => 2 * cells,
         }
     }
 

@@ -210,7 +210,9 @@ fn convolved(
         }
         let window = [steps_pooled, signed(bands_pooled)];
         planes = planes.f_max_pool2d(window, window, [0, 0], [1, 1], false)?;
-        lengths.iter_mut().for_each(|length| *length = (*length + steps_pooled - 1) / steps_pooled);
+        for length in &mut lengths {
+            *length = (*length + steps_pooled - 1) / steps_pooled;
+        }
     }
     let size = planes.size();
     let features = planes.f_permute([0, 2, 1, 3])?.f_reshape([size[0], size[2], -1])?;

@@ -27,7 +27,7 @@ impl LinearHead {
     /// length one after its mean was subtracted, and `scale` divides nothing.
     ///
     /// # Errors
-    /// [`TrainingProblem::Damaged`].
+    /// [`TrainingProblem::Damaged`](crate::TrainingProblem::Damaged).
     pub fn new(
         head: &str,
         tensors: Tensors,
@@ -103,7 +103,9 @@ pub(in crate::train) fn unit(row: &[f32], centre: &[f32]) -> Vec<f32> {
     let mut centred: Vec<f32> = row.iter().zip(centre).map(|(value, mean)| value - mean).collect();
     let length = dot(&centred, &centred).sqrt();
     if length > 0.0 {
-        centred.iter_mut().for_each(|value| *value /= length);
+        for value in &mut centred {
+            *value /= length;
+        }
     }
     centred
 }

@@ -69,7 +69,9 @@ impl Perceptron {
             .with_min_len(4)
             .for_each(|(said, row)| {
                 sums(&self.hidden_weights, &self.hidden_biases, row, said);
-                said.iter_mut().for_each(|value| *value = value.max(0.0));
+                for value in said.iter_mut() {
+                    *value = value.max(0.0);
+                }
             });
         said
     }

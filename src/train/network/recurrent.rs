@@ -7,8 +7,10 @@
 //! with shared weights over K = ⌊(N − F)/S⌋ + 1 groups of F of the N bands, S apart. At time t and
 //! group k, with z = W·\[x(t,k); h(t−1,k); h(t,k−1)\] + b split into i, f, j, o, and peepholes p:
 //!
-//! - c(t,k) = σ(f + 1 + p_f⊙c(t−1,k))⊙c(t−1,k) + σ(i + p_i⊙c(t−1,k))⊙tanh(j)
-//! - h(t,k) = σ(o + p_o⊙c(t,k))⊙tanh(c(t,k))
+//! ```text
+//! c(t,k) = σ(f + 1 + p_f⊙c(t−1,k))⊙c(t−1,k) + σ(i + p_i⊙c(t−1,k))⊙tanh(j)
+//! h(t,k) = σ(o + p_o⊙c(t,k))⊙tanh(c(t,k))
+//! ```
 //!
 //! Frequency passes h only, and h below the first group is zero. (The F-T-LSTM of Li, Mohamed, Zweig
 //! and Gong, ASRU 2015, scans the groups of each frame by itself.)

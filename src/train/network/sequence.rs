@@ -174,7 +174,9 @@ pub(in crate::train) fn say(
     }
     for (said, count) in said.chunks_exact_mut(values).zip(counts) {
         // 0 / 0 is NaN.
-        said.iter_mut().for_each(|value| *value /= count);
+        for value in said.iter_mut() {
+            *value /= count;
+        }
     }
     Ok(said)
 }

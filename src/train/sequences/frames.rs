@@ -28,7 +28,9 @@ pub(super) fn for_each_step(
             step.iter_mut().zip(frame).for_each(|(sum, value)| *sum += value);
         }
         let count = (frames.len() / bands) as f32;
-        step.iter_mut().for_each(|value| *value /= count);
+        for value in &mut step {
+            *value /= count;
+        }
         steps += 1;
         visit(&step)
     };

@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
             let first = steps.len();
             let times = match self.input {
                 Input::Vectors => {
-                    self.vectors(
+                    Self::vectors(
                         library,
                         model,
                         (recording, &rows, places),
@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
                     match range {
                         None => steps.push(&extraction.pooled)?,
                         Some(range) => {
-                            steps.push(&mean_in(&extraction.ranges, &vectors, *range))?
+                            steps.push(&mean_in(&extraction.ranges, &vectors, *range))?;
                         }
                     }
                 }
@@ -203,7 +203,6 @@ impl<'a> Reader<'a> {
     /// One vector for each of `rows`, stretches of one recording: its own, or the mean of the
     /// segments that mostly lie in the stretch.
     fn vectors(
-        &self,
         library: &Library,
         model: &StoredModel,
         (recording, rows, places): (i64, &[usize], &[RowPlace]),

@@ -113,7 +113,9 @@ impl Batches<'_> {
 /// `share` of the one and the rest of the other; what is shorter is followed by its mean.
 fn mix(steps: &mut Vec<f32>, other: &[f32], share: f32) {
     steps.resize(steps.len().max(other.len()), 0.0);
-    steps.iter_mut().for_each(|value| *value *= share);
+    for value in steps.iter_mut() {
+        *value *= share;
+    }
     for (value, other) in steps.iter_mut().zip(other) {
         *value += (1.0 - share) * other;
     }

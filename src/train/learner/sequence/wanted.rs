@@ -34,7 +34,9 @@ impl Wanted {
         let (targets, classes) = (course.targets, course.classes);
         let rows = course.material.spans.len();
         let mut chosen = vec![false; rows];
-        learns.iter().for_each(|&row| chosen[row] = true);
+        for &row in learns {
+            chosen[row] = true;
+        }
         let counts = (targets, classes);
         let (yes, no) = logistic::class_weights(course.class_weights, counts, &chosen);
         let mut wanted = Self {
