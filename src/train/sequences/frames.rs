@@ -62,3 +62,66 @@ pub(super) fn for_each_step(
     frames.chunks(step_values).try_for_each(&mut emit)?;
     Ok(steps)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::resample::FilterCache;
+    use crate::frontend::patch::PatchStream;
+    use crate::frontend::spec::YAMNET;
+
+    #[test]
+    fn steps_are_means_of_the_front_end_s_frames_up_to_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        // Shorter than a patch; a whole number of steps; longer than what is held back.
+        for samples in [1_u32, 4_000, 16_000 * 2, 16_000 * 5 + 700] {
+            let path = folder.path().join(format!("{samples}.wav"));
+            let spec = hound::WavSpec {
+                channels: 1,
+                sample_rate: 16_000,
+                bits_per_sample: 16,
+                sample_format: hound::SampleFormat::Int,
+            };
+            let mut writer = hound::WavWriter::create(&path, spec).unwrap();
+            let mut state = 7_u32;
+            let mut waveform = Vec::new();
+            for _ in 0..samples {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let sample = i16::try_from(state >> 18).unwrap() - 8_192;
+                writer.write_sample(sample).unwrap();
+                waveform.push(f32::from(sample) / 32_768.0);
+            }
+            writer.finalize().unwrap();
+            // Patches of a single frame are the frames themselves.
+            let single = LogMelSpec { patch_frames: 1, patch_hop_frames: 1, ..YAMNET };
+            // Behind the end is silence.
+            waveform.extend([0.0; 400]);
+            let mut frames = Vec::new();
+            PatchStream::new(single).push(&waveform, &mut frames);
+            frames.truncate((samples as usize + 80).div_euclid(160).max(1) * 64);
+
+            let reader = PatchReader::open(&path, YAMNET, &FilterCache::default()).unwrap();
+            let mut steps = Vec::new();
+            let visit = |step: &[f32]| {
+                steps.extend_from_slice(step);
+                Ok(())
+            };
+            let count = for_each_step(reader, YAMNET, 4, visit).unwrap();
+            let wanted: Vec<f32> = frames
+                .chunks(4 * 64)
+                .flat_map(|some| {
+                    let mean = |band: usize| {
+                        let values = some.iter().skip(band).step_by(64);
+                        values.clone().sum::<f32>() / values.count() as f32
+                    };
+                    (0..64).map(mean).collect::<Vec<f32>>()
+                })
+                .collect();
+            assert_eq!((count * 64, steps.len()), (wanted.len(), wanted.len()), "{samples}");
+            for (step, wanted) in steps.iter().zip(&wanted) {
+                // Float noise; frames that are one hop off differ by tenths.
+                assert!((step - wanted).abs() < 1e-4, "{samples}: {step}, {wanted}");
+            }
+        }
+    }
+}
