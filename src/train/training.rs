@@ -24,9 +24,6 @@ use crate::store::models::StoredModel;
 /// was wanted, or nothing could be held out.
 const USUAL_THRESHOLD: f64 = 0.5;
 
-/// Fewer groups of a class than this make a number that means little.
-const FEW_GROUPS: usize = 10;
-
 /// What is to be trained.
 #[derive(Clone, Debug)]
 pub struct Order<'a> {
@@ -224,11 +221,6 @@ fn hold_out(examples: &Examples, settings: &TrainingSettings, notes: &mut Vec<St
             notes.push(format!(
                 "of a single one of {what} nothing is learnt while it is held out, so that it \
                  counts as wrong: {alone}"
-            ));
-        } else if by_class.iter().any(|groups| *groups < FEW_GROUPS) {
-            notes.push(format!(
-                "scores of classes with few {what} are uncertain: {}",
-                listed(FEW_GROUPS - 1)
             ));
         }
     }
