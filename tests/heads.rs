@@ -196,3 +196,29 @@ fn heads_travel_as_files_and_damaged_or_foreign_ones_are_refused() {
     assert!(answer.err.contains("warning"), "{}", answer.err);
     refused(&bench, &["evaluate", "foreign"], &["foreign", "yamnet (000000000000"]);
 }
+
+#[test]
+fn heads_that_read_sequences_are_trained_and_say_which_files_they_could_not_read() {
+    let bench = labelled();
+    let (report, _) = train(&bench, &["kinds", "--head", "lstm", "--folds", "2"]);
+    assert!(report["accuracy"].as_f64().unwrap() > 0.9, "{report}");
+    // Segments are in the library; frames are not.
+    fs::remove_file(bench.path("sounds/tone/0.wav")).unwrap();
+    bench.noise("sounds/noise/0.wav", 99);
+    let (report, _) = train(&bench, &["frames", "--head", "crnn", "--folds", "2"]);
+    assert_eq!(report["rows"], 22, "{report}");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("1 recordings were left out: their files are not there"), "{notes}");
+    assert!(notes.contains("have changed since"), "{notes}");
+    assert!(report["accuracy"].as_f64().unwrap() > 0.7, "{report}");
+    for (name, input) in [("kinds", "segments"), ("frames", "log-mel")] {
+        let card = bench.run(&["head", "show", name, "--format", "json"]);
+        let card: Value = serde_json::from_str(&card.out).unwrap();
+        assert_eq!(card["input"], input, "{card}");
+        // What was learnt is known again in a file that the library has never seen.
+        bench.clicks("new.wav", 9);
+        let answer = bench.run(&["predict", name, "new.wav", "--format", "json"]);
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        assert!(answer.out.contains("\"clicks\""), "{}", answer.out);
+    }
+}

@@ -88,7 +88,9 @@ pub(super) fn learn(kind: HeadKind, lesson: &Lesson<'_>) -> Result<Learnt> {
             all.partition(|row| fold.is_some() && folds[*row] == fold);
         let (epochs, taught) = course.choose_and_run(&learnt, &inner, number)?;
         let said = taught.say(&course, &judged)?;
-        Ok(One { epochs, judged, said, tensors: taught.tensors(&course)? })
+        // Of the head of a fold only its word counts.
+        let tensors = if fold.is_some() { Tensors::new() } else { taught.tensors(&course)? };
+        Ok(One { epochs, judged, said, tensors })
     };
     let mut taught = side_by_side(heads, &teach, &progress, lesson)?;
     let whole = taught.pop().ok_or(TrainingProblem::NothingLeft)?;

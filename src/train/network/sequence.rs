@@ -22,7 +22,7 @@ use crate::train::sequences::Sequences;
 use crate::units::signed;
 
 /// Values that are read at once at most: batches of this many, whatever the sequences' lengths.
-const VALUES_AT_ONCE: usize = 1 << 19;
+const VALUES_AT_ONCE: usize = 1 << 17;
 
 /// A head that reads sequences.
 #[derive(Clone, Debug, PartialEq)]

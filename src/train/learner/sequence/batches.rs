@@ -22,6 +22,10 @@ use crate::units::signed;
 /// Batches whose sequences are sorted by length together.
 const BATCHES_SORTED: usize = 8;
 
+/// Steps of a batch at most: where sequences are long, batches have fewer of them, so that what is
+/// kept for the gradients takes some hundred megabytes at most.
+const STEPS_AT_ONCE: usize = 4_000;
+
 /// Bands that a mask hides at most, as a share of all; two masks.
 const BANDS_HIDDEN: f64 = 0.2;
 
@@ -46,10 +50,19 @@ impl Batches<'_> {
         let mut rows = rows.to_vec();
         rows.shuffle(chance);
         for some in rows.chunks_mut(BATCHES_SORTED * self.recipe.batch) {
-            some.sort_by_key(|&row| Reverse(self.material.spans[row].len().min(self.most_steps)));
+            some.sort_by_key(|&row| Reverse(self.steps(row)));
         }
-        let mut batches: Vec<Vec<usize>> =
-            rows.chunks(self.recipe.batch).map(<[usize]>::to_vec).collect();
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        for some in rows.chunks(BATCHES_SORTED * self.recipe.batch) {
+            let mut rest = some;
+            while let Some(&longest) = rest.first() {
+                let steps = self.steps(longest).max(1);
+                let count = (STEPS_AT_ONCE / steps).clamp(1, self.recipe.batch).min(rest.len());
+                let (batch, later) = rest.split_at(count);
+                batches.push(batch.to_vec());
+                rest = later;
+            }
+        }
         batches.shuffle(chance);
         batches
     }
@@ -97,12 +110,17 @@ impl Batches<'_> {
         Ok((Batch { steps: steps().map_err(failed)?, lengths }, coefficients))
     }
 
+    /// How many steps of a row are learnt from at a time.
+    fn steps(&self, row: usize) -> usize {
+        self.material.spans[row].len().min(self.most_steps)
+    }
+
     /// The steps of a row, standardised.
     fn read(&self, row: usize, chance: &mut ChaCha8Rng) -> Result<Vec<f32>> {
         let Range { start, end } = self.material.spans[row].clone();
         let spare = (end - start).saturating_sub(self.most_steps);
         let start = if spare > 0 { start + chance.random_range(0..=spare) } else { start };
-        let count = (end - start).min(self.most_steps);
+        let count = self.steps(row);
         let mut steps = vec![0.0; count * self.material.steps.dimension()];
         self.material.steps.read_range(start, &mut steps)?;
         standardise(&mut steps, self.mean, self.scale);
