@@ -268,5 +268,5 @@ fn options_that_do_nothing_are_refused() {
         assert!(answer.err.contains(text), "{options:?}: {}", answer.err);
     }
     let answer = bench.run(&["info", "--format", "raven"]).expect(2);
-    assert!(answer.err.contains("`sonoteca label export` only"), "{}", answer.err);
+    assert!(answer.err.contains("`label export` only"), "{}", answer.err);
 }
