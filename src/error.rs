@@ -136,7 +136,7 @@ pub enum Error {
         /// The file or folder.
         path: PathBuf,
         /// What would have been right.
-        expected: &'static str,
+        expected: String,
     },
 
     /// A package that pip could not fetch.

@@ -4,6 +4,8 @@
 //! stages and keeps only what they still need, so that a day-long file takes hardly more memory
 //! than its vectors. Knows no threads.
 
+mod level;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,21 +17,57 @@ use crate::audio::segment::{TimeRange, patch_range};
 use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::frontend::patch::PatchStream;
-use crate::frontend::spec::LogMelSpec;
+use crate::frontend::spec::FrontEnd;
 use crate::model::EmbeddingModel;
+use crate::model::network::Batch;
 use crate::model::pool::Mean;
 use crate::units::SampleRate;
-
-/// Patches that go through the network at once: a few are slower a patch, more no faster.
-pub const BATCH_PATCHES: usize = 16;
 
 /// Some patches of one recording, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Patches {
-    /// `[patches, frames, mels]`.
+    /// `[patches, frames, values]`.
     pub values: Vec<f32>,
-    /// What is wrong with the sound of each, `[patches]`.
+    /// How many of the samples that each stands for are the recording's own, `[patches]`.
+    pub sound_samples: Vec<usize>,
+    /// What is wrong with the sound of each step, `[steps]`.
     pub health: Vec<Health>,
+}
+
+impl Patches {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.sound_samples.len()
+    }
+
+    /// Removes all.
+    pub fn clear(&mut self) {
+        self.values.clear();
+        self.sound_samples.clear();
+        self.health.clear();
+    }
+
+    /// What a network of `front_end` gets of those from number `first` on, `count` at most.
+    pub fn batch(&self, front_end: &FrontEnd, first: usize, count: usize) -> Batch<'_> {
+        let end = (first + count).min(self.count());
+        let values = front_end.patch_values();
+        Batch {
+            values: &self.values[first * values..end * values],
+            sound_samples: &self.sound_samples[first..end],
+        }
+    }
+
+    /// Splits off those behind the first `count`.
+    #[must_use]
+    pub fn split_off(&mut self, front_end: &FrontEnd, count: usize) -> Self {
+        let sound_samples = self.sound_samples.split_off(count);
+        let steps = self.sound_samples.iter().map(|&samples| front_end.steps_of(samples)).sum();
+        Self {
+            values: self.values.split_off(count * front_end.patch_values()),
+            sound_samples,
+            health: self.health.split_off(steps),
+        }
+    }
 }
 
 /// How a recording ended.
@@ -47,9 +85,12 @@ pub struct PatchReader {
     excerpt: Excerpt,
     resampler: Resampler,
     stream: PatchStream,
-    front_end: LogMelSpec,
+    front_end: FrontEnd,
     meter: Meter,
+    /// What the samples are multiplied by, to reach the level that the front end wants.
+    gain: f32,
     patches_read: usize,
+    steps_read: usize,
     mono: Vec<f32>,
     samples: Vec<f32>,
     is_over: bool,
@@ -60,7 +101,7 @@ impl PatchReader {
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::Decode`] when it cannot be decoded.
-    pub fn open(path: &Path, front_end: LogMelSpec, filters: &FilterCache) -> Result<Self> {
+    pub fn open(path: &Path, front_end: FrontEnd, filters: &FilterCache) -> Result<Self> {
         Self::open_part(path, Part::default(), front_end, filters)
     }
 
@@ -71,7 +112,7 @@ impl PatchReader {
     pub fn open_part(
         path: &Path,
         part: Part,
-        front_end: LogMelSpec,
+        front_end: FrontEnd,
         filters: &FilterCache,
     ) -> Result<Self> {
         let excerpt = Excerpt::open(path, part)?;
@@ -81,13 +122,23 @@ impl PatchReader {
             name: format!("front end {}", front_end.version),
             source: format!("a sample rate of {hertz} Hz").into(),
         })?;
+        let gain = match front_end.level_dbfs {
+            None => 1.0,
+            Some(level_dbfs) => {
+                let excerpt = Excerpt::open(path, part)?;
+                let resampler = Resampler::new(filters.get(input_rate, output_rate));
+                level::gain(excerpt, resampler, level_dbfs)?
+            }
+        };
         Ok(Self {
             resampler: Resampler::new(filters.get(input_rate, output_rate)),
+            gain,
             stream: PatchStream::new(front_end),
             front_end,
             meter: Meter::new(input_rate),
             excerpt,
             patches_read: 0,
+            steps_read: 0,
             mono: Vec::new(),
             samples: Vec::new(),
             is_over: false,
@@ -118,20 +169,34 @@ impl PatchReader {
         if self.excerpt.next_block(&mut self.mono)? {
             self.meter.push(&self.mono, self.excerpt.non_finite() > non_finite);
             self.resampler.push(&self.mono, &mut self.samples);
-            self.stream.push(&self.samples, &mut patches.values);
+            self.push(patches);
         } else {
             self.is_over = true;
             self.resampler.finish(&mut self.samples);
-            self.stream.push(&self.samples, &mut patches.values);
+            self.push(patches);
             self.stream.finish(&mut patches.values);
         }
-        let (window_s, hop_s) = (self.front_end.patch_window_s(), self.front_end.patch_hop_s());
-        while patches.health.len() * self.front_end.patch_values() < patches.values.len() {
-            let range = patch_range(self.patches_read, window_s, hop_s, self.excerpt.duration_s());
-            patches.health.push(self.meter.health(range));
+        let (window_s, hop_s) = (self.front_end.step_s(), self.front_end.step_hop_s());
+        while patches.count() * self.front_end.patch_values() < patches.values.len() {
+            let sound_samples = self.stream.sound_samples(self.patches_read);
             self.patches_read += 1;
+            patches.sound_samples.push(sound_samples);
+            for _ in 0..self.front_end.steps_of(sound_samples) {
+                let duration_s = self.excerpt.duration_s();
+                let range = patch_range(self.steps_read, window_s, hop_s, duration_s);
+                patches.health.push(self.meter.health(range));
+                self.steps_read += 1;
+            }
         }
         Ok(!self.is_over)
+    }
+
+    /// Hands the samples that were resampled to the front end.
+    fn push(&mut self, patches: &mut Patches) {
+        if self.front_end.level_dbfs.is_some() {
+            self.samples.iter_mut().for_each(|sample| *sample *= self.gain);
+        }
+        self.stream.push(&self.samples, &mut patches.values);
     }
 
     /// How the recording ended, once [`read`](Self::read) has said that it is over.
@@ -147,17 +212,17 @@ pub struct Extraction {
     pub format: StreamFormat,
     /// Its length, and how whole it is.
     pub end: RecordingEnd,
-    /// The stretch of each patch, in order.
+    /// The stretch of each embedding, in order.
     pub ranges: Vec<TimeRange>,
-    /// What is wrong with the sound of each, `[patches]`.
+    /// What is wrong with the sound of each, `[steps]`.
     pub health: Vec<Health>,
-    /// Mean over all patch embeddings, `[dimension]`.
+    /// Mean over all embeddings, `[dimension]`.
     pub pooled: Vec<f32>,
-    /// The same over the patches of sound health only; over all, where there is none.
+    /// The same over those of sound health only; over all, where there is none.
     pub pooled_sound: Vec<f32>,
-    /// Whether every patch is silent.
+    /// Whether all of it is silent.
     pub is_silent: bool,
-    /// Mean over all patches' class scores, `[classes]`.
+    /// Mean over all class scores, `[classes]`; empty, where the model has none.
     pub scores: Vec<f32>,
 }
 
@@ -179,7 +244,7 @@ impl Extractor {
         &self.model
     }
 
-    /// Embeds the recording at `path`; calls `visit` with each patch's embedding, `[dimension]`,
+    /// Embeds the recording at `path`; calls `visit` with each embedding, `[dimension]`,
     /// in order.
     ///
     /// # Errors
@@ -210,14 +275,13 @@ impl Extractor {
         let mut pool = Pool {
             pooled: Mean::new(self.model.identity().dimension),
             pooled_sound: Mean::new(self.model.identity().dimension),
-            sound_patches: 0,
-            silent_patches: 0,
-            scores: Mean::new(card.classes.count),
-            patches: 0,
+            sound_steps: 0,
+            silent_steps: 0,
+            scores: Mean::new(card.class_count()),
             health: Vec::new(),
         };
         while reader.read(&mut patches)? {
-            self.embed(&mut patches, BATCH_PATCHES, &mut pool, &mut visit)?;
+            self.embed(&mut patches, card.batch_patches, &mut pool, &mut visit)?;
         }
         self.embed(&mut patches, 1, &mut pool, &mut visit)?;
         let end = reader.end();
@@ -225,14 +289,14 @@ impl Extractor {
         Ok(Extraction {
             format: reader.format().clone(),
             end,
-            ranges: (0..pool.patches).map(range).collect(),
+            ranges: (0..pool.health.len()).map(range).collect(),
+            is_silent: pool.silent_steps == pool.health.len(),
             health: pool.health,
             pooled: pool.pooled.mean(),
-            pooled_sound: match pool.sound_patches {
+            pooled_sound: match pool.sound_steps {
                 0 => pool.pooled.mean(),
                 _ => pool.pooled_sound.mean(),
             },
-            is_silent: pool.silent_patches == pool.patches,
             scores: pool.scores.mean(),
         })
     }
@@ -245,41 +309,38 @@ impl Extractor {
         pool: &mut Pool,
         visit: &mut impl FnMut(&[f32]) -> Result<()>,
     ) -> Result<()> {
-        let patch_values = self.model.front_end().patch_values();
-        let values = &mut patches.values;
+        let front_end = self.model.front_end();
+        let batch_patches = self.model.card().batch_patches;
         let mut done = 0;
-        while values.len() - done >= least * patch_values {
-            let batch = (values.len() - done).min(BATCH_PATCHES * patch_values);
-            let output = self.model.embed(&values[done..done + batch])?;
+        let mut health = patches.health.iter();
+        while patches.count() - done >= least {
+            let batch = patches.batch(&front_end, done, batch_patches);
+            let output = self.model.embed_batch(&batch)?;
             pool.pooled.add(&output.embeddings);
             pool.scores.add(&output.scores);
-            pool.patches += batch / patch_values;
             let embeddings = output.embeddings.chunks_exact(self.model.identity().dimension);
-            let health = &patches.health[done / patch_values..];
-            for (embedding, &health) in embeddings.zip(health) {
+            for (embedding, &health) in embeddings.zip(&mut health) {
                 if health == Health::SOUND {
                     pool.pooled_sound.add(embedding);
-                    pool.sound_patches += 1;
+                    pool.sound_steps += 1;
                 }
                 pool.health.push(health);
-                pool.silent_patches += usize::from(health.has(Health::SILENT));
+                pool.silent_steps += usize::from(health.has(Health::SILENT));
                 visit(embedding)?;
             }
-            done += batch;
+            done += batch.sound_samples.len();
         }
-        values.drain(..done);
-        patches.health.drain(..done / patch_values);
+        *patches = patches.split_off(&front_end, done);
         Ok(())
     }
 }
 
-/// What is summed over a recording's patches.
+/// What is summed over a recording's steps.
 struct Pool {
     pooled: Mean,
     pooled_sound: Mean,
-    sound_patches: usize,
-    silent_patches: usize,
+    sound_steps: usize,
+    silent_steps: usize,
     scores: Mean,
-    patches: usize,
     health: Vec<Health>,
 }

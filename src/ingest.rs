@@ -265,10 +265,10 @@ impl Indexer<'_> {
         let (belonging, assembly) = self.begin_run(library, model)?;
 
         let (sender, receiver) = sync_channel(FINISHED_WAITING);
-        let (patches, filters) = (AtomicU64::new(0), FilterCache::default());
+        let (steps, filters) = (AtomicU64::new(0), FilterCache::default());
         let cancel = self.cancel.follower();
         let card = self.model.card();
-        let watch = Watch { observer: self.observer, patches: &patches, hop_s: card.hop_s };
+        let watch = Watch { observer: self.observer, steps: &steps, hop_s: card.hop_s };
         let time = self.options.time_limit;
         let work = Work {
             model_name: &card.name,
@@ -277,9 +277,12 @@ impl Indexer<'_> {
             limits: DecodingLimits { memory_bytes: share.decoder_bytes, time },
             jobs: share.jobs,
             assembly,
-            queue: PatchQueue::new(share.patches),
+            queue: PatchQueue::new(
+                share.jobs * memory::BATCHES_PER_JOB * card.batch_patches,
+                self.model.front_end(),
+            ),
             cancel: &cancel,
-            patches: &patches,
+            steps: &steps,
         };
         std::thread::scope(|scope| {
             work.start(scope, self.model, worklist, sender)?;
@@ -304,7 +307,9 @@ impl Indexer<'_> {
         let classes = registry::class_names(&self.model.card().name)?;
         let writer = library.begin()?;
         let id = writer.model_id(self.model.identity(), self.model.card(), &classes)?;
-        writer.segmentation(id, self.options.segments)?;
+        let wanted = self.options.segments.or(writer.segmentation(id, None)?);
+        // The first run of a model settles it: what the card says, unless something else is asked.
+        writer.segmentation(id, wanted.or(self.model.card().segmentation()))?;
         writer.commit()?;
         Ok(id)
     }
@@ -338,7 +343,7 @@ impl Indexer<'_> {
             source,
         })?;
         let writer = library.begin()?;
-        let segments = writer.segmentation(model, self.options.segments)?;
+        let segments = writer.segmentation(model, None)?;
         let compute = self.model.compute();
         let (device, precision) = (compute.device.to_string(), compute.precision.to_string());
         let run = writer.begin_run(&NewRun { model, device: &device, precision: &precision })?;
@@ -346,7 +351,7 @@ impl Indexer<'_> {
         let card = self.model.card();
         let assembly = AssemblyPlan {
             dimension: self.model.identity().dimension,
-            classes: card.classes.count,
+            classes: card.class_count(),
             patch: patches_of(card),
             segments,
             vectors: self.options.vectors,

@@ -1,6 +1,6 @@
 //! Patches into embeddings: model cards, their weights, and the networks.
 //!
-//! In: log-mel patches. Out: embeddings and class scores of float32. A model is a card
+//! In: patches. Out: embeddings and class scores of float32. A model is a card
 //! (`models/NAME.toml`: where the weights come from, what they expect) and an architecture (one
 //! file here, read beside the paper). The only room that imports tch.
 
@@ -8,6 +8,7 @@ pub mod card;
 mod checkpoint;
 pub mod compute;
 mod kernel;
+pub mod network;
 pub mod pool;
 mod probe;
 pub mod pull;
@@ -20,9 +21,10 @@ mod yamnet;
 use std::fmt;
 
 use crate::error::Result;
-use crate::frontend::spec::LogMelSpec;
+use crate::frontend::spec::FrontEnd;
 use card::{Architecture, ModelCard};
 use compute::Compute;
+use network::{Batch, Network, NetworkOutput};
 use store::ModelStore;
 use weights::Weights;
 
@@ -37,24 +39,6 @@ pub struct ModelIdentity {
     pub front_end_version: u32,
     /// Length of a vector.
     pub dimension: usize,
-}
-
-/// What a network says of a batch of patches.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct NetworkOutput {
-    /// `[patches, dimension]`, row-major.
-    pub embeddings: Vec<f32>,
-    /// `[patches, classes]`, row-major, each in [0, 1].
-    pub scores: Vec<f32>,
-}
-
-/// An architecture with its weights.
-trait Network: Send {
-    /// Runs a batch, `[patches, frames, mels]`.
-    fn run(&self, patches: &[f32]) -> Result<NetworkOutput>;
-
-    /// The same network for another thread; the weights are shared.
-    fn share(&self) -> Box<dyn Network>;
 }
 
 /// What computes a network on the processor.
@@ -73,7 +57,7 @@ pub enum Engine {
 pub struct EmbeddingModel {
     card: &'static ModelCard,
     identity: ModelIdentity,
-    front_end: LogMelSpec,
+    front_end: FrontEnd,
     compute: Compute,
     network: Box<dyn Network>,
 }
@@ -134,7 +118,7 @@ impl EmbeddingModel {
         engine: Engine,
     ) -> Result<Self> {
         let network = match card.architecture {
-            Architecture::Yamnet => yamnet::build(weights, card.classes.count, compute, engine)?,
+            Architecture::Yamnet => yamnet::build(weights, card.class_count(), compute, engine)?,
         };
         Ok(Self {
             card,
@@ -168,7 +152,7 @@ impl EmbeddingModel {
     }
 
     /// The front end that makes its patches.
-    pub fn front_end(&self) -> LogMelSpec {
+    pub fn front_end(&self) -> FrontEnd {
         self.front_end
     }
 
@@ -177,7 +161,7 @@ impl EmbeddingModel {
         self.compute
     }
 
-    /// Embeds a batch of patches, `[patches, frames, mels]`.
+    /// Embeds patches that are sound throughout, `[patches, frames, values]`.
     ///
     /// # Errors
     /// [`Error::Network`](crate::Error::Network) when libtorch fails.
@@ -185,16 +169,30 @@ impl EmbeddingModel {
     /// # Panics
     /// When `patches` is not a whole number of patches.
     pub fn embed(&self, patches: &[f32]) -> Result<NetworkOutput> {
-        assert_eq!(patches.len() % self.front_end.patch_values(), 0, "whole patches");
-        if patches.is_empty() {
+        let count = patches.len() / self.front_end.patch_values();
+        let sound_samples = vec![self.front_end.patch_samples; count];
+        self.embed_batch(&Batch { values: patches, sound_samples: &sound_samples })
+    }
+
+    /// Embeds a batch of patches: a row for every step of every patch.
+    ///
+    /// # Errors
+    /// [`Error::Network`](crate::Error::Network) when libtorch fails.
+    ///
+    /// # Panics
+    /// When the batch has not as many values as its patches need.
+    pub fn embed_batch(&self, batch: &Batch<'_>) -> Result<NetworkOutput> {
+        let values = batch.sound_samples.len() * self.front_end.patch_values();
+        assert_eq!(batch.values.len(), values, "whole patches");
+        if batch.values.is_empty() {
             return Ok(NetworkOutput::default());
         }
-        self.network.run(patches)
+        self.network.run(batch)
     }
 }
 
 /// The front end of the architecture that `card` names; its weights need not be installed.
-pub fn front_end_of(card: &ModelCard) -> LogMelSpec {
+pub fn front_end_of(card: &ModelCard) -> FrontEnd {
     match card.architecture {
         Architecture::Yamnet => yamnet::FRONT_END,
     }

@@ -1,14 +1,46 @@
-//! Mel bands over STFT magnitudes.
+//! Mel bands over a short-time spectrum.
 //!
-//! In: `[bins]` magnitudes. Out: `[bands]` weighted sums. Source: TensorFlow's
-//! `signal.linear_to_mel_weight_matrix`, which YAMNet was trained with: triangles that are linear
-//! on the mel scale (not on the Hz scale, as in librosa), peak 1, DC left out.
+//! In: `[bins]` magnitudes or powers. Out: `[bands]` weighted sums, and what a front end makes of
+//! them. Two scales: TensorFlow's `signal.linear_to_mel_weight_matrix`, which YAMNet was trained
+//! with (triangles that are linear on the HTK mel scale, peak 1, DC left out), and M. Slaney's
+//! Auditory Toolbox as in librosa's `filters.mel` (triangles that are linear in Hz, of equal area).
 
 #![expect(clippy::cast_possible_truncation, reason = "designed in f64, applied in f32")]
+
+use half::f16;
+
+use super::spec::{Compression, MelScale, MelSpec, Spectrum};
+use super::stft::Stft;
 
 /// Hz to mel on the HTK scale.
 fn mel(hertz: f64) -> f64 {
     1127.0 * (hertz / 700.0).ln_1p()
+}
+
+/// Slaney's scale is linear up to here, in Hz; and what a mel is there.
+const SLANEY_LINEAR_HZ: f64 = 1_000.0;
+const SLANEY_HZ_PER_MEL: f64 = 200.0 / 3.0;
+
+/// The logarithmic step above: 27 mels from 1 kHz to 6.4 kHz.
+fn slaney_step() -> f64 {
+    6.4_f64.ln() / 27.0
+}
+
+/// Hz to mel on Slaney's scale.
+fn slaney(hertz: f64) -> f64 {
+    if hertz < SLANEY_LINEAR_HZ {
+        return hertz / SLANEY_HZ_PER_MEL;
+    }
+    SLANEY_LINEAR_HZ / SLANEY_HZ_PER_MEL + (hertz / SLANEY_LINEAR_HZ).ln() / slaney_step()
+}
+
+/// Mel on Slaney's scale to Hz.
+fn slaney_hertz(mel: f64) -> f64 {
+    let linear = SLANEY_LINEAR_HZ / SLANEY_HZ_PER_MEL;
+    if mel < linear {
+        return mel * SLANEY_HZ_PER_MEL;
+    }
+    SLANEY_LINEAR_HZ * ((mel - linear) * slaney_step()).exp()
 }
 
 /// One band: the first bin that it reaches, and the weights from there on.
@@ -16,6 +48,17 @@ fn mel(hertz: f64) -> f64 {
 struct Band {
     first_bin: usize,
     weights: Vec<f32>,
+}
+
+impl Band {
+    /// The band that reaches `bins`, which follow each other.
+    fn of(bins: impl Iterator<Item = usize>, weight: impl Fn(usize) -> f32) -> Self {
+        let reached: Vec<usize> = bins.collect();
+        Self {
+            first_bin: reached.first().copied().unwrap_or(0),
+            weights: reached.iter().map(|&bin| weight(bin)).collect(),
+        }
+    }
 }
 
 /// A bank of triangular bands.
@@ -40,26 +83,113 @@ impl MelBank {
                     let falling = (upper - position) / (upper - centre);
                     rising.min(falling).max(0.0) as f32
                 };
-                let reached: Vec<usize> = (1..bins).filter(|&bin| weight(bin) > 0.0).collect();
-                Band {
-                    first_bin: reached.first().copied().unwrap_or(0),
-                    weights: reached.iter().map(|&bin| weight(bin)).collect(),
-                }
+                Band::of((1..bins).filter(|&bin| weight(bin) > 0.0), weight)
             })
             .collect();
         Self { bands }
     }
 
+    /// Lays `bands` triangles on Slaney's scale, each divided by its width in Hz.
+    pub fn slaney(bands: usize, low_hz: f64, high_hz: f64, bins: usize, sample_rate: u32) -> Self {
+        let bin_hz = f64::from(sample_rate) / 2.0 / (bins - 1) as f64;
+        let (low, high) = (slaney(low_hz), slaney(high_hz));
+        let edge =
+            |index: usize| slaney_hertz(low + (high - low) * index as f64 / (bands + 1) as f64);
+        let bands = (0..bands)
+            .map(|band| {
+                let (lower, centre, upper) = (edge(band), edge(band + 1), edge(band + 2));
+                let area = 2.0 / (upper - lower);
+                let weight = |bin: usize| {
+                    let hertz = bin as f64 * bin_hz;
+                    let rising = (hertz - lower) / (centre - lower);
+                    let falling = (upper - hertz) / (upper - centre);
+                    (rising.min(falling).max(0.0) * area) as f32
+                };
+                Band::of((0..bins).filter(|&bin| weight(bin) > 0.0), weight)
+            })
+            .collect();
+        Self { bands }
+    }
+
+    /// The bands of `spec` over `bins` bins.
+    fn of(spec: &MelSpec, bins: usize, sample_rate: u32) -> Self {
+        let lay = match spec.scale {
+            MelScale::Htk => Self::new,
+            MelScale::Slaney => Self::slaney,
+        };
+        lay(spec.mel_bands, spec.low_hz, spec.high_hz, bins, sample_rate)
+    }
+
+    /// Writes the weighted sum of each band to `output`, `[bands]`.
+    ///
+    /// # Panics
+    /// When `spectrum` has fewer bins than the bank was laid over.
+    pub fn sums(&self, spectrum: &[f32], output: &mut [f32]) {
+        for (value, band) in output.iter_mut().zip(&self.bands) {
+            let reached = &spectrum[band.first_bin..][..band.weights.len()];
+            *value = reached.iter().zip(&band.weights).map(|(x, w)| x * w).sum();
+        }
+    }
+
     /// Writes ln(band + `offset`) of each band to `output`, `[bands]`.
     ///
     /// # Panics
-    /// When `magnitudes` has fewer bins than the bank was laid over.
+    /// As [`sums`](Self::sums).
     pub fn log_bands(&self, magnitudes: &[f32], offset: f32, output: &mut [f32]) {
-        for (value, band) in output.iter_mut().zip(&self.bands) {
-            let reached = &magnitudes[band.first_bin..][..band.weights.len()];
-            let sum: f32 = reached.iter().zip(&band.weights).map(|(x, w)| x * w).sum();
-            *value = (sum + offset).ln();
+        self.sums(magnitudes, output);
+        compress(Compression::Logarithm { offset }, output);
+    }
+}
+
+/// Makes of each band's sum what a front end wants.
+fn compress(compression: Compression, values: &mut [f32]) {
+    let each: &dyn Fn(f32) -> f32 = match compression {
+        Compression::Linear => return,
+        Compression::Logarithm { offset } => {
+            // The hot one, without a call for each value.
+            values.iter_mut().for_each(|value| *value = (*value + offset).ln());
+            return;
         }
+        Compression::Scaled => {
+            &|sum| (1e4 * f16::from_f32(sum).min(f16::MAX).to_f32() + 1.0).log10()
+        }
+        Compression::Floored => &|sum| sum.max(1e-10).log10(),
+    };
+    values.iter_mut().for_each(|value| *value = each(*value));
+}
+
+/// Cuts frames of mel bands out of a stream of samples.
+#[derive(Debug)]
+pub(super) struct MelFrames {
+    spec: MelSpec,
+    stft: Stft,
+    bank: MelBank,
+    spectrum: Vec<f32>,
+}
+
+impl MelFrames {
+    pub(super) fn new(spec: MelSpec, sample_rate: u32) -> Self {
+        let stft = Stft::new(spec.window_samples, spec.fft_samples);
+        let bank = MelBank::of(&spec, stft.bins(), sample_rate);
+        Self { spec, bank, spectrum: vec![0.0; stft.bins()], stft }
+    }
+
+    /// Appends the frames that `samples` hold to `frames`, `[frames, bands]`, and removes what no
+    /// later frame needs.
+    pub(super) fn cut(&mut self, samples: &mut Vec<f32>, frames: &mut Vec<f32>) {
+        let mut start = 0;
+        while let Some(window) = samples.get(start..start + self.spec.window_samples) {
+            match self.spec.spectrum {
+                Spectrum::Magnitude => self.stft.magnitudes(window, &mut self.spectrum),
+                Spectrum::Power => self.stft.powers(window, &mut self.spectrum),
+            }
+            let end = frames.len();
+            frames.resize(end + self.spec.mel_bands, 0.0);
+            self.bank.sums(&self.spectrum, &mut frames[end..]);
+            compress(self.spec.compression, &mut frames[end..]);
+            start += self.spec.hop_samples;
+        }
+        samples.drain(..start.min(samples.len()));
     }
 }
 
@@ -78,6 +208,21 @@ mod tests {
                 .sum();
             assert!((sum - 1.0).abs() < 1e-5, "bin {bin}: {sum}");
         }
+    }
+
+    #[test]
+    fn slaney_s_triangles_have_the_area_of_one_hertz() {
+        // Bins of 1 Hz: the sum over bins is the integral.
+        let bank = MelBank::slaney(40, 0.0, 8_000.0, 8_001, 16_000);
+        for band in &bank.bands {
+            let area: f32 = band.weights.iter().sum();
+            // A band is 100 Hz wide at least: sampling its triangle errs by less than a thousandth.
+            assert!((area - 1.0).abs() < 1e-3, "{area}");
+        }
+        for hertz in [0.0, 440.0, 999.9, 1_000.0, 6_400.0, 8_000.0] {
+            assert!((slaney_hertz(slaney(hertz)) - hertz).abs() < 1e-9);
+        }
+        assert!((slaney(6_400.0) - 42.0).abs() < 1e-9);
     }
 
     #[test]

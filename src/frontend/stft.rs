@@ -1,6 +1,6 @@
 //! Magnitudes of the short-time Fourier transform, one frame at a time.
 //!
-//! In: the samples of one window. Out: `[fft / 2 + 1]` magnitudes of float32. Asserts lengths: its
+//! In: the samples of one window. Out: `[fft / 2 + 1]` magnitudes or powers of float32. Asserts lengths: its
 //! callers cut the windows.
 
 #![expect(clippy::cast_possible_truncation, reason = "designed in f64, applied in f32")]
@@ -57,8 +57,17 @@ impl Stft {
     /// # Panics
     /// When either length is not this transform's.
     pub fn magnitudes(&mut self, samples: &[f32], magnitudes: &mut [f32]) {
+        self.powers(samples, magnitudes);
+        magnitudes.iter_mut().for_each(|value| *value = value.sqrt());
+    }
+
+    /// Writes the squared magnitudes of one window of samples to `powers`, `[bins]`.
+    ///
+    /// # Panics
+    /// When either length is not this transform's.
+    pub fn powers(&mut self, samples: &[f32], powers: &mut [f32]) {
         assert_eq!(samples.len(), self.window.len(), "samples of one window");
-        assert_eq!(magnitudes.len(), self.spectrum.len(), "one magnitude a bin");
+        assert_eq!(powers.len(), self.spectrum.len(), "one value a bin");
         let (windowed, padding) = self.input.split_at_mut(samples.len());
         for ((value, sample), weight) in windowed.iter_mut().zip(samples).zip(&self.window) {
             *value = sample * weight;
@@ -70,8 +79,8 @@ impl Stft {
             &mut self.scratch,
         );
         assert!(planned.is_ok(), "buffers come from the plan");
-        for (magnitude, value) in magnitudes.iter_mut().zip(&self.spectrum) {
-            *magnitude = (value.re * value.re + value.im * value.im).sqrt();
+        for (power, value) in powers.iter_mut().zip(&self.spectrum) {
+            *power = value.re * value.re + value.im * value.im;
         }
     }
 }

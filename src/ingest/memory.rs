@@ -12,8 +12,8 @@ const BASE_BYTES: u64 = 220_000_000;
 /// What a job takes: its network's maps and scratch space, its decoder, its patches on the way.
 const JOB_BYTES: u64 = 70_000_000;
 
-/// Patches on the way to the network, for each job: enough that a batch is always full.
-const PATCHES_PER_JOB: usize = 64;
+/// Batches on the way to the network, for each job: enough that one is always full.
+pub(super) const BATCHES_PER_JOB: usize = 4;
 
 /// Least and most that a decoder may take: the largest that was seen took 30 MB.
 const DECODER_BYTES: (u64, u64) = (128_000_000, 1_000_000_000);
@@ -23,8 +23,6 @@ const DECODER_BYTES: (u64, u64) = (128_000_000, 1_000_000_000);
 pub(super) struct Share {
     /// Files decoded, and batches embedded, at once.
     pub(super) jobs: usize,
-    /// Patches on their way to the network.
-    pub(super) patches: usize,
     /// Memory that one decoder may take before it is a file's fault.
     pub(super) decoder_bytes: u64,
 }
@@ -56,11 +54,7 @@ pub(super) fn share(jobs: usize, limit_bytes: u64) -> Result<Share> {
     }
     let jobs = jobs.min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1);
     let (least, most) = DECODER_BYTES;
-    Ok(Share {
-        jobs,
-        patches: PATCHES_PER_JOB * jobs,
-        decoder_bytes: (limit_bytes / 2).clamp(least, most),
-    })
+    Ok(Share { jobs, decoder_bytes: (limit_bytes / 2).clamp(least, most) })
 }
 
 #[cfg(test)]

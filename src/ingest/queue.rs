@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::assembly::Assembly;
 use crate::extract::Patches;
+use crate::frontend::spec::FrontEnd;
 
 /// How long a batch that is not full waits for more. Decoding is several times as fast as
 /// embedding; where it is not, the disk is slow, and there is no hurry.
@@ -19,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub(super) struct Piece {
     pub(super) recording: Arc<Assembly>,
-    /// Number of the first patch in its recording.
+    /// Number of the first patch's first step in its recording.
     pub(super) first: usize,
     pub(super) patches: Patches,
 }
@@ -31,6 +32,7 @@ pub(super) struct PatchQueue {
     /// Signals both ends: something came, went, or ended.
     changed: Condvar,
     capacity: usize,
+    front_end: FrontEnd,
 }
 
 #[derive(Debug, Default)]
@@ -41,9 +43,9 @@ struct State {
 }
 
 impl PatchQueue {
-    /// A queue of at most `capacity` patches, give or take a piece.
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), capacity }
+    /// A queue of at most `capacity` patches of `front_end`, give or take a piece.
+    pub(super) fn new(capacity: usize, front_end: FrontEnd) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), capacity, front_end }
     }
 
     /// Adds a piece as soon as there is room; `false` when the queue is over.
@@ -55,7 +57,7 @@ impl PatchQueue {
         if state.is_over {
             return false;
         }
-        state.patches += piece.patches.health.len();
+        state.patches += piece.patches.count();
         state.pieces.push_back(piece);
         self.changed.notify_all();
         true
@@ -84,12 +86,12 @@ impl PatchQueue {
         while missing > 0
             && let Some(mut piece) = state.pieces.pop_front()
         {
-            let length = piece.patches.health.len();
+            let length = piece.patches.count();
             if length > missing {
-                let rest = piece.split_off(missing);
+                let rest = piece.split_off(&self.front_end, missing);
                 state.pieces.push_front(rest);
             }
-            missing -= piece.patches.health.len();
+            missing -= piece.patches.count();
             taken.push(piece);
         }
         state.patches -= count - missing;
@@ -117,12 +119,9 @@ impl PatchQueue {
 
 impl Piece {
     /// Splits off what follows the first `count` patches.
-    fn split_off(&mut self, count: usize) -> Self {
-        let values = self.patches.values.len() / self.patches.health.len() * count;
-        let rest = Patches {
-            values: self.patches.values.split_off(values),
-            health: self.patches.health.split_off(count),
-        };
-        Self { recording: Arc::clone(&self.recording), first: self.first + count, patches: rest }
+    fn split_off(&mut self, front_end: &FrontEnd, count: usize) -> Self {
+        let rest = self.patches.split_off(front_end, count);
+        let first = self.first + self.patches.health.len();
+        Self { recording: Arc::clone(&self.recording), first, patches: rest }
     }
 }

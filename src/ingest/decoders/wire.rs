@@ -103,11 +103,15 @@ pub(super) fn write_event(stream: &mut impl Write, event: &Event) -> io::Result<
         }
         Event::Patches(patches) => {
             let values: &[u8] = bytemuck::cast_slice(&patches.values);
-            let count = to_u32(patches.health.len())?;
-            let length = to_u32(4 + patches.health.len() + values.len())?;
-            stream.write_all(&length.to_le_bytes())?;
+            let (count, steps) = (to_u32(patches.count())?, to_u32(patches.health.len())?);
+            let head = 8 + 4 * patches.count() + patches.health.len();
+            stream.write_all(&to_u32(head + values.len())?.to_le_bytes())?;
             stream.write_all(&[Tag::Patches as u8])?;
             stream.write_all(&count.to_le_bytes())?;
+            stream.write_all(&steps.to_le_bytes())?;
+            for &samples in &patches.sound_samples {
+                stream.write_all(&to_u32(samples)?.to_le_bytes())?;
+            }
             let health: Vec<u8> = patches.health.iter().map(|health| health.bits()).collect();
             stream.write_all(&health)?;
             stream.write_all(values)
@@ -164,10 +168,15 @@ pub(super) fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
 
 fn patches_of(body: &[u8]) -> Option<Patches> {
     let (count, rest) = body.split_first_chunk::<4>()?;
-    let (health, values) = rest.split_at_checked(u32::from_le_bytes(*count) as usize)?;
+    let (steps, rest) = rest.split_first_chunk::<4>()?;
+    let (samples, rest) =
+        rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(4)?)?;
+    let (health, values) = rest.split_at_checked(u32::from_le_bytes(*steps) as usize)?;
     let (values, odd) = values.as_chunks::<4>();
+    let samples = samples.as_chunks::<4>().0.iter();
     odd.is_empty().then(|| Patches {
         values: values.iter().map(|&value| f32::from_ne_bytes(value)).collect(),
+        sound_samples: samples.map(|&samples| u32::from_le_bytes(samples) as usize).collect(),
         health: health.iter().map(|&bits| Health::from_bits(bits)).collect(),
     })
 }
@@ -224,8 +233,11 @@ mod tests {
         let recorded =
             WallTime::parse("2024-05-01T06:30:15").map(|at| Recorded { at, from: Witness::Guano });
         assert!(recorded.is_some());
-        let patches =
-            Patches { values: vec![0.5, -1.0, f32::MIN, 3.0], health: vec![Health::SILENT; 2] };
+        let patches = Patches {
+            values: vec![0.5, -1.0, f32::MIN, 3.0],
+            sound_samples: vec![8_000],
+            health: vec![Health::SILENT; 2],
+        };
         let end = RecordingEnd { duration_s: 1.25, integrity: Integrity::Truncated };
         for event in [
             Event::Same,

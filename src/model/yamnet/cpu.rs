@@ -19,6 +19,7 @@ use pulp::Arch;
 
 use super::{EMBEDDING, FIRST_CHANNELS, FRONT_END, Parameters};
 use crate::error::Result;
+use crate::frontend::spec;
 use crate::model::compute::Precision;
 use crate::model::kernel::convolution::FirstConvolution;
 use crate::model::kernel::dense::Dense;
@@ -26,7 +27,7 @@ use crate::model::kernel::depthwise::{Depthwise, MapSize};
 use crate::model::kernel::gemm::Activation;
 use crate::model::kernel::tiles::TiledRows;
 use crate::model::kernel::{GROUP, Group};
-use crate::model::{Network, NetworkOutput};
+use crate::model::network::{Batch, Network, NetworkOutput};
 
 /// Layers that run patch by patch: to the last whose maps exceed its weights.
 const EARLY_LAYERS: usize = 5;
@@ -106,13 +107,14 @@ impl Yamnet {
     }
 }
 
-const PATCH: MapSize = MapSize { height: FRONT_END.patch_frames, width: FRONT_END.mel_bands };
+const PATCH: MapSize =
+    MapSize { height: FRONT_END.patch_frames, width: spec::YAMNET_MEL.mel_bands };
 
 impl Network for Yamnet {
-    fn run(&self, patches: &[f32]) -> Result<NetworkOutput> {
+    fn run(&self, batch: &Batch<'_>) -> Result<NetworkOutput> {
         let mut buffers = self.buffers.borrow_mut();
         let mut output = NetworkOutput::default();
-        for batch in patches.chunks(BATCH * PATCH.positions()) {
+        for batch in batch.values.chunks(BATCH * PATCH.positions()) {
             self.layers.run(batch, &mut buffers, &mut output);
         }
         Ok(output)

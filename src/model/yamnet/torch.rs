@@ -9,8 +9,9 @@ use tch::{Kind, Tensor};
 use super::{EMBEDDING, FRONT_END, Layer, Parameters};
 use crate::error::Result;
 use crate::model::compute::Compute;
+use crate::model::network::{Batch, Network, NetworkOutput};
 use crate::model::torch::{self, Place, Torch, to_vec};
-use crate::model::{Network, NetworkOutput};
+
 use crate::units::signed;
 
 /// The network with its weights.
@@ -80,7 +81,7 @@ impl Yamnet {
     }
 
     fn forward(&self, patches: &[f32]) -> Torch<NetworkOutput> {
-        let (frames, mels) = (FRONT_END.patch_frames, FRONT_END.mel_bands);
+        let (frames, mels) = (FRONT_END.patch_frames, FRONT_END.frame_values());
         let shape = [patches.len() / FRONT_END.patch_values(), frames, mels, 1];
         let mut maps = self.first(&self.place.tensor(patches, &shape)?)?;
         for layer in &self.layers {
@@ -112,8 +113,8 @@ impl Yamnet {
 }
 
 impl Network for Yamnet {
-    fn run(&self, patches: &[f32]) -> Result<NetworkOutput> {
-        torch::run("yamnet", || self.forward(patches))
+    fn run(&self, batch: &Batch<'_>) -> Result<NetworkOutput> {
+        torch::run("yamnet", || self.forward(batch.values))
     }
 
     fn share(&self) -> Box<dyn Network> {

@@ -5,20 +5,20 @@
 
 use crate::error::Result;
 use crate::extract::{PatchReader, Patches};
-use crate::frontend::spec::LogMelSpec;
+use crate::frontend::spec::FrontEnd;
 
 /// Reads a recording to its end; calls `visit` with each step, the mean of `frames_a_step` frames,
 /// `[bands]`. The last step is the mean of what is left. Returns how many there were: at least one.
 pub(super) fn for_each_step(
     mut reader: PatchReader,
-    spec: LogMelSpec,
+    front_end: FrontEnd,
     frames_a_step: usize,
     mut visit: impl FnMut(&[f32]) -> Result<()>,
 ) -> Result<usize> {
-    let bands = spec.mel_bands;
+    let bands = front_end.frame_values();
     // The end is padded with silence to a whole patch. So much is held back until it is known
     // where the recording ends.
-    let held_back = 2 * spec.patch_frames * bands;
+    let held_back = 2 * front_end.patch_frames * bands;
     let step_values = frames_a_step.max(1) * bands;
     let (mut patches, mut frames) = (Patches::default(), Vec::new());
     let (mut steps, mut emitted, mut is_first) = (0, 0, true);
@@ -36,14 +36,14 @@ pub(super) fn for_each_step(
     };
     loop {
         let goes_on = reader.read(&mut patches)?;
-        for patch in patches.values.chunks_exact(spec.patch_values()) {
+        for patch in patches.values.chunks_exact(front_end.patch_values()) {
             // Patches overlap: what is new in all but the first is their end.
-            let known = if is_first { 0 } else { spec.patch_frames - spec.patch_hop_frames };
+            let known =
+                if is_first { 0 } else { front_end.patch_frames - front_end.patch_hop_frames };
             is_first = false;
             frames.extend_from_slice(&patch[known * bands..]);
         }
-        patches.values.clear();
-        patches.health.clear();
+        patches.clear();
         if !goes_on {
             break;
         }
@@ -55,7 +55,7 @@ pub(super) fn for_each_step(
         emitted += done / bands;
         frames.drain(..done);
     }
-    let hop_s = spec.hop_samples as f64 / f64::from(spec.sample_rate);
+    let hop_s = front_end.hop_samples() as f64 / f64::from(front_end.sample_rate);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not below one")]
     let all = (reader.end().duration_s / hop_s).round().max(1.0) as usize;
     frames.truncate(all.saturating_sub(emitted).max(usize::from(emitted == 0)) * bands);
@@ -93,7 +93,7 @@ mod tests {
             }
             writer.finalize().unwrap();
             // Patches of a single frame are the frames themselves.
-            let single = LogMelSpec { patch_frames: 1, patch_hop_frames: 1, ..YAMNET };
+            let single = YAMNET.frame_by_frame();
             // Behind the end is silence.
             waveform.extend([0.0; 400]);
             let mut frames = Vec::new();

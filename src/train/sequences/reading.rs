@@ -15,7 +15,7 @@ use crate::audio::resample::FilterCache;
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result, TrainingProblem};
 use crate::extract::{Extractor, PatchReader};
-use crate::frontend::spec::LogMelSpec;
+use crate::frontend::spec::{self, Compression, FrontEnd};
 use crate::model::pool::Mean;
 use crate::model::{ModelIdentity, front_end_of, registry};
 use crate::store::Library;
@@ -233,22 +233,27 @@ impl<'a> Reader<'a> {
     }
 
     fn frames(&self, path: &Path, part: Part, steps: &mut RowsBuilder) -> Result<Times> {
-        let spec = self.front_end()?;
-        let reader = PatchReader::open_part(path, part, spec, self.filters)?;
-        let count = for_each_step(reader, spec, self.frames_a_step, |step| steps.push(step))?;
-        let hop_s = spec.hop_samples as f64 / f64::from(spec.sample_rate);
+        let front_end = self.front_end()?;
+        let reader = PatchReader::open_part(path, part, front_end, self.filters)?;
+        let count = for_each_step(reader, front_end, self.frames_a_step, |step| steps.push(step))?;
+        let hop_s = front_end.hop_samples() as f64 / f64::from(front_end.sample_rate);
         Ok(Times::Frames(count, hop_s * self.frames_a_step as f64))
     }
 
-    fn front_end(&self) -> Result<LogMelSpec> {
-        Ok(front_end_of(registry::find(&self.model.name)?))
+    /// The model's own log-mel frames; YAMNet's, where it has none.
+    fn front_end(&self) -> Result<FrontEnd> {
+        let own = front_end_of(registry::find(&self.model.name)?);
+        let is_log_mel = |mel: &spec::MelSpec| {
+            own.steps == 1 && matches!(mel.compression, Compression::Logarithm { .. })
+        };
+        Ok(if own.mel().as_ref().is_some_and(is_log_mel) { own } else { spec::YAMNET })
     }
 
     /// Values of a step.
     fn width(&self) -> Result<usize> {
         match self.input {
             Input::Vectors | Input::Segments => Ok(self.model.dimension),
-            Input::LogMel => Ok(self.front_end()?.mel_bands),
+            Input::LogMel => Ok(self.front_end()?.frame_values()),
         }
     }
 }

@@ -1,0 +1,42 @@
+//! What goes into a network and what comes out.
+//!
+//! In: [`Batch`]. Out: [`NetworkOutput`]. Every architecture implements [`Network`].
+
+use crate::error::Result;
+
+/// Some patches, of one recording or of many.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// `[patches, frames, values]`, row-major.
+    pub values: &'a [f32],
+    /// `[patches]`: how many of the samples that each stands for are the recording's own; the
+    /// others are padding. At least one.
+    pub sound_samples: &'a [usize],
+}
+
+impl<'a> Batch<'a> {
+    /// The patches, each with its sound samples.
+    pub fn patches(&self) -> impl Iterator<Item = (&'a [f32], usize)> + use<'a> {
+        let values = self.values.len() / self.sound_samples.len().max(1);
+        self.values.chunks_exact(values.max(1)).zip(self.sound_samples.iter().copied())
+    }
+}
+
+/// What a network says of a batch: a row for every step of every patch, in order. A patch has as
+/// many steps as [`FrontEnd::steps_of`](crate::frontend::spec::FrontEnd::steps_of) says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NetworkOutput {
+    /// `[steps, dimension]`, row-major.
+    pub embeddings: Vec<f32>,
+    /// `[steps, classes]`, row-major, each in [0, 1]; empty, where there are no classes.
+    pub scores: Vec<f32>,
+}
+
+/// An architecture with its weights.
+pub(super) trait Network: Send {
+    /// Runs a batch of at least one patch.
+    fn run(&self, batch: &Batch<'_>) -> Result<NetworkOutput>;
+
+    /// The same network for another thread; the weights are shared.
+    fn share(&self) -> Box<dyn Network>;
+}
