@@ -21,7 +21,7 @@ const FLOAT32: u64 = 1;
 
 /// An opened checkpoint.
 #[derive(Debug)]
-pub(super) struct Checkpoint<'a> {
+pub(in crate::model) struct Checkpoint<'a> {
     entries: BTreeMap<String, Entry>,
     data: &'a [u8],
 }
