@@ -188,9 +188,9 @@ pub(crate) struct IndexArgs {
 /// How recordings become vectors: options of every command that embeds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmbeddingArgs {
-    /// The network to use
+    /// The network to use; several may be given, and each file is decoded once for all
     #[arg(long, value_name = "NAME", default_value = "yamnet")]
-    pub(crate) model: String,
+    pub(crate) model: Vec<String>,
     /// Files decoded, and batches embedded, at once [default: one per processor core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,

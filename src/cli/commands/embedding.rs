@@ -16,6 +16,7 @@ use sonoteca::model::compute::{self, Compute, Device};
 use sonoteca::model::store::ModelStore;
 use sonoteca::store::Library;
 use sonoteca::store::lock::WriterLock;
+use sonoteca::store::recordings::ModelSet;
 use sonoteca::store::vector::Precision;
 use sonoteca::{Error, Result};
 
@@ -40,7 +41,7 @@ pub(super) struct Embedding<'a> {
 /// A command that embeds, with everything that it needs.
 pub(super) struct Session<'a> {
     pub(super) library: Library,
-    model: EmbeddingModel,
+    models: Vec<EmbeddingModel>,
     decoders: Decoders,
     options: IndexOptions,
     cancel: Cancel,
@@ -73,30 +74,44 @@ impl<'a> Embedding<'a> {
     pub(super) fn look(self, printer: &Printer) -> Result<Session<'a>> {
         // The model first: without it no library should be made.
         let compute = compute_of(self.args);
-        let model = EmbeddingModel::load(&self.args.model, &ModelStore::of_user()?, compute)?;
-        if !model.compute().is_fast_here() {
+        let store = ModelStore::of_user()?;
+        let mut models = Vec::new();
+        let options = options_of(self.args);
+        for (place, name) in self.args.model.iter().enumerate() {
+            if self.args.model[..place].contains(name) {
+                continue;
+            }
+            let model = EmbeddingModel::load(name, &store, compute)?;
+            options.check(model.card())?;
+            models.push(model);
+        }
+        let compute = compute.resolve()?;
+        if models.len() > ModelSet::MOST {
+            return Err(Error::Usage {
+                problem: "more than 32 models at once",
+                hint: "index with some of them, and then with the others",
+            });
+        }
+        if !compute.is_fast_here() {
             printer.warning(&format!(
                 "{} has no instructions for {}, which gains nothing here",
-                model.compute().device,
-                model.compute().precision,
+                compute.device, compute.precision,
             ));
         }
-        let options = options_of(self.args);
-        options.check(model.card())?;
         let library = Library::open_or_create(&self.settings.library)?;
         let cancel = cancel_on_interrupt();
         printer.detail(&format!(
             "{} into {} with {} on {} in {}, files decoded {}",
             self.command,
             self.settings.library.display(),
-            self.args.model,
-            model.compute().device,
-            model.compute().precision,
+            self.args.model.join(", "),
+            compute.device,
+            compute.precision,
             if self.decoders.are_isolated() { "in processes of their own" } else { "on threads" },
         ));
         Ok(Session {
             library,
-            model,
+            models,
             decoders: self.decoders,
             options,
             cancel,
@@ -111,14 +126,14 @@ impl Session<'_> {
     /// Looks at what there is to do.
     pub(super) fn plan(&mut self, selection: &Selection, options: PlanOptions) -> Result<Plan> {
         let indexer =
-            indexer(&self.model, &self.decoders, &self.options, &self.cancel, &self.progress);
+            indexer(&self.models, &self.decoders, &self.options, &self.cancel, &self.progress);
         indexer.plan(&self.library, selection, options)
     }
 
     /// Does what `plan` says.
     pub(super) fn carry_out(&mut self, plan: Plan) -> Result<Report> {
         let indexer =
-            indexer(&self.model, &self.decoders, &self.options, &self.cancel, &self.progress);
+            indexer(&self.models, &self.decoders, &self.options, &self.cancel, &self.progress);
         let report = indexer.carry_out(&mut self.library, plan);
         self.progress.clear();
         if report.as_ref().is_ok_and(|report| report.indexed > 0) {
@@ -151,13 +166,13 @@ impl Session<'_> {
 }
 
 fn indexer<'a>(
-    model: &'a EmbeddingModel,
+    models: &'a [EmbeddingModel],
     decoders: &'a Decoders,
     options: &'a IndexOptions,
     cancel: &'a Cancel,
     progress: &'a Progress,
 ) -> Indexer<'a> {
-    Indexer { model, decoders, options, cancel, observer: progress }
+    Indexer { models, decoders, options, cancel, observer: progress }
 }
 
 fn compute_of(args: &EmbeddingArgs) -> Compute {
