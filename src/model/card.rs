@@ -115,6 +115,8 @@ pub struct Source {
 pub enum Format {
     /// TensorFlow: a data file with its index beside it.
     TensorFlow,
+    /// PyTorch: what `torch.save` wrote of a state dict.
+    PyTorch,
 }
 
 /// The classes that a model scores.
