@@ -8,14 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::layer::layer_name;
 use super::{LAYERS, Size};
-use crate::model::checkpoint::Problem;
-use crate::model::checkpoint::pytorch::StateDict;
+use crate::model::checkpoint::{Checkpoint, Problem};
 use crate::model::weights::{NamedTensor, Weights};
 
 /// Takes the weights out of the published checkpoint, renamed.
 pub(in crate::model) fn from_checkpoint(
     size: Size,
-    checkpoint: &StateDict<'_>,
+    checkpoint: &Checkpoint<'_>,
 ) -> Result<Weights, Problem> {
     let mut known = BTreeSet::new();
     let mut tensors = BTreeMap::new();
@@ -40,7 +39,8 @@ pub(in crate::model) fn from_checkpoint(
     }
     // How many batches the norms saw in training.
     let counter = |name: &str| name.ends_with("_BN.num_batches_tracked");
-    match checkpoint.names().find(|name| !known.contains(*name) && !counter(name)) {
+    let unknown = |name: &&str| !known.contains(*name) && !counter(name);
+    match checkpoint.names().into_iter().find(unknown) {
         None => Ok(Weights::new(size.model(), tensors)),
         Some(name) => Err(format!("it has a tensor {name}, which CREPE has not")),
     }

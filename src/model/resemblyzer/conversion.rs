@@ -6,8 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{MODEL, recurrent_tensors};
-use crate::model::checkpoint::Problem;
-use crate::model::checkpoint::pytorch::StateDict;
+use crate::model::checkpoint::{Checkpoint, Problem};
 use crate::model::weights::Weights;
 
 /// Where the checkpoint keeps the model; beside it are the optimiser's averages.
@@ -16,7 +15,7 @@ const FOLDER: &str = "model_state/";
 const OF_THE_LOSS: [&str; 2] = ["similarity_weight", "similarity_bias"];
 
 /// Takes the weights out of the published checkpoint.
-pub(in crate::model) fn from_checkpoint(checkpoint: &StateDict<'_>) -> Result<Weights, Problem> {
+pub(in crate::model) fn from_checkpoint(checkpoint: &Checkpoint<'_>) -> Result<Weights, Problem> {
     let mut tensors = BTreeMap::new();
     let dense = ["linear.weight", "linear.bias"].map(str::to_owned);
     for name in recurrent_tensors().map(|(name, _)| name).chain(dense) {
@@ -25,6 +24,7 @@ pub(in crate::model) fn from_checkpoint(checkpoint: &StateDict<'_>) -> Result<We
     }
     let unknown = checkpoint
         .names()
+        .into_iter()
         .filter_map(|name| name.strip_prefix(FOLDER))
         .find(|name| !tensors.contains_key(*name) && !OF_THE_LOSS.contains(name));
     match unknown {

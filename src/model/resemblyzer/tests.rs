@@ -75,11 +75,29 @@ fn silence_is_finite() {
 
 #[test]
 fn the_checkpoint_converts_to_the_card_s_weights() {
-    use crate::model::checkpoint::pytorch::{StateDict, published};
-    use std::path::Path;
+    use crate::model::card::Format;
+    use crate::model::checkpoint::pytorch::published;
+    use crate::model::checkpoint::{Checkpoint, CheckpointBytes};
     let wheel = "Resemblyzer-0.1.4-py3-none-any.whl";
     let Some(file) = published(wheel, "resemblyzer/pretrained.pt") else { return };
-    let weights = from_checkpoint(&StateDict::open(&file).unwrap()).unwrap();
-    let bytes = weights.to_safetensors(Path::new(MODEL)).unwrap();
-    crate::model::golden::keep_if_asked(MODEL, &bytes);
+    let bytes = CheckpointBytes { data: file, ..CheckpointBytes::default() };
+    let checkpoint = Checkpoint::open(Format::PyTorch, &bytes).unwrap();
+    let weights = from_checkpoint(&checkpoint).unwrap();
+    crate::model::golden::assert_converted(MODEL, &weights);
+}
+
+/// What the number of rows rests on; run it alone, optimised, on a quiet machine.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_patches_take() {
+    tch::set_num_threads(1);
+    let Some(network) = network() else { return };
+    let values = vec![0.01; ROWS * FRAMES * MELS];
+    let time = |_| {
+        let start = std::time::Instant::now();
+        run(&network, &values);
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..8).map(time).fold(f64::INFINITY, f64::min);
+    eprintln!("{ROWS} patches: {:.1} ms", best * 1e3);
 }
