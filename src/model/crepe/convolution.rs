@@ -8,7 +8,7 @@
 //! Measured on one thread of a processor with AVX-512, float32, CREPE full, for a second of sound: see
 //! [`Method::best_for`].
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use crate::model::compute::{Compute, Device, Precision};
 use crate::model::torch::{Place, Torch};

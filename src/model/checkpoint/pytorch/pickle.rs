@@ -129,8 +129,8 @@ impl<'a> Machine<'a> {
                 let length = u32::from_le_bytes(self.array()?);
                 Value::Text(text(self.take(length as usize)?)?)
             }
-            b')' => Value::Tuple(Box::default()),
-            b't' => Value::Tuple(self.pop_to_mark()?.into()),
+            b')' => Value::Tuple(Vec::new()),
+            b't' => Value::Tuple(self.pop_to_mark()?),
             0x85 => Value::Tuple(self.pop_many::<1>()?.into()),
             0x86 => Value::Tuple(self.pop_many::<2>()?.into()),
             0x87 => Value::Tuple(self.pop_many::<3>()?.into()),

@@ -54,7 +54,10 @@ pub(super) fn open_zip(file: &[u8]) -> Result<(Pickle<'_>, Storages<'_>), Proble
         Some(_) => return Err("it is not little-endian".to_owned()),
     }
     let program = members.find("data.pkl")?.ok_or("the archive has no data.pkl")?;
-    let (pickle, _) = Pickle::read(program)?;
+    let (pickle, length) = Pickle::read(program)?;
+    if length != program.len() {
+        return Err("something follows the end of its data.pkl".to_owned());
+    }
     let mut storages = BTreeMap::new();
     for key in declared(&pickle)?.into_keys() {
         if let Some(bytes) = members.find(&format!("data/{key}"))? {

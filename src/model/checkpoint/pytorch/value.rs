@@ -17,7 +17,7 @@ pub(super) enum Value<'a> {
     /// A number that no tensor depends on, such as a learning rate.
     Float,
     Text(&'a str),
-    Tuple(Box<[Id]>),
+    Tuple(Vec<Id>),
     List(Vec<Id>),
     /// Keys and values, in their order.
     Dict(Vec<(Id, Id)>),
