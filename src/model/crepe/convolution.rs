@@ -114,9 +114,9 @@ impl Convolution {
         let tap_values = inputs * outputs;
         let mut rows = vec![0.0; length * tap_values];
         for (tap, weight) in kernel.weight.chunks_exact(tap_values).enumerate() {
-            let place = (length + kernel.before - tap) % length;
-            if tap + before >= kernel.before && tap <= kernel.before + after {
-                rows[place * tap_values..][..tap_values].copy_from_slice(weight);
+            if (kernel.before - before..=kernel.before + after).contains(&tap) {
+                let row = (length + kernel.before - tap) % length;
+                rows[row * tap_values..][..tap_values].copy_from_slice(weight);
             }
         }
         let rows = place.tensor(&rows, &[length, inputs, outputs])?;
