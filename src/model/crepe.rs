@@ -6,14 +6,16 @@
 //! and pooling, and the border of each layer, as torchcrepe 0.0.24 has them (`model.py`). A frame's
 //! embedding is what the fifth layer gives, as torchcrepe flattens it: position outermost.
 //!
-//! The layers are in `crepe/layer.rs`, their convolutions in `crepe/convolution.rs`.
+//! The layers are in `crepe/layer.rs`, their convolutions in `crepe/convolution.rs` and beside it.
 
 mod conversion;
 mod convolution;
 mod layer;
 mod pitch;
+mod spectral;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use tch::{Kind, Tensor};
 
@@ -111,7 +113,7 @@ impl Crepe {
         method: Method,
     ) -> Result<Self> {
         let place = match method {
-            Method::Spectral => Place { kind: Kind::Float, ..Place::of(compute) },
+            Method::Fast => Place { kind: Kind::Float, ..Place::of(compute) },
             Method::Direct => Place::of(compute),
         };
         let mut layers = Vec::with_capacity(LAYERS);
@@ -166,12 +168,8 @@ impl Crepe {
     /// The maps after the first `count` layers, `[positions, frames, channels]`, of normalised
     /// frames.
     fn maps(&self, frames: &Tensor, count: usize) -> Torch<Tensor> {
-        // The first layer's stride makes neighbouring samples channels of one position.
-        let mut maps = frames
-            .f_to_kind(self.place.kind)?
-            .f_view([-1, signed(FRAME_SAMPLES / FIRST.1), signed(FIRST.1)])?
-            .f_transpose(0, 1)?
-            .f_contiguous()?;
+        let samples = frames.f_to_kind(self.place.kind)?.f_transpose(0, 1)?.f_contiguous()?;
+        let mut maps = samples.f_view([signed(FRAME_SAMPLES), -1, 1])?;
         for layer in &self.layers[..count] {
             maps = layer.forward(&maps)?;
         }

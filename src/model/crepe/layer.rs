@@ -16,8 +16,7 @@ use crate::model::weights::Weights;
 /// Neither that cut nor an addition changes which of two positions is the larger, so that pooling
 /// comes first and the rest has half as much to do.
 pub(super) struct Parameters {
-    /// Of its input.
-    positions: usize,
+    /// Scaled by γ.
     kernel: Kernel,
     /// γb, `[outputs]`.
     bias: Vec<f32>,
@@ -38,21 +37,20 @@ impl Parameters {
         outputs: usize,
     ) -> Result<Self> {
         let name = layer_name(index);
-        let taps = if index == 0 { FIRST.0 } else { TAPS };
+        let (taps, stride) = if index == 0 { FIRST } else { (TAPS, 1) };
         let shape = [outputs, inputs, taps];
         let mut weight = weights.take_values(&format!("{name}.convolution.weight"), &shape)?;
+        // As many positions as the stride leaves; where that takes an odd number of zeros, one more
+        // behind.
+        let before = (taps - stride) / 2;
+        let padding = [before, taps - stride - before];
+        let positions = if index == 0 { FRAME_SAMPLES } else { FRAME_SAMPLES / FIRST.1 >> index };
         let mut take = |part: &str| weights.take_values(&format!("{name}.{part}"), &[outputs]);
         let mut bias = take("convolution.bias")?;
         let (scale, shift) = (take("norm.weight")?, take("norm.bias")?);
         let (mean, variance) = (take("norm.mean")?, take("norm.variance")?);
-        let mut parameters = Self {
-            positions: FRAME_SAMPLES / FIRST.1 >> index,
-            kernel: Kernel::default(),
-            bias: Vec::new(),
-            least: Vec::with_capacity(outputs),
-            most: Vec::with_capacity(outputs),
-            shift: Vec::with_capacity(outputs),
-        };
+        let (mut least, mut most) = (Vec::with_capacity(outputs), Vec::with_capacity(outputs));
+        let mut shifts = Vec::with_capacity(outputs);
         for (output, kernel) in weight.chunks_exact_mut(inputs * taps).enumerate() {
             let deviation = (f64::from(variance[output]) + NORM_EPSILON).sqrt();
             let scale = f64::from(scale[output]) / deviation;
@@ -60,20 +58,12 @@ impl Parameters {
                 *value = (f64::from(*value) * scale) as f32;
             }
             bias[output] = (f64::from(bias[output]) * scale) as f32;
-            let (least, most) =
-                if scale < 0.0 { (f32::NEG_INFINITY, 0.0) } else { (0.0, f32::INFINITY) };
-            parameters.least.push(least);
-            parameters.most.push(most);
-            let shift = f64::from(shift[output]) - f64::from(mean[output]) * scale;
-            parameters.shift.push(shift as f32);
+            least.push(if scale < 0.0 { f32::NEG_INFINITY } else { 0.0 });
+            most.push(if scale < 0.0 { 0.0 } else { f32::INFINITY });
+            shifts.push((f64::from(shift[output]) - f64::from(mean[output]) * scale) as f32);
         }
-        parameters.bias = bias;
-        parameters.kernel = if index == 0 {
-            Kernel::strided(&weight, outputs, FIRST)
-        } else {
-            Kernel::new(&weight, outputs, inputs)
-        };
-        Ok(parameters)
+        let kernel = Kernel { weight, outputs, inputs, taps, stride, padding, positions };
+        Ok(Self { kernel, bias, least, most, shift: shifts })
     }
 }
 
@@ -96,12 +86,7 @@ impl Layer {
     pub(super) fn new(parameters: &Parameters, place: Place, method: Method) -> Torch<Self> {
         let row = |values: &[f32]| place.tensor(values, &[values.len()]);
         Ok(Self {
-            convolution: Convolution::new(
-                &parameters.kernel,
-                parameters.positions,
-                place,
-                method,
-            )?,
+            convolution: Convolution::new(&parameters.kernel, place, method)?,
             bias: row(&parameters.bias)?,
             least: row(&parameters.least)?,
             most: row(&parameters.most)?,
@@ -110,10 +95,8 @@ impl Layer {
     }
 
     pub(super) fn forward(&self, maps: &Tensor) -> Torch<Tensor> {
-        let maps = self.convolution.forward(maps)?;
-        let (positions, frames, channels) = maps.size3()?;
-        maps.f_view([positions / 2, 2, frames, channels])?
-            .f_amax(&[1][..], false)?
+        self.convolution
+            .forward(maps)?
             .f_add_(&self.bias)?
             .f_clamp_tensor_(Some(&self.least), Some(&self.most))?
             .f_add_(&self.shift)
