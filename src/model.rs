@@ -7,12 +7,16 @@
 pub mod card;
 mod checkpoint;
 pub mod compute;
+pub(crate) mod crepe;
+#[cfg(test)]
+mod golden;
 mod kernel;
 pub mod network;
 pub mod pool;
 mod probe;
 pub mod pull;
 pub mod registry;
+mod resemblyzer;
 pub mod store;
 pub(crate) mod torch;
 mod weights;
@@ -119,6 +123,9 @@ impl EmbeddingModel {
     ) -> Result<Self> {
         let network = match card.architecture {
             Architecture::Yamnet => yamnet::build(weights, card.class_count(), compute, engine)?,
+            Architecture::CrepeTiny => crepe::build(weights, crepe::Size::Tiny, compute)?,
+            Architecture::CrepeFull => crepe::build(weights, crepe::Size::Full, compute)?,
+            Architecture::Resemblyzer => resemblyzer::build(weights, compute)?,
         };
         Ok(Self {
             card,
@@ -195,6 +202,8 @@ impl EmbeddingModel {
 pub fn front_end_of(card: &ModelCard) -> FrontEnd {
     match card.architecture {
         Architecture::Yamnet => yamnet::FRONT_END,
+        Architecture::CrepeTiny | Architecture::CrepeFull => crepe::FRONT_END,
+        Architecture::Resemblyzer => resemblyzer::FRONT_END,
     }
 }
 

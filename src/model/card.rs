@@ -75,6 +75,12 @@ pub struct Segments {
 pub enum Architecture {
     /// Depthwise separable 2-D convolutions on log-mel patches.
     Yamnet,
+    /// 1-D convolutions on samples, with few channels.
+    CrepeTiny,
+    /// The same with many.
+    CrepeFull,
+    /// Recurrent layers on mel bands.
+    Resemblyzer,
 }
 
 /// The weights as they are stored here.
@@ -115,6 +121,8 @@ pub struct Source {
 pub enum Format {
     /// TensorFlow: a data file with its index beside it.
     TensorFlow,
+    /// PyTorch: what `torch.save` wrote of a state dict.
+    PyTorch,
 }
 
 /// The classes that a model scores.

@@ -4,6 +4,7 @@
 //! Refuses damage of any kind: a reader checks every offset and length before it uses it, and
 //! builds tensors and nothing else.
 
+pub(super) mod pytorch;
 mod tensorflow;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ pub(super) type Problem = String;
 #[derive(Debug)]
 pub(super) enum Checkpoint<'a> {
     TensorFlow(tensorflow::Checkpoint<'a>),
+    PyTorch(pytorch::StateDict<'a>),
 }
 
 /// The bytes of a checkpoint's files.
@@ -37,6 +39,7 @@ pub(super) fn companion(format: Format, file: &Path) -> Option<PathBuf> {
             let (prefix, _shards) = name.split_once(".data-")?;
             Some(file.with_file_name(format!("{prefix}.index")))
         }
+        Format::PyTorch => None,
     }
 }
 
@@ -47,6 +50,7 @@ impl<'a> Checkpoint<'a> {
             Format::TensorFlow => {
                 tensorflow::Checkpoint::open(&bytes.companion, &bytes.data).map(Self::TensorFlow)
             }
+            Format::PyTorch => pytorch::StateDict::open(&bytes.data).map(Self::PyTorch),
         }
     }
 
@@ -54,6 +58,15 @@ impl<'a> Checkpoint<'a> {
     pub(super) fn tensor(&self, name: &str) -> Result<NamedTensor, Problem> {
         match self {
             Self::TensorFlow(checkpoint) => checkpoint.tensor(name),
+            Self::PyTorch(checkpoint) => checkpoint.tensor(name),
+        }
+    }
+
+    /// The names of all tensors, in alphabetical order.
+    pub(super) fn names(&self) -> Vec<&str> {
+        match self {
+            Self::TensorFlow(checkpoint) => checkpoint.names().collect(),
+            Self::PyTorch(checkpoint) => checkpoint.names().collect(),
         }
     }
 }

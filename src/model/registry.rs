@@ -17,12 +17,32 @@ struct BuiltIn {
     probe: &'static [u8],
 }
 
-const BUILT_IN: &[BuiltIn] = &[BuiltIn {
-    name: "yamnet",
-    card: include_str!("../../models/yamnet.toml"),
-    classes: include_str!("../../models/yamnet_class_map.csv"),
-    probe: include_bytes!("../../models/yamnet_probe.bin"),
-}];
+const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: "yamnet",
+        card: include_str!("../../models/yamnet.toml"),
+        classes: include_str!("../../models/yamnet_class_map.csv"),
+        probe: include_bytes!("../../models/yamnet_probe.bin"),
+    },
+    BuiltIn {
+        name: "crepe-tiny",
+        card: include_str!("../../models/crepe-tiny.toml"),
+        classes: "",
+        probe: include_bytes!("../../models/crepe-tiny_probe.bin"),
+    },
+    BuiltIn {
+        name: "crepe",
+        card: include_str!("../../models/crepe.toml"),
+        classes: "",
+        probe: include_bytes!("../../models/crepe_probe.bin"),
+    },
+    BuiltIn {
+        name: "resemblyzer",
+        card: include_str!("../../models/resemblyzer.toml"),
+        classes: "",
+        probe: include_bytes!("../../models/resemblyzer_probe.bin"),
+    },
+];
 
 type Parsed = std::result::Result<ModelCard, toml::de::Error>;
 
