@@ -7,6 +7,10 @@
 pub mod card;
 mod checkpoint;
 pub mod compute;
+#[expect(dead_code, reason = "as the hub, which asks by it")]
+mod http;
+#[expect(dead_code, reason = "`models pull` by a name of the hub comes with the cards of users")]
+mod hub;
 mod kernel;
 pub mod network;
 pub mod pool;
@@ -15,7 +19,11 @@ pub mod pull;
 pub mod registry;
 pub mod store;
 pub(crate) mod torch;
+mod transformer;
+#[expect(dead_code, reason = "as the hub, whose models it is")]
+mod wav2vec2;
 mod weights;
+mod whisper;
 mod yamnet;
 
 use std::fmt;
@@ -119,6 +127,8 @@ impl EmbeddingModel {
     ) -> Result<Self> {
         let network = match card.architecture {
             Architecture::Yamnet => yamnet::build(weights, card.class_count(), compute, engine)?,
+            Architecture::WhisperTiny => whisper::build(weights, whisper::TINY, compute)?,
+            Architecture::WhisperBase => whisper::build(weights, whisper::BASE, compute)?,
         };
         Ok(Self {
             card,
@@ -195,6 +205,7 @@ impl EmbeddingModel {
 pub fn front_end_of(card: &ModelCard) -> FrontEnd {
     match card.architecture {
         Architecture::Yamnet => yamnet::FRONT_END,
+        Architecture::WhisperTiny | Architecture::WhisperBase => whisper::FRONT_END,
     }
 }
 

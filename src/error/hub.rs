@@ -106,9 +106,7 @@ impl HubProblem {
             Self::GaveUp { .. } | Self::Busy { .. } => {
                 "run the same command again later: it goes on where it stopped"
             }
-            _ => {
-                "give a folder that is already here: sonoteca models pull NAME --from FOLDER"
-            }
+            _ => "give a folder that is already here: sonoteca models pull NAME --from FOLDER",
         };
         Some(Cow::Borrowed(hint))
     }

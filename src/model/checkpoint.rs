@@ -4,6 +4,8 @@
 //! Refuses damage of any kind: a reader checks every offset and length before it uses it, and
 //! builds tensors and nothing else.
 
+mod ctranslate2;
+pub(super) mod safetensors;
 mod tensorflow;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ pub(super) type Problem = String;
 /// An opened checkpoint.
 #[derive(Debug)]
 pub(super) enum Checkpoint<'a> {
+    CTranslate2(ctranslate2::Checkpoint<'a>),
+    Safetensors(safetensors::Checkpoint<'a>),
     TensorFlow(tensorflow::Checkpoint<'a>),
 }
 
@@ -37,6 +41,7 @@ pub(super) fn companion(format: Format, file: &Path) -> Option<PathBuf> {
             let (prefix, _shards) = name.split_once(".data-")?;
             Some(file.with_file_name(format!("{prefix}.index")))
         }
+        Format::CTranslate2 => None,
     }
 }
 
@@ -47,12 +52,26 @@ impl<'a> Checkpoint<'a> {
             Format::TensorFlow => {
                 tensorflow::Checkpoint::open(&bytes.companion, &bytes.data).map(Self::TensorFlow)
             }
+            Format::CTranslate2 => {
+                ctranslate2::Checkpoint::open(&bytes.data).map(Self::CTranslate2)
+            }
+        }
+    }
+
+    /// The names of all tensors, in order.
+    pub(super) fn names(&self) -> Vec<&str> {
+        match self {
+            Self::CTranslate2(checkpoint) => checkpoint.names().collect(),
+            Self::Safetensors(checkpoint) => checkpoint.names().collect(),
+            Self::TensorFlow(checkpoint) => checkpoint.names().collect(),
         }
     }
 
     /// The float32 tensor `name`.
     pub(super) fn tensor(&self, name: &str) -> Result<NamedTensor, Problem> {
         match self {
+            Self::CTranslate2(checkpoint) => checkpoint.tensor(name),
+            Self::Safetensors(checkpoint) => checkpoint.tensor(name),
             Self::TensorFlow(checkpoint) => checkpoint.tensor(name),
         }
     }

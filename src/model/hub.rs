@@ -191,9 +191,8 @@ impl Hub {
             if !goes_on(&answer) || !is_elsewhere {
                 return Ok(answer);
             }
-            url = elsewhere(&url, answer.header("location")).map_err(|why| {
-                Failure::Lasting(HubProblem::Redirection { why })
-            })?;
+            url = elsewhere(&url, answer.header("location"))
+                .map_err(|why| Failure::Lasting(HubProblem::Redirection { why }))?;
         }
         let why = format!("more than {MAX_REDIRECTIONS} times");
         Err(Failure::Lasting(HubProblem::Redirection { why }))

@@ -17,12 +17,26 @@ struct BuiltIn {
     probe: &'static [u8],
 }
 
-const BUILT_IN: &[BuiltIn] = &[BuiltIn {
-    name: "yamnet",
-    card: include_str!("../../models/yamnet.toml"),
-    classes: include_str!("../../models/yamnet_class_map.csv"),
-    probe: include_bytes!("../../models/yamnet_probe.bin"),
-}];
+const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: "yamnet",
+        card: include_str!("../../models/yamnet.toml"),
+        classes: include_str!("../../models/yamnet_class_map.csv"),
+        probe: include_bytes!("../../models/yamnet_probe.bin"),
+    },
+    BuiltIn {
+        name: "whisper-tiny-en",
+        card: include_str!("../../models/whisper-tiny-en.toml"),
+        classes: "",
+        probe: include_bytes!("../../models/whisper-tiny-en_probe.bin"),
+    },
+    BuiltIn {
+        name: "whisper-base",
+        card: include_str!("../../models/whisper-base.toml"),
+        classes: "",
+        probe: include_bytes!("../../models/whisper-base_probe.bin"),
+    },
+];
 
 type Parsed = std::result::Result<ModelCard, toml::de::Error>;
 

@@ -72,12 +72,14 @@ impl Taker<'_> {
     }
 
     /// A layer norm over `width` values.
-    pub(super) fn norm(&mut self, gain: &str, bias: &str, width: usize, epsilon: f64) -> Result<Norm> {
-        Ok(Norm {
-            gain: self.tensor(gain, &[width])?,
-            bias: self.tensor(bias, &[width])?,
-            epsilon,
-        })
+    pub(super) fn norm(
+        &mut self,
+        gain: &str,
+        bias: &str,
+        width: usize,
+        epsilon: f64,
+    ) -> Result<Norm> {
+        Ok(Norm { gain: self.tensor(gain, &[width])?, bias: self.tensor(bias, &[width])?, epsilon })
     }
 }
 

@@ -73,7 +73,10 @@ struct Convolution {
 enum AfterConvolution {
     Nothing,
     /// Each channel over time.
-    OverTime { gain: Tensor, bias: Tensor },
+    OverTime {
+        gain: Tensor,
+        bias: Tensor,
+    },
     /// Each position over channels.
     OverChannels(Norm),
 }

@@ -69,7 +69,8 @@ impl Weights {
             let tensor = NamedTensor { shape: view.shape().to_vec(), bytes: view.data().to_vec() };
             tensors.insert(name, tensor);
         }
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
         let settings = header.metadata().as_ref().and_then(|all| all.get(SETTINGS)).cloned();
         Ok(Self { settings, ..Self::new(model, tensors) })
     }
@@ -86,7 +87,8 @@ impl Weights {
                 .map_err(damaged)?;
             views.push((name, view));
         }
-        let settings = self.settings.clone().map(|text| HashMap::from([(SETTINGS.to_owned(), text)]));
+        let settings =
+            self.settings.clone().map(|text| HashMap::from([(SETTINGS.to_owned(), text)]));
         serialize(views, settings).map_err(damaged)
     }
 

@@ -70,7 +70,11 @@ struct Whisper {
 }
 
 /// Builds the encoder of `size` for `compute`, which is resolved.
-pub(super) fn build(mut weights: Weights, size: Size, compute: Compute) -> Result<Box<dyn Network>> {
+pub(super) fn build(
+    mut weights: Weights,
+    size: Size,
+    compute: Compute,
+) -> Result<Box<dyn Network>> {
     let network = Whisper::take(&mut weights, size, Place::of(compute))?;
     weights.finish()?;
     Ok(Box::new(network))
@@ -103,8 +107,8 @@ impl Whisper {
         let padded = frames.f_constant_pad_nd([0, 0, 1, 1])?;
         let frames = self.first.forward(&windows(&padded, signed(KERNEL), 1)?)?.f_gelu_("none")?;
         let padded = frames.f_constant_pad_nd([0, 0, 1, 1])?;
-        let states_in = self.second.forward(&windows(&padded, signed(KERNEL), 2)?)?;
-        let mut hidden = states_in.f_gelu_("none")?.f_add(&self.positions)?;
+        let mut hidden = self.second.forward(&windows(&padded, signed(KERNEL), 2)?)?;
+        hidden = hidden.f_gelu_("none")?.f_add(&self.positions)?;
         let (last, earlier) = match self.blocks.split_last() {
             Some((last, earlier)) => (Some(last), earlier),
             None => (None, &self.blocks[..]),

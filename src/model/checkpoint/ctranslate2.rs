@@ -90,7 +90,9 @@ impl<'a> Checkpoint<'a> {
         let width = match variable.kind {
             FLOAT32 => 4,
             FLOAT16 => 2,
-            kind => return Err(format!("{name} is of the type {kind}, expected float32 or float16")),
+            kind => {
+                return Err(format!("{name} is of the type {kind}, expected float32 or float16"));
+            }
         };
         if values.and_then(|values| values.checked_mul(width)) != Some(variable.bytes.len()) {
             return Err(format!(
@@ -102,7 +104,10 @@ impl<'a> Checkpoint<'a> {
             variable.bytes.to_vec()
         } else {
             let (halves, _) = variable.bytes.as_chunks::<2>();
-            halves.iter().flat_map(|&half| f16::from_le_bytes(half).to_f32().to_le_bytes()).collect()
+            halves
+                .iter()
+                .flat_map(|&half| f16::from_le_bytes(half).to_f32().to_le_bytes())
+                .collect()
         };
         Ok(NamedTensor { shape, bytes })
     }

@@ -65,6 +65,11 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { entries, data })
     }
 
+    /// The names of all variables, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
     /// The float32 tensor `name`.
     pub(super) fn tensor(&self, name: &str) -> Result<NamedTensor, Problem> {
         let entry = self.entries.get(name).ok_or_else(|| format!("it has no tensor {name}"))?;

@@ -142,9 +142,9 @@ impl<'a> Download<'a> {
             Err(failure) => return Ok(Err(failure)),
         };
         let goes_on = answer.status() == 206
-            && answer.header("content-range").is_some_and(|range| {
-                range.starts_with(&format!("bytes {}-", self.received))
-            });
+            && answer
+                .header("content-range")
+                .is_some_and(|range| range.starts_with(&format!("bytes {}-", self.received)));
         if !goes_on {
             self.begin_anew(file).map_err(|error| self.failed("write", error))?;
         }

@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FRONT_END, FRAME_HOP_SAMPLES, FRAME_SAMPLES};
+use super::{FRAME_HOP_SAMPLES, FRAME_SAMPLES, FRONT_END};
 use crate::model::checkpoint::Problem;
 
 /// The sizes and forms of a network.
@@ -77,7 +77,10 @@ struct Preprocessor {
 
 impl Config {
     /// Reads `config.json`, and `preprocessor_config.json` where the publisher has one.
-    pub(in crate::model) fn read(config: &str, preprocessor: Option<&str>) -> Result<Self, Problem> {
+    pub(in crate::model) fn read(
+        config: &str,
+        preprocessor: Option<&str>,
+    ) -> Result<Self, Problem> {
         let mut found: Self = serde_json::from_str(config)
             .map_err(|error| format!("config.json does not read: {error}"))?;
         if let Some(preprocessor) = preprocessor {
@@ -116,14 +119,19 @@ impl Config {
             expect(activation == "gelu", "another activation than gelu", activation)?;
         }
         let adapter = self.adapter_attn_dim;
-        expect(adapter.is_none(), "adapters inside its blocks, which are not built here", &adapter)?;
+        expect(
+            adapter.is_none(),
+            "adapters inside its blocks, which are not built here",
+            &adapter,
+        )?;
         let depth = self.conv_dim.len();
         let alike = depth > 0 && convolutions.iter().all(|sizes| sizes.len() == depth);
         expect(alike, "convolutions of which some have no size", &convolutions)?;
         let sizes = [width, self.intermediate_size, self.num_conv_pos_embeddings];
-        let positive = sizes.iter().chain(convolutions.into_iter().flatten()).all(|&size| {
-            (1..=MAX_SIZE).contains(&size)
-        });
+        let positive = sizes
+            .iter()
+            .chain(convolutions.into_iter().flatten())
+            .all(|&size| (1..=MAX_SIZE).contains(&size));
         expect(positive, "a size outside 1 to 65536", &(sizes, convolutions))?;
         for parts in [self.num_attention_heads, self.num_conv_pos_embedding_groups] {
             let divides = parts > 0 && width.is_multiple_of(parts);

@@ -31,8 +31,10 @@ const LEFT_ASIDE: [&str; 10] = [
 /// The weight of the positional convolution is stored as a length and a direction, under the names
 /// of either of libtorch's two ways (`torch.nn.utils.weight_norm` and its successor in
 /// `parametrizations`).
-const NEWER_NAMES: [(&str, &str); 2] =
-    [("parametrizations.weight.original0", "weight_g"), ("parametrizations.weight.original1", "weight_v")];
+const NEWER_NAMES: [(&str, &str); 2] = [
+    ("parametrizations.weight.original0", "weight_g"),
+    ("parametrizations.weight.original1", "weight_v"),
+];
 
 /// Takes the network's tensors out of the checkpoint, with `config` beside them.
 pub(in crate::model) fn from_checkpoint(
