@@ -7,20 +7,18 @@
 pub mod card;
 mod checkpoint;
 pub mod compute;
-#[expect(dead_code, reason = "as the hub, which asks by it")]
 mod http;
-#[expect(dead_code, reason = "`models pull` by a name of the hub comes with the cards of users")]
 mod hub;
 mod kernel;
 pub mod network;
 pub mod pool;
 mod probe;
+pub mod published;
 pub mod pull;
 pub mod registry;
 pub mod store;
 pub(crate) mod torch;
 mod transformer;
-#[expect(dead_code, reason = "as the hub, whose models it is")]
 mod wav2vec2;
 mod weights;
 mod whisper;

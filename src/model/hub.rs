@@ -12,6 +12,9 @@ mod download;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(super) use tests::{HASTY, server::Reply, server::Server};
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -91,7 +94,7 @@ impl Hub {
     }
 
     /// The hub at `base`.
-    fn at(base: &str, token: Option<String>, patience: Patience) -> Self {
+    pub(super) fn at(base: &str, token: Option<String>, patience: Patience) -> Self {
         let base = base.trim_end_matches('/').to_owned();
         Self { base, token, client: Client::new(), patience }
     }

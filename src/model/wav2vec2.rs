@@ -111,6 +111,15 @@ pub(super) fn build(
     Ok(Box::new(network))
 }
 
+/// Refuses weights that are not those of `config`: any tensor is missing, left over or of another
+/// shape.
+pub(super) fn check(mut weights: Weights, model: &str, config: &Config) -> Result<()> {
+    let layer = config.num_hidden_layers;
+    let place = Place::of(Compute::default());
+    Wav2Vec2::take(&mut weights, model, config, layer, place)?;
+    weights.finish()
+}
+
 /// The configuration that `weights` carry.
 fn settings(weights: &Weights, model: &str) -> Result<Config> {
     let text = weights.settings().unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Against a server of our own that plays the hub, and the place that the hub sends to.
 
-mod server;
+pub(in crate::model) mod server;
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::*;
 use server::{Reply, Request, Server};
 
 /// Impatient, but as persistent as the usual one.
-const HASTY: Patience = Patience {
+pub(in crate::model) const HASTY: Patience = Patience {
     attempts: 4,
     first_wait: Duration::from_millis(5),
     longest_wait: Duration::from_millis(20),

@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex};
 
 /// A request, as far as tests look at it.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(in crate::model) struct Request {
+    pub(in crate::model) method: String,
+    pub(in crate::model) path: String,
     headers: Vec<(String, String)>,
 }
 
 /// What is answered.
 #[derive(Clone, Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
+pub(in crate::model) struct Reply {
+    pub(in crate::model) status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     /// Bytes of the body after which the connection is cut.
@@ -27,20 +27,20 @@ pub(super) struct Reply {
 }
 
 /// A server that runs until it is dropped.
-pub(super) struct Server {
+pub(in crate::model) struct Server {
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Request {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(in crate::model) fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
     /// The first byte that the request asks for.
-    pub(super) fn first_byte(&self) -> Option<usize> {
+    pub(in crate::model) fn first_byte(&self) -> Option<usize> {
         self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 
@@ -60,20 +60,20 @@ impl Request {
 }
 
 impl Reply {
-    pub(super) fn status(status: u16) -> Self {
+    pub(in crate::model) fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), cut: usize::MAX }
     }
 
-    pub(super) fn of(body: &[u8]) -> Self {
+    pub(in crate::model) fn of(body: &[u8]) -> Self {
         Self { body: body.to_vec(), ..Self::status(200) }
     }
 
-    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+    pub(in crate::model) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn cut(self, cut: usize) -> Self {
+    pub(in crate::model) fn cut(self, cut: usize) -> Self {
         Self { cut, ..self }
     }
 
@@ -91,7 +91,9 @@ impl Reply {
 }
 
 impl Server {
-    pub(super) fn new(answer: impl Fn(&Request, usize) -> Reply + Send + 'static) -> Self {
+    pub(in crate::model) fn new(
+        answer: impl Fn(&Request, usize) -> Reply + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = Self {
             port: listener.local_addr().unwrap().port(),
@@ -118,12 +120,12 @@ impl Server {
         server
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(in crate::model) fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
     /// What was asked so far.
-    pub(super) fn requests(&self) -> Vec<Request> {
+    pub(in crate::model) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
 }
