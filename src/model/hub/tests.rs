@@ -51,7 +51,7 @@ fn part(request: &Request, content: &[u8]) -> Reply {
         None => Reply::of(content),
         Some(first) if first < content.len() => {
             let range = format!("bytes {first}-{}/{}", content.len() - 1, content.len());
-            Reply { status: 206, ..Reply::of(&content[first..]) }.with("Content-Range", &range)
+            Reply::of(&content[first..]).under(206).with("Content-Range", &range)
         }
         Some(_) => Reply::status(416),
     }

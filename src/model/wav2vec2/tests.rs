@@ -45,7 +45,7 @@ fn published() -> Vec<Published> {
     vec![read("base"), read("large")]
 }
 
-fn converted(bytes: &[u8], config: &Config) -> Result<Weights, String> {
+fn converted(bytes: &[u8], config: &Config) -> std::result::Result<Weights, String> {
     let checkpoint = Checkpoint::Safetensors(reader::Checkpoint::open(bytes)?);
     from_checkpoint("a model", &checkpoint, config)
 }
@@ -91,9 +91,10 @@ fn every_hidden_layer_equals_the_reference() {
             let mut layers = Vec::new();
             let features = torch::run("wav2vec2", || {
                 let features = network.features(&given)?;
-                network.hidden_layers(&features, config.num_hidden_layers, |states| {
-                    layers.push(states.shallow_clone());
-                })?;
+                let _last =
+                    network.hidden_layers(&features, config.num_hidden_layers, |states| {
+                        layers.push(states.shallow_clone());
+                    })?;
                 to_vec(&features)
             })
             .unwrap();

@@ -19,7 +19,7 @@ pub(in crate::model) struct Request {
 /// What is answered.
 #[derive(Clone, Debug)]
 pub(in crate::model) struct Reply {
-    pub(in crate::model) status: u16,
+    status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     /// Bytes of the body after which the connection is cut.
@@ -66,6 +66,10 @@ impl Reply {
 
     pub(in crate::model) fn of(body: &[u8]) -> Self {
         Self { body: body.to_vec(), ..Self::status(200) }
+    }
+
+    pub(in crate::model) fn under(self, status: u16) -> Self {
+        Self { status, ..self }
     }
 
     pub(in crate::model) fn with(mut self, name: &str, value: &str) -> Self {
