@@ -28,13 +28,13 @@ const BUILT_IN: &[BuiltIn] = &[
         name: "whisper-tiny-en",
         card: include_str!("../../models/whisper-tiny-en.toml"),
         classes: "",
-        probe: include_bytes!("../../models/whisper-tiny-en_probe.bin"),
+        probe: include_bytes!("../../models/whisper_tiny_en_probe.bin"),
     },
     BuiltIn {
         name: "whisper-base",
         card: include_str!("../../models/whisper-base.toml"),
         classes: "",
-        probe: include_bytes!("../../models/whisper-base_probe.bin"),
+        probe: include_bytes!("../../models/whisper_base_probe.bin"),
     },
 ];
 

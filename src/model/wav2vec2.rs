@@ -81,7 +81,8 @@ enum AfterConvolution {
     OverChannels(Norm),
 }
 
-/// The convolution that tells positions apart: a wide one, in groups of channels.
+/// The convolution that tells positions apart: a wide one, in groups of channels. Of the published
+/// size, libtorch's own takes 52 ms for 499 frames, and products with all its windows 114.
 #[derive(Debug)]
 struct Positions {
     /// `[width, width / groups, size]`.
