@@ -7,6 +7,7 @@
 pub mod card;
 mod checkpoint;
 pub mod compute;
+mod conversion;
 mod kernel;
 pub mod network;
 pub mod pool;

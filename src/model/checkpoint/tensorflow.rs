@@ -6,6 +6,8 @@
 //! The index is a LevelDB table (google/leveldb, `doc/table_format.md`), written without
 //! compression; its values are `BundleEntryProto` messages (tensorflow,
 //! `core/protobuf/tensor_bundle.proto`). The data file is the tensors' bytes, little-endian.
+//! TensorFlow 1 wrote the same two files, whose variables go by their own names; TensorFlow 2 calls
+//! them by their place among the program's objects, with `/.ATTRIBUTES/VARIABLE_VALUE` behind.
 
 use std::collections::BTreeMap;
 
@@ -63,6 +65,11 @@ impl<'a> Checkpoint<'a> {
             }
         }
         Ok(Self { entries, data })
+    }
+
+    /// The names of all tensors, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
     }
 
     /// The float32 tensor `name`.
