@@ -8,7 +8,12 @@ pub mod card;
 mod checkpoint;
 pub mod compute;
 mod conversion;
+mod crnn;
+#[cfg(test)]
+mod golden;
 mod kernel;
+mod layers;
+mod musicnn;
 pub mod network;
 pub mod pool;
 mod probe;
@@ -120,6 +125,8 @@ impl EmbeddingModel {
     ) -> Result<Self> {
         let network = match card.architecture {
             Architecture::Yamnet => yamnet::build(weights, card.class_count(), compute, engine)?,
+            Architecture::CrnnBell => crnn::build(weights, card.class_count(), compute, engine)?,
+            Architecture::Musicnn => musicnn::build(weights, card.class_count(), compute, engine)?,
         };
         Ok(Self {
             card,
@@ -196,6 +203,8 @@ impl EmbeddingModel {
 pub fn front_end_of(card: &ModelCard) -> FrontEnd {
     match card.architecture {
         Architecture::Yamnet => yamnet::FRONT_END,
+        Architecture::CrnnBell => crnn::FRONT_END,
+        Architecture::Musicnn => musicnn::FRONT_END,
     }
 }
 

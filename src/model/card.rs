@@ -75,6 +75,10 @@ pub struct Segments {
 pub enum Architecture {
     /// Depthwise separable 2-D convolutions on log-mel patches.
     Yamnet,
+    /// A convolution over mel bands, then two recurrent layers over time.
+    CrnnBell,
+    /// Convolutions shaped for music, on log-mel patches.
+    Musicnn,
 }
 
 /// The weights as they are stored here.

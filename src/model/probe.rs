@@ -135,17 +135,21 @@ mod tests {
         }
     }
 
-    /// Makes `models/yamnet_probe.bin`: `cargo test --lib probe -- --ignored`. By libtorch, which
-    /// `tests/golden.rs` holds against the reference implementation.
+    /// Makes `models/*_probe.bin`: `cargo test --lib probe -- --ignored`. By libtorch, which golden
+    /// tests hold against the reference implementations.
     #[test]
-    #[ignore = "writes a file of the repository"]
-    fn write_the_expected_embedding() {
-        let card = registry::find("yamnet").unwrap();
-        let model = EmbeddingModel::unchecked(card, weights(), CPU, Engine::Torch).unwrap();
-        let bytes: Vec<u8> =
-            embedding(&model).unwrap().into_iter().flat_map(f32::to_le_bytes).collect();
-        std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/models/yamnet_probe.bin"), bytes)
-            .unwrap();
+    #[ignore = "writes files of the repository"]
+    fn write_the_expected_embeddings() {
+        for name in registry::names() {
+            let card = registry::find(name).unwrap();
+            let weights = ModelStore::of_user().unwrap().read_weights(card).unwrap();
+            let model = EmbeddingModel::unchecked(card, weights, CPU, Engine::Torch).unwrap();
+            let bytes: Vec<u8> =
+                embedding(&model).unwrap().into_iter().flat_map(f32::to_le_bytes).collect();
+            let file = format!("{}_probe.bin", name.replace('-', "_"));
+            let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
+            std::fs::write(std::path::Path::new(models).join(file), bytes).unwrap();
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use super::card::{Architecture, ModelCard};
 use super::checkpoint::{Checkpoint, CheckpointBytes, companion};
 use super::store::{ModelStore, check};
-use super::yamnet;
+use super::{crnn, musicnn, yamnet};
 use crate::error::{Error, Result};
 
 /// No file of a checkpoint or wheel is read past this: they are tens of megabytes.
@@ -136,8 +136,11 @@ fn convert(
     let damaged = |problem| Error::Checkpoint { path: origin.to_owned(), problem };
     let checkpoint = Checkpoint::open(card.source.format, &bytes).map_err(damaged)?;
     let weights = match card.architecture {
-        Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint).map_err(damaged)?,
+        Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint),
+        Architecture::CrnnBell => crnn::from_checkpoint(&checkpoint),
+        Architecture::Musicnn => musicnn::from_checkpoint(&checkpoint),
     };
+    let weights = weights.map_err(damaged)?;
     publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)
 }
 

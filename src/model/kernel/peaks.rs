@@ -80,11 +80,6 @@ impl PeakConvolution {
         self.bias.len() * PANEL_GROUPS
     }
 
-    /// The kernel's height and width.
-    pub(in crate::model) fn size(&self) -> MapSize {
-        self.size
-    }
-
     /// Writes the peaks of the rows `range`; row `n` of the output sees as many rows of the input
     /// from `n` on as the kernel is high.
     pub(in crate::model) fn apply(
