@@ -7,12 +7,16 @@
 pub mod card;
 mod checkpoint;
 pub mod compute;
+mod conversion;
 pub(crate) mod crepe;
+mod crnn;
 #[cfg(test)]
 mod golden;
 mod http;
 mod hub;
 mod kernel;
+mod layers;
+mod musicnn;
 pub mod network;
 pub mod pool;
 mod probe;
@@ -134,6 +138,8 @@ impl EmbeddingModel {
             Architecture::Resemblyzer => resemblyzer::build(weights, compute)?,
             Architecture::WhisperTiny => whisper::build(weights, whisper::TINY, compute)?,
             Architecture::WhisperBase => whisper::build(weights, whisper::BASE, compute)?,
+            Architecture::CrnnBell => crnn::build(weights, card.class_count(), compute, engine)?,
+            Architecture::Musicnn => musicnn::build(weights, card.class_count(), compute, engine)?,
         };
         Ok(Self {
             card,
@@ -213,6 +219,8 @@ pub fn front_end_of(card: &ModelCard) -> FrontEnd {
         Architecture::CrepeTiny | Architecture::CrepeFull => crepe::FRONT_END,
         Architecture::Resemblyzer => resemblyzer::FRONT_END,
         Architecture::WhisperTiny | Architecture::WhisperBase => whisper::FRONT_END,
+        Architecture::CrnnBell => crnn::FRONT_END,
+        Architecture::Musicnn => musicnn::FRONT_END,
     }
 }
 

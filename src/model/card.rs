@@ -85,6 +85,10 @@ pub enum Architecture {
     WhisperTiny,
     /// The next larger.
     WhisperBase,
+    /// A convolution over mel bands, then two recurrent layers over time.
+    CrnnBell,
+    /// Convolutions shaped for music, on log-mel patches.
+    Musicnn,
 }
 
 /// The weights as they are stored here.

@@ -3,6 +3,7 @@
 
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
@@ -53,6 +54,12 @@ pub(super) fn installed(model: &str) -> Option<Weights> {
     Some(store.read_weights(card).unwrap())
 }
 
+/// The weights of `model` in the user's store, where `make test` puts them.
+pub(super) fn weights(model: &str) -> Weights {
+    let weights = ModelStore::of_user().unwrap().read_weights(registry::find(model).unwrap());
+    weights.unwrap_or_else(|error| panic!("{error}: sonoteca models pull {model}"))
+}
+
 /// Checks converted weights against the hash in the card of `model`.
 pub(super) fn assert_converted(model: &str, weights: &Weights) {
     let bytes = weights.to_safetensors(Path::new(model)).unwrap();
@@ -60,9 +67,20 @@ pub(super) fn assert_converted(model: &str, weights: &Weights) {
     assert_eq!(found, registry::find(model).unwrap().weights.sha256, "{model}");
 }
 
+/// The arrays of a file of `golden`, by name; `None`, said aloud, where it is not there.
+pub(super) fn arrays(file: &str) -> Option<BTreeMap<String, Vec<f32>>> {
+    let golden = Golden::open(file)?;
+    let names = SafeTensors::deserialize(&golden.bytes).unwrap();
+    let names = names.names().into_iter().map(str::to_owned);
+    Some(names.map(|name| (name.clone(), golden.array(&name))).collect())
+}
+
+/// The largest difference between values of the same places.
 pub(super) fn largest_difference(ours: &[f32], theirs: &[f32]) -> f32 {
     assert_eq!(ours.len(), theirs.len());
-    ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    let differences = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+    // Not by `f32::max`, which lets NaN pass.
+    differences.fold(0.0, |most, difference| if difference <= most { most } else { difference })
 }
 
 /// The largest value less the smallest.

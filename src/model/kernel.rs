@@ -18,6 +18,8 @@ pub(super) mod convolution;
 pub(super) mod dense;
 pub(super) mod depthwise;
 pub(super) mod gemm;
+pub(super) mod lstm;
+pub(super) mod peaks;
 pub(super) mod tiles;
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use super::card::{Architecture, ModelCard, Part};
 use super::checkpoint::{Checkpoint, CheckpointBytes, companion};
 use super::store::{ModelStore, check};
-use super::{crepe, resemblyzer, whisper, yamnet};
+use super::{crepe, crnn, musicnn, resemblyzer, whisper, yamnet};
 use crate::error::{Error, Result};
 
 /// No file of a checkpoint or wheel is read past this: they are some hundred megabytes at most.
@@ -192,6 +192,8 @@ fn convert(
         Architecture::Resemblyzer => resemblyzer::from_checkpoint(&checkpoint),
         Architecture::WhisperTiny => whisper::from_checkpoint(&checkpoint, whisper::TINY),
         Architecture::WhisperBase => whisper::from_checkpoint(&checkpoint, whisper::BASE),
+        Architecture::CrnnBell => crnn::from_checkpoint(&checkpoint),
+        Architecture::Musicnn => musicnn::from_checkpoint(&checkpoint),
     };
     let weights = weights.map_err(damaged)?;
     publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)

@@ -54,6 +54,24 @@ const BUILT_IN: &[BuiltIn] = &[
         classes: "",
         probe: include_bytes!("../../models/whisper_base_probe.bin"),
     },
+    BuiltIn {
+        name: "crnn-bell",
+        card: include_str!("../../models/crnn-bell.toml"),
+        classes: include_str!("../../models/crnn_bell_classes.csv"),
+        probe: include_bytes!("../../models/crnn_bell_probe.bin"),
+    },
+    BuiltIn {
+        name: "musicnn-mtt",
+        card: include_str!("../../models/musicnn-mtt.toml"),
+        classes: include_str!("../../models/musicnn_mtt_tags.csv"),
+        probe: include_bytes!("../../models/musicnn_mtt_probe.bin"),
+    },
+    BuiltIn {
+        name: "musicnn-msd",
+        card: include_str!("../../models/musicnn-msd.toml"),
+        classes: include_str!("../../models/musicnn_msd_tags.csv"),
+        probe: include_bytes!("../../models/musicnn_msd_probe.bin"),
+    },
 ];
 
 type Parsed = std::result::Result<ModelCard, toml::de::Error>;

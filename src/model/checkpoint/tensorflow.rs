@@ -6,6 +6,8 @@
 //! The index is a LevelDB table (google/leveldb, `doc/table_format.md`), written without
 //! compression; its values are `BundleEntryProto` messages (tensorflow,
 //! `core/protobuf/tensor_bundle.proto`). The data file is the tensors' bytes, little-endian.
+//! TensorFlow 1 wrote the same two files, whose variables go by their own names; TensorFlow 2 calls
+//! them by their place among the program's objects, with `/.ATTRIBUTES/VARIABLE_VALUE` behind.
 
 use std::collections::BTreeMap;
 
@@ -44,9 +46,17 @@ impl<'a> Checkpoint<'a> {
             .len()
             .checked_sub(FOOTER_BYTES)
             .map(|start| &index[start..])
-            .ok_or("the index is shorter than its footer")?;
-        if footer[FOOTER_BYTES - 8..] != TABLE_MAGIC.to_le_bytes() {
-            return Err("the index is not a LevelDB table".to_owned());
+            .ok_or_else(|| {
+                let found = index.len();
+                format!("the index has {found} bytes, expected a footer of {FOOTER_BYTES} at least")
+            })?;
+        let mut magic = [0; 8];
+        magic.copy_from_slice(&footer[FOOTER_BYTES - 8..]);
+        let found = u64::from_le_bytes(magic);
+        if found != TABLE_MAGIC {
+            return Err(format!(
+                "the index is no LevelDB table: it ends in {found:#018x}, expected {TABLE_MAGIC:#018x}"
+            ));
         }
         let mut handles = Bytes(footer);
         let _meta = handles.block_handle()?;

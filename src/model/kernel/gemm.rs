@@ -45,7 +45,7 @@ pub(in crate::model) struct PackedWeights {
 
 impl PackedWeights {
     /// Lays out `weight`, `[outputs, inputs]`.
-    pub(super) fn new(weight: &[f32], bias: &[f32], activation: Activation) -> Self {
+    pub(in crate::model) fn new(weight: &[f32], bias: &[f32], activation: Activation) -> Self {
         let inputs = weight.len() / bias.len();
         assert_eq!(weight.len(), inputs * bias.len(), "a weight for every input and output");
         let padded = inputs.next_multiple_of(GROUP);
@@ -60,12 +60,12 @@ impl PackedWeights {
     }
 
     /// Groups of a row of the output: whole panels.
-    pub(super) fn output_groups(&self) -> usize {
+    pub(in crate::model) fn output_groups(&self) -> usize {
         self.bias.len() * PANEL_GROUPS
     }
 
     /// Writes the product to `output`, `[rows, output_groups]`.
-    pub(super) fn multiply(&self, arch: Arch, rows: &TiledRows, output: &mut [Group]) {
+    pub(in crate::model) fn multiply(&self, arch: Arch, rows: &TiledRows, output: &mut [Group]) {
         assert_eq!(rows.groups() * GROUP, self.inputs, "rows of as many inputs");
         assert_eq!(output.len(), rows.rows() * self.output_groups(), "room for the product");
         arch.dispatch(Multiply { weights: self, rows, output });
@@ -180,6 +180,6 @@ impl<S: Simd> Product<'_, S> {
 
 /// Some registers of a panel's row.
 #[inline(always)]
-fn vectors<S: Simd, const VECTORS: usize>(row: &PanelRow, part: usize) -> [S::f32s; VECTORS] {
+pub(super) fn vectors<S: Simd, const VECTORS: usize>(row: &PanelRow, part: usize) -> [S::f32s; VECTORS] {
     S::as_simd_f32s(&row.0).0.as_chunks::<VECTORS>().0[part]
 }

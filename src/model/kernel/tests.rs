@@ -9,9 +9,12 @@ use super::convolution::{self, FirstConvolution};
 use super::dense::Dense;
 use super::depthwise::{Depthwise, MapSize};
 use super::gemm::Activation;
+use super::lstm::{Lstm, LstmBuffers};
+use super::peaks::{PeakConvolution, Peaks, Rows};
 use super::tiles::TiledRows;
 use super::{GROUP, Group};
 use crate::model::compute::Precision;
+use crate::model::layers::{Layer, Norm};
 
 /// Values in ±0.5 from a linear congruential generator.
 fn noise(seed: u32, count: usize) -> Vec<f32> {
@@ -175,6 +178,62 @@ proptest! {
     }
 
     #[test]
+    fn peaks_are_their_definition(
+        height in 1_usize..4, width in 1_usize..6, more in 0_usize..30, channels in 1_usize..70,
+        rows in 1_usize..5, seed: u32,
+    ) {
+        let size = MapSize { height, width };
+        let input = Rows { values: &noise(seed, (rows + height - 1) * (width + 11 + more)), width: width + 11 + more };
+        let layer = Layer {
+            weight: noise(seed ^ 1, channels * size.positions()),
+            bias: noise(seed ^ 2, channels),
+        };
+        // Scales of both signs.
+        let norm = Norm { scale: noise(seed ^ 3, channels), shift: noise(seed ^ 4, channels) };
+        let expected = peaks(input, &layer, &norm, size, rows);
+        let kernel = PeakConvolution::new(&layer, &norm, size);
+        // A part of wider rows, whose other groups stay as they are.
+        let row_groups = kernel.output_groups() + 2;
+        for arch in arches() {
+            let mut output = vec![Group([7.0; GROUP]); rows * row_groups];
+            let mut part = Peaks { rows: &mut output, row_groups, column: 1 };
+            // In two pieces.
+            for range in [0..rows / 2, rows / 2..rows] {
+                kernel.apply(arch, input, range, &mut part);
+            }
+            let mut found = Vec::new();
+            for row in output.chunks_exact(row_groups) {
+                let row = flat(row);
+                let (part, behind) = row[GROUP..].split_at(row_groups * GROUP - 2 * GROUP);
+                prop_assert!(row[..GROUP].iter().chain(behind).all(|&value| value == 7.0));
+                prop_assert!(part[channels..].iter().all(|&value| value == 0.0));
+                found.extend_from_slice(&part[..channels]);
+            }
+            assert_close(&found, &expected, tolerance(size.positions() + 2));
+        }
+    }
+
+    #[test]
+    fn a_memory_is_its_definition(steps in 1_usize..6, groups in 1_usize..3, seed: u32) {
+        let (inputs, units) = (groups * GROUP, 2 * GROUP);
+        let rows = noise(seed, steps * inputs);
+        let (input, hidden) =
+            (noise(seed ^ 1, 4 * units * inputs), noise(seed ^ 2, 4 * units * units));
+        let bias = noise(seed ^ 3, 4 * units);
+        let expected = memory(&rows, &input, &hidden, &bias, steps);
+        let kernel = Lstm::new(&input, &hidden, &bias);
+        for arch in arches() {
+            let (mut buffers, mut found) = (LstmBuffers::default(), Vec::new());
+            // Twice: nothing is left of a run.
+            for _ in 0..2 {
+                kernel.run(arch, &grouped(&rows), groups, &mut buffers, &mut found);
+            }
+            // The gates' slopes are at most one, and each step passes a half of its error on.
+            assert_close(&flat(&found), &expected, 4.0 * tolerance(inputs + units));
+        }
+    }
+
+    #[test]
     fn the_first_convolution_is_its_definition(
         height in 1_usize..6, width in 1_usize..6, seed: u32,
     ) {
@@ -194,6 +253,53 @@ proptest! {
             assert_close(&flat(&output), &expected, tolerance(10));
         }
     }
+}
+
+/// The definition: of ReLU and norm at every position, the largest.
+fn peaks(input: Rows<'_>, layer: &Layer, norm: &Norm, size: MapSize, rows: usize) -> Vec<f32> {
+    let mut result = Vec::new();
+    for row in 0..rows {
+        for (channel, weight) in layer.weight.chunks_exact(size.positions()).enumerate() {
+            let said = |position: usize| {
+                let taps = weight.iter().enumerate().map(|(tap, weight)| {
+                    let (y, x) = (row + tap / size.width, position + tap % size.width);
+                    weight * input.values[y * input.width + x]
+                });
+                let sum = taps.sum::<f32>() + layer.bias[channel];
+                sum.max(0.0) * norm.scale[channel] + norm.shift[channel]
+            };
+            let positions = 0..=input.width - size.width;
+            result.push(positions.map(said).fold(f32::NEG_INFINITY, f32::max));
+        }
+    }
+    result
+}
+
+/// The definition, in f64: `[steps, units]`.
+#[expect(clippy::cast_possible_truncation, reason = "computed in f64, given as f32")]
+fn memory(rows: &[f32], input: &[f32], hidden: &[f32], bias: &[f32], steps: usize) -> Vec<f32> {
+    let units = bias.len() / 4;
+    let sigmoid = |value: f64| 1.0 / (1.0 + (-value).exp());
+    let dot = |weight: &[f32], values: &[f64]| -> f64 {
+        weight.iter().zip(values).map(|(&weight, value)| f64::from(weight) * value).sum()
+    };
+    let (mut said, mut cell, mut result) = (vec![0.0; units], vec![0.0; units], Vec::new());
+    for row in rows.chunks_exact(rows.len() / steps) {
+        let row: Vec<f64> = row.iter().map(|&value| f64::from(value)).collect();
+        let gate = |gate: usize| {
+            let input = &input[gate * row.len()..][..row.len()];
+            let hidden = &hidden[gate * units..][..units];
+            dot(input, &row) + dot(hidden, &said) + f64::from(bias[gate])
+        };
+        let gates: Vec<f64> = (0..4 * units).map(gate).collect();
+        for unit in 0..units {
+            let [add, keep, value, show] = [0, 1, 2, 3].map(|gate| gates[gate * units + unit]);
+            cell[unit] = sigmoid(keep) * cell[unit] + sigmoid(add) * value.tanh();
+            said[unit] = sigmoid(show) * cell[unit].tanh();
+        }
+        result.extend(said.iter().map(|&value: &f64| value as f32));
+    }
+    result
 }
 
 /// The definition, with TensorFlow's "SAME" padding.

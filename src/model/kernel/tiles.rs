@@ -73,8 +73,15 @@ impl TiledRows {
 
     /// Fills in `rows`, `[rows, groups]`.
     pub(in crate::model) fn copy_from(&mut self, rows: &[Group], groups: usize) {
-        self.reset(rows.len() / groups, groups);
-        for (row, values) in rows.chunks_exact(groups).enumerate() {
+        self.copy_windows(rows, groups, groups);
+    }
+
+    /// Fills in windows of `groups` groups, each `step` groups further on: with rows of `step`
+    /// groups, a row and those that follow it.
+    pub(in crate::model) fn copy_windows(&mut self, rows: &[Group], groups: usize, step: usize) {
+        let count = (rows.len() + step).saturating_sub(groups) / step;
+        self.reset(count, groups);
+        for (row, values) in rows.windows(groups).step_by(step).enumerate() {
             let tiles = &mut self.tiles[row / TILE_ROWS * groups..][..groups];
             for (tile, &group) in tiles.iter_mut().zip(values) {
                 tile[row % TILE_ROWS] = group;
