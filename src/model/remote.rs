@@ -19,7 +19,6 @@ use client::Client;
 use protocol::{Answer, Described, Request};
 
 pub(super) use client::check_address;
-pub(super) use protocol::Described as Server;
 
 /// A server that embeds for a model.
 #[derive(Clone, Debug)]

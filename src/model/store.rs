@@ -173,19 +173,19 @@ impl ModelStore {
             .map_err(failed)
     }
 
-    /// Removes what belongs to `card`: weights that can be pulled again, or an added model with
-    /// its card. `false`, when there was nothing.
+    /// Removes what belongs to the model called `name`: weights that can be pulled again, or an
+    /// added model with its card. `false`, when there was nothing.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn remove(&self, card: &ModelCard) -> Result<bool> {
-        let folder = self.model_folder(card);
+    pub fn remove(&self, name: &str) -> Result<bool> {
+        let folder = self.folder.join(name);
         let failed = |source| Error::Io { action: "remove", path: folder.clone(), source };
-        if !folder.is_dir() {
+        if !is_name(name) || !folder.is_dir() {
             return Ok(false);
         }
         let scratch = self.scratch()?;
-        fs::rename(&folder, scratch.path().join(&card.name))
+        fs::rename(&folder, scratch.path().join(name))
             .and_then(|()| File::open(&self.folder)?.sync_all())
             .and_then(|()| scratch.close())
             .map_err(failed)?;
