@@ -28,6 +28,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hound", &["audio"]),
     ("opus_pure", &["audio/decode/opus"]),
     ("realfft", &["frontend"]),
+    ("ureq", &["model/remote/client"]),
     ("tch", &["model", "train/learner", "train/network"]),
     ("multiversion", &["model/kernel", "index/kernel"]),
     ("rusqlite", &["store"]),

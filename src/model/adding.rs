@@ -5,6 +5,8 @@
 //! card. Refuses names that are taken, and models whose vectors could not be trusted.
 
 mod inspection;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,8 +7,6 @@
 
 mod client;
 mod protocol;
-#[cfg(test)]
-mod tests;
 
 use sha2::Digest;
 
