@@ -3,10 +3,11 @@
 //! In: patches. Out: embeddings and class scores of float32. A model is a card
 //! (`models/NAME.toml`: where the weights come from, what they expect) and an architecture (one
 //! file here, read beside the paper). Users add models of their own (`adding.rs`): a TorchScript
-//! module or a server. The only room that imports tch.
+//! module, a server, or a trained head's hidden layer. The only room that imports tch.
 
 pub mod adding;
 pub mod card;
+mod chained;
 mod checkpoint;
 pub mod compute;
 mod kernel;
@@ -28,11 +29,12 @@ use std::fmt;
 use crate::error::{Error, Result};
 use crate::frontend::spec::FrontEnd;
 use card::{Architecture, ModelCard};
+use chained::Chained;
 use compute::Compute;
 use network::{Batch, Network, NetworkOutput, Sent};
 use remote::Hosted;
 use store::ModelStore;
-use torchscript::Module;
+use torchscript::{Module, ModuleInput};
 use weights::Weights;
 
 /// Which vectors may be compared: those whose identity is the same in every part.
@@ -103,13 +105,23 @@ impl EmbeddingModel {
     ) -> Result<Self> {
         let card = registry::find_in(name, store)?;
         let compute = compute.resolve()?;
-        let network: Box<dyn Network> = match card.architecture {
-            Architecture::TorchScript => {
-                let (path, bytes) = (store.weights_path(card), store.read_module(card)?);
-                let module = Module::load(name, &path, &bytes, &front_end_of(card), compute)?;
-                Box::new(module.of_dimension(card.embedding_dimension))
+        let module = |input| {
+            let (path, bytes) = (store.weights_path(card), store.read_module(card)?);
+            let module = Module::load(name, &path, &bytes, input, compute)?;
+            Ok::<_, Error>(module.of_dimension(card.embedding_dimension))
+        };
+        let network: Box<dyn Network> = match (card.architecture, &card.base) {
+            (Architecture::TorchScript, _) => {
+                let input = ModuleInput::patches(&front_end_of(card), card.one_at_a_time);
+                Box::new(module(input)?)
             }
-            Architecture::Remote => Box::new(Hosted::open(card)?),
+            (Architecture::Chained, Some(base)) => {
+                let model = Self::load_on(&base.name, store, compute, engine)?;
+                let dimension = model.identity.dimension;
+                let module = module(chained::input(base, dimension, card.one_at_a_time))?;
+                Box::new(Chained::new(model, base.embeddings, module))
+            }
+            (Architecture::Remote, _) => Box::new(Hosted::open(card)?),
             _ => return Self::build(card, store.read_weights(card)?, compute, engine),
         };
         let model = Self::added(card, compute, network);
@@ -145,11 +157,9 @@ impl EmbeddingModel {
         let network = match card.architecture {
             Architecture::Yamnet => yamnet::build(weights, card.class_count(), compute, engine)?,
             // They have no weights of ours.
-            Architecture::TorchScript | Architecture::Remote => {
-                weights.finish().and_then(|()| {
-                    let (name, source) = (card.name.clone(), "it is no network of ours".into());
-                    Err(Error::Card { name, source })
-                })?
+            Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
+                let (name, source) = (card.name.clone(), "it is no network of ours".into());
+                return Err(Error::Card { name, source });
             }
         };
         Ok(Self {
@@ -233,7 +243,9 @@ impl EmbeddingModel {
 pub fn front_end_of(card: &ModelCard) -> FrontEnd {
     match card.architecture {
         Architecture::Yamnet => yamnet::FRONT_END,
-        Architecture::TorchScript | Architecture::Remote => own::front_end(card),
+        Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
+            own::front_end(card)
+        }
     }
 }
 

@@ -29,7 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("opus_pure", &["audio/decode/opus"]),
     ("realfft", &["frontend"]),
     ("ureq", &["model/remote/client"]),
-    ("tch", &["model", "train/learner", "train/network"]),
+    ("tch", &["model", "train/hidden", "train/learner", "train/network"]),
     ("multiversion", &["model/kernel", "index/kernel"]),
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),

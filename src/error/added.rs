@@ -126,6 +126,24 @@ pub enum AddedProblem {
         most: f64,
     },
 
+    /// A head without a layer that could serve as an embedding.
+    #[error("head `{head}` has no hidden layer: a {kind} head weighs what it reads and says it")]
+    NoHiddenLayer {
+        /// The head.
+        head: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+
+    /// A head that reads what its model does not have.
+    #[error("the hidden layer of head `{head}` cannot stand alone: {problem}")]
+    HiddenLayer {
+        /// The head.
+        head: String,
+        /// What is missing.
+        problem: &'static str,
+    },
+
     /// An address that no server of embeddings has.
     #[error("`{url}` is no address for a hosted model: {problem}")]
     Url {
@@ -232,6 +250,9 @@ impl AddedProblem {
                 "a module must not draw random numbers, remember what it heard before, or look at \
                  its batch; call eval() before saving it"
             }
+            Self::NoHiddenLayer { .. } => {
+                "train one that has: sonoteca train NAME --head mlp, lstm, crnn or tf-lstm"
+            }
             Self::Url { .. } => {
                 "give the server's address as https://HOST[:PORT][/PATH]; a key comes from \
                  --key-env VARIABLE and goes over https, or to this machine"
@@ -254,7 +275,10 @@ impl AddedProblem {
                 "vectors of different models are not compared: add the server again under a new \
                  name and index with that, or ask for the old version there"
             }
-            Self::NotFinite { .. } | Self::Constant { .. } | Self::Refused { .. } => return None,
+            Self::NotFinite { .. }
+            | Self::Constant { .. }
+            | Self::HiddenLayer { .. }
+            | Self::Refused { .. } => return None,
         };
         Some(Cow::Borrowed(hint))
     }

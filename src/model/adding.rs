@@ -1,4 +1,5 @@
-//! Models of the user's own: a TorchScript module, or a server that embeds.
+//! Models of the user's own: a TorchScript module, a server that embeds, or a trained head's hidden
+//! layer.
 //!
 //! In: what the user says of one. Out: its card and what belongs to it, in the store, all or
 //! nothing. Whatever is added is asked first (`adding/inspection.rs`), and what it answers is its
@@ -13,13 +14,16 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 
-use super::card::{Answering, Architecture, Measured, ModelCard, Remote, Sending, Sha256, Weights};
+use super::card::{
+    Answering, Architecture, Base, Measured, ModelCard, Remote, Sending, Sha256, Weights,
+};
+use super::chained::{self, Chained};
 use super::compute::Compute;
 use super::network::{Network, Sent};
 use super::remote::{self, Hosted};
 use super::store::{ModelStore, is_name};
 use super::torchscript::Module;
-use super::{EmbeddingModel, own, probe, registry};
+use super::{EmbeddingModel, own, probe, registry, torchscript};
 use crate::error::{AddedProblem, Error, Result};
 use crate::frontend::spec::{MelSpec, YAMNET_MEL};
 
@@ -61,6 +65,30 @@ pub enum Origin {
     },
     /// A server.
     Remote(Server),
+    /// A trained head's last hidden layer.
+    Head(HiddenLayer),
+}
+
+/// A trained head's last hidden layer, as a module.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HiddenLayer {
+    /// The head.
+    pub head: String,
+    /// The archive of the module.
+    pub archive: Vec<u8>,
+    /// Whether the module takes one window at a time.
+    pub one_at_a_time: bool,
+    /// What it reads.
+    pub reads: Reads,
+}
+
+/// What a hidden layer reads.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reads {
+    /// Frames, as many as the window has.
+    Frames(MelSpec),
+    /// Consecutive embeddings of a model.
+    Embeddings(Base),
 }
 
 /// What a module hears.
@@ -109,7 +137,14 @@ pub fn add(new: &NewModel, store: &ModelStore, compute: Compute) -> Result<Addit
     match &new.origin {
         Origin::TorchScript { path, input } => add_module(new, path, input, store, compute),
         Origin::Remote(server) => add_server(new, server, store, compute),
+        Origin::Head(layer) => add_head(new, layer, store, compute),
     }
+}
+
+/// Whole frames of `hop_samples` samples that are nearest to `seconds`, at least one: what a window
+/// of a model that is added has.
+pub fn frames_of(seconds: f64, sample_rate: u32, hop_samples: usize) -> usize {
+    own::frames_of(seconds, sample_rate, hop_samples)
 }
 
 fn check_name(name: &str, store: &ModelStore) -> Result<()> {
@@ -135,25 +170,72 @@ fn add_module(
         ModuleInput::LogMel(None) => Some(YAMNET_MEL),
         ModuleInput::LogMel(Some(path)) => Some(read_mel(path)?),
     };
-    let bytes = read(path, MOST_MODULE)?;
+    let archive = read(path, MOST_MODULE)?;
     let file_name = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut card = ModelCard {
-        architecture: Architecture::TorchScript,
-        mel,
-        ..blank(new, &format!("the TorchScript module {file_name}"))
+    let what = format!("the TorchScript module {file_name}");
+    let card = ModelCard { mel, ..windowed(new, &what)? };
+    inspect_module(card, path, &archive, store, compute)
+}
+
+fn add_head(
+    new: &NewModel,
+    layer: &HiddenLayer,
+    store: &ModelStore,
+    compute: Compute,
+) -> Result<Addition> {
+    let HiddenLayer { head, archive, one_at_a_time, reads } = layer;
+    let what = format!("the hidden layer of head {head}");
+    let card = match reads {
+        Reads::Frames(mel) => ModelCard { mel: Some(*mel), ..windowed(new, &what)? },
+        Reads::Embeddings(base) => ModelCard {
+            architecture: Architecture::Chained,
+            inherited: Some(registry::inherited(&new.name, base, store)?),
+            base: Some(base.clone()),
+            ..blank(new, &what)
+        },
     };
+    let card = ModelCard { one_at_a_time: *one_at_a_time, ..card };
+    inspect_module(card, Path::new(head), archive, store, compute)
+}
+
+/// A card whose window is what the user said.
+fn windowed(new: &NewModel, what: &str) -> Result<ModelCard> {
+    let mut card = blank(new, what);
     card.sample_rate = required(new.sample_rate, None, "the rate", "--rate HERTZ")?;
     card.window_s = required(new.window_s, None, "the window", "--window SECONDS")?;
     card.hop_s = new.hop_s.unwrap_or(card.window_s / 2.0);
+    Ok(card)
+}
+
+/// Loads the module in `archive`, which `path` held, and adds it with what it turns out to be.
+fn inspect_module(
+    mut card: ModelCard,
+    path: &Path,
+    archive: &[u8],
+    store: &ModelStore,
+    compute: Compute,
+) -> Result<Addition> {
     MODULE.clone_into(&mut card.weights.file);
-    card.weights.sha256 = Sha256(sha2::Sha256::digest(&bytes).into());
+    card.weights.sha256 = Sha256(sha2::Sha256::digest(archive).into());
     own::settle(&mut card)?;
     let front_end = own::front_end(&card);
     card.batch_patches = own::batch_patches(&front_end);
-    let module = Module::load(&card.name, path, &bytes, &front_end, compute)?;
-    card.embedding_dimension = inspection::dimension(&module, &front_end, &card.name)?;
-    let network = Box::new(module.of_dimension(card.embedding_dimension));
-    finish(card, network, Some(&bytes), store, compute)
+    let model = |base: &Base| EmbeddingModel::load(&base.name, store, compute);
+    let base = card.base.as_ref().map(model).transpose()?;
+    let input = match (&card.base, &base) {
+        (Some(base), Some(model)) => {
+            chained::input(base, model.identity().dimension, card.one_at_a_time)
+        }
+        _ => torchscript::ModuleInput::patches(&front_end, card.one_at_a_time),
+    };
+    let module = Module::load(&card.name, path, archive, input, compute)?;
+    card.embedding_dimension = inspection::dimension(&module, &card.name)?;
+    let module = module.of_dimension(card.embedding_dimension);
+    let network: Box<dyn Network> = match (&card.base, base) {
+        (Some(base), Some(model)) => Box::new(Chained::new(model, base.embeddings, module)),
+        _ => Box::new(module),
+    };
+    finish(card, network, Some(archive), store, compute)
 }
 
 fn add_server(
@@ -231,7 +313,10 @@ fn blank(new: &NewModel, what: &str) -> ModelCard {
         classes: None,
         mel: None,
         remote: None,
+        base: None,
+        one_at_a_time: false,
         measured: None,
+        inherited: None,
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::audio::segment::Segmentation;
-use crate::frontend::spec::MelSpec;
+use crate::frontend::spec::{FrontEnd, MelSpec};
 
 /// A model as its card describes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -51,9 +51,18 @@ pub struct ModelCard {
     /// The server of a hosted model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote: Option<Remote>,
+    /// The model whose embeddings a head's hidden layer reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// Whether its module takes one window at a time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_at_a_time: bool,
     /// What was measured of a model of the user's own when it was added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// The front end that its base gives it; the registry looks it up.
+    #[serde(skip)]
+    pub(super) inherited: Option<FrontEnd>,
 }
 
 /// A few patches are slower a patch, more no faster; for most networks.
@@ -69,7 +78,10 @@ impl ModelCard {
 
     /// Whether the user added it.
     pub fn is_added(&self) -> bool {
-        matches!(self.architecture, Architecture::TorchScript | Architecture::Remote)
+        matches!(
+            self.architecture,
+            Architecture::TorchScript | Architecture::Remote | Architecture::Chained
+        )
     }
 
     /// The segments that its vectors are pooled into, unless others are asked for.
@@ -99,6 +111,24 @@ pub enum Architecture {
     TorchScript,
     /// A server.
     Remote,
+    /// A model, and behind it a TorchScript module that reads its embeddings.
+    Chained,
+}
+
+/// The model whose embeddings a module reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its weights: with others it is another model.
+    pub weights_sha256: Sha256,
+    /// The version of its front end, likewise.
+    pub front_end_version: u32,
+    /// Consecutive embeddings that the module reads at once.
+    pub embeddings: usize,
+    /// From one vector to the next, in embeddings.
+    pub hop_embeddings: usize,
 }
 
 /// Where a hosted model is, and how it is asked.

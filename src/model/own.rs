@@ -5,7 +5,7 @@
 
 use sha2::Digest;
 
-use super::card::ModelCard;
+use super::card::{Base, ModelCard};
 use crate::error::{AddedProblem, Result};
 use crate::frontend::spec::{Border, Compression, Features, FrontEnd, MelSpec};
 use crate::units::SampleRate;
@@ -26,6 +26,9 @@ const MOST_BANDS: usize = 1_024;
 /// The front end of a model of the user's own: samples, or mel bands, without a border, one
 /// embedding a patch. The last patch is padded with zeros.
 pub(super) fn front_end(card: &ModelCard) -> FrontEnd {
+    if let Some(inherited) = card.inherited {
+        return inherited;
+    }
     let features = card.mel.map_or(Features::Samples, Features::Mel);
     let (frame, hop) = card.mel.map_or((1, 1), |mel| (mel.window_samples, mel.hop_samples));
     let frames = |seconds: f64| frames_of(seconds, card.sample_rate, hop);
@@ -45,9 +48,24 @@ pub(super) fn front_end(card: &ModelCard) -> FrontEnd {
     }
 }
 
+/// The front end of a model that reads several consecutive embeddings of another one, whose front
+/// end is `own`: its patches hold all that those are made of.
+pub(super) fn inherited(own: &FrontEnd, base: &Base) -> FrontEnd {
+    let before = base.embeddings - 1;
+    let text = format!("{} {} {}", own.version, base.embeddings, base.hop_embeddings);
+    FrontEnd {
+        version: number(&text),
+        patch_frames: own.patch_frames + before * own.patch_hop_frames,
+        patch_hop_frames: base.hop_embeddings * own.patch_hop_frames,
+        patch_samples: own.patch_samples + before * own.patch_hop_samples(),
+        step_samples: own.step_samples + before * own.patch_hop_samples(),
+        ..*own
+    }
+}
+
 /// Whole frames of `hop` samples that are nearest to `seconds`, at least one.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, small")]
-fn frames_of(seconds: f64, sample_rate: u32, hop: usize) -> usize {
+pub(super) fn frames_of(seconds: f64, sample_rate: u32, hop: usize) -> usize {
     ((seconds * f64::from(sample_rate) / hop as f64).round() as usize).max(1)
 }
 
@@ -64,6 +82,11 @@ fn version(card: &ModelCard, patch_frames: usize, patch_hop_frames: usize) -> u3
     if card.remote.is_some() {
         text += " in 16 bits";
     }
+    number(&text)
+}
+
+/// The beginning of a text's hash.
+fn number(text: &str) -> u32 {
     let hash = sha2::Sha256::digest(text.as_bytes());
     // Room above it is left for signed columns.
     u32::from_le_bytes([hash[0], hash[1], hash[2], hash[3] & 0x7f])
@@ -79,6 +102,21 @@ pub(super) fn batch_patches(front_end: &FrontEnd) -> usize {
 /// # Errors
 /// [`AddedProblem::Setting`].
 pub(super) fn settle(card: &mut ModelCard) -> Result<()> {
+    if card.inherited.is_none() {
+        check(card)?;
+    }
+    let front_end = front_end(card);
+    let values = front_end.patch_values();
+    require(values <= MOST_VALUES, "a window", format!("{values} values"), || {
+        format!("{MOST_VALUES} at most")
+    })?;
+    card.sample_rate = front_end.sample_rate;
+    card.window_s = front_end.step_s();
+    card.hop_s = front_end.step_hop_s();
+    Ok(())
+}
+
+fn check(card: &ModelCard) -> Result<()> {
     let rate = card.sample_rate;
     require(SampleRate::new(rate).is_some(), "the rate", format!("{rate} Hz"), || {
         format!("{} to {} Hz", SampleRate::MIN, SampleRate::MAX)
@@ -93,13 +131,6 @@ pub(super) fn settle(card: &mut ModelCard) -> Result<()> {
     if let Some(mel) = card.mel {
         check_mel(mel, rate)?;
     }
-    let front_end = front_end(card);
-    let values = front_end.patch_values();
-    require(values <= MOST_VALUES, "a window", format!("{values} values"), || {
-        format!("{MOST_VALUES} at most")
-    })?;
-    card.window_s = front_end.step_s();
-    card.hop_s = front_end.step_hop_s();
     Ok(())
 }
 

@@ -151,7 +151,7 @@ fn convert(
     let weights = match card.architecture {
         Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint).map_err(damaged)?,
         // They have no source.
-        Architecture::TorchScript | Architecture::Remote => {
+        Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
             return Err(damaged("it is no checkpoint of a network that is built in".to_owned()));
         }
     };

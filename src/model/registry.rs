@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use super::card::{Architecture, ModelCard};
-use super::own;
+use super::card::{Architecture, Base, ModelCard};
 use super::store::ModelStore;
+use super::{front_end_of, identity_of, own};
 use crate::error::{Error, Result};
+use crate::frontend::spec::FrontEnd;
 
 /// The text of a card and of its class names: CSV with a header, the name in the last column.
 struct BuiltIn {
@@ -27,6 +28,9 @@ const BUILT_IN: &[BuiltIn] = &[BuiltIn {
     classes: include_str!("../../models/yamnet_class_map.csv"),
     probe: include_bytes!("../../models/yamnet_probe.bin"),
 }];
+
+/// Embeddings that a module may read at once: two minutes of YAMNet's.
+const MOST_EMBEDDINGS: usize = 256;
 
 type Parsed = std::result::Result<ModelCard, toml::de::Error>;
 
@@ -80,14 +84,14 @@ pub fn find_in(name: &str, store: &ModelStore) -> Result<&'static ModelCard> {
             known: built_in().map(str::to_owned).chain(store.added()).collect(),
         });
     };
-    let mut cards = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+    // Reading a card may look another one up.
+    let cards = || ADDED.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (path, text);
-    if let Some(card) = cards.get(&key) {
+    if let Some(card) = cards().get(&key) {
         return Ok(card);
     }
-    let card: &'static ModelCard = Box::leak(Box::new(read_added(name, &key.1)?));
-    cards.insert(key, card);
-    Ok(card)
+    let card: &'static ModelCard = Box::leak(Box::new(read_added(name, &key.1, store)?));
+    Ok(cards().entry(key).or_insert(card))
 }
 
 fn built_in_card(index: usize) -> Result<&'static ModelCard> {
@@ -98,7 +102,7 @@ fn built_in_card(index: usize) -> Result<&'static ModelCard> {
 }
 
 /// Reads the card of a model that the user added.
-fn read_added(name: &str, text: &str) -> Result<ModelCard> {
+fn read_added(name: &str, text: &str, store: &ModelStore) -> Result<ModelCard> {
     let invalid = |source: crate::error::Source| Error::Card { name: name.to_owned(), source };
     let mut card: ModelCard = toml::from_str(text).map_err(|error| invalid(error.into()))?;
     let problem = if card.name != name {
@@ -109,11 +113,42 @@ fn read_added(name: &str, text: &str) -> Result<ModelCard> {
         "a server is what a hosted model has, and no other".to_owned()
     } else if card.embedding_dimension == 0 || card.batch_patches == 0 || card.class_count() > 0 {
         "its sizes are none that an added model has".to_owned()
+    } else if (card.architecture == Architecture::Chained) != card.base.is_some() {
+        "a base is what a model that reads embeddings has, and no other".to_owned()
     } else {
+        if let Some(base) = &card.base {
+            card.inherited = Some(inherited(name, base, store)?);
+        }
         own::settle(&mut card).map_err(|error| invalid(error.into()))?;
         return Ok(card);
     };
     Err(invalid(problem.into()))
+}
+
+/// The front end of a model that reads the embeddings of `base`, which must be what it was.
+pub(super) fn inherited(name: &str, base: &Base, store: &ModelStore) -> Result<FrontEnd> {
+    let invalid = |problem: String| Error::Card { name: name.to_owned(), source: problem.into() };
+    let card = find_in(&base.name, store)?;
+    let Base { weights_sha256, front_end_version, embeddings, hop_embeddings, .. } = base;
+    let identity = identity_of(card);
+    let front_end = front_end_of(card);
+    if card.base.is_some() {
+        return Err(invalid(format!("its base `{}` has a base itself", base.name)));
+    }
+    if (identity.weights_sha256, identity.front_end_version)
+        != (weights_sha256.0, *front_end_version)
+    {
+        return Err(invalid(format!("its base `{}` is another version now", base.name)));
+    }
+    if !(1..=MOST_EMBEDDINGS).contains(embeddings)
+        || !(1..=*embeddings).contains(hop_embeddings)
+        || (*embeddings > 1 && front_end.steps > 1)
+    {
+        return Err(invalid(format!(
+            "{embeddings} embeddings, {hop_embeddings} apart, are none that it can read"
+        )));
+    }
+    Ok(own::inherited(&front_end, base))
 }
 
 /// What the model of `card`, which is built in, must answer to the probe.

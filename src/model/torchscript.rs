@@ -24,10 +24,32 @@ pub(super) struct Module {
     /// Shared between threads: `forward` changes nothing in a module that passed the inspection.
     module: Arc<CModule>,
     place: Place,
-    /// The shape of a patch.
-    patch: Vec<usize>,
+    input: ModuleInput,
     /// Values of an embedding, once they are known.
     dimension: Option<usize>,
+}
+
+/// What a module is fed with.
+#[derive(Clone, Debug)]
+pub(super) struct ModuleInput {
+    /// The shape of what it makes a vector of.
+    pub(super) shape: Vec<usize>,
+    /// The names of its axes.
+    pub(super) meaning: &'static str,
+    /// Whether it takes one at a time.
+    pub(super) one_at_a_time: bool,
+}
+
+impl ModuleInput {
+    /// The patches of `front_end`.
+    pub(super) fn patches(front_end: &FrontEnd, one_at_a_time: bool) -> Self {
+        let frames = front_end.patch_frames;
+        let (shape, meaning) = match front_end.features {
+            Features::Samples => (vec![frames], "[batch, samples]"),
+            Features::Mel(mel) => (vec![frames, mel.mel_bands], "[batch, frames, mels]"),
+        };
+        Self { shape, meaning, one_at_a_time }
+    }
 }
 
 /// What a module gave: one tensor, or something else.
@@ -49,7 +71,7 @@ impl Module {
         model: &str,
         path: &Path,
         archive: &[u8],
-        front_end: &FrontEnd,
+        input: ModuleInput,
         compute: Compute,
     ) -> Result<Self> {
         let place = Place::of(compute_of(compute));
@@ -63,12 +85,8 @@ impl Module {
             path: path.to_owned(),
             source: first_line(&error).into(),
         })?;
-        let patch = match front_end.features {
-            Features::Samples => vec![front_end.patch_frames],
-            Features::Mel(mel) => vec![front_end.patch_frames, mel.mel_bands],
-        };
         let (model, module) = (model.to_owned(), Arc::new(module));
-        Ok(Self { model, module, place, patch, dimension: None })
+        Ok(Self { model, module, place, input, dimension: None })
     }
 
     /// The same, of which is known that it gives `dimension` values.
@@ -79,13 +97,30 @@ impl Module {
 
     /// The shape of `patches` patches, and the names of its axes.
     pub(super) fn input(&self, patches: usize) -> (Vec<usize>, &'static str) {
-        let shape = [&[patches], &self.patch[..]].concat();
-        let meaning = if shape.len() == 2 { "[batch, samples]" } else { "[batch, frames, mels]" };
-        (shape, meaning)
+        ([&[patches], &self.input.shape[..]].concat(), self.input.meaning)
     }
 
     /// Runs on `values`, which are `patches` patches.
     pub(super) fn forward(&self, values: &[f32], patches: usize) -> Torch<Given> {
+        if !self.input.one_at_a_time || patches <= 1 {
+            return self.forward_together(values, patches);
+        }
+        let (mut rows, mut all) = (0, Vec::new());
+        let mut length = 0;
+        for patch in values.chunks_exact(values.len() / patches) {
+            match self.forward_together(patch, 1)? {
+                Given::Tensor(shape, mut values) if shape.len() == 2 && shape[0] == 1 => {
+                    rows += 1;
+                    length = shape[1];
+                    all.append(&mut values);
+                }
+                other => return Ok(other),
+            }
+        }
+        Ok(Given::Tensor(vec![rows, length], all))
+    }
+
+    fn forward_together(&self, values: &[f32], patches: usize) -> Torch<Given> {
         tch::no_grad(|| {
             // The optimiser rewrites a graph after it has seen it run, and what it fuses rounds
             // otherwise: the first vector would not be the hundredth. The switch is per thread.
@@ -101,6 +136,33 @@ impl Module {
                 _ => Given::Other("no tensor".to_owned()),
             })
         })
+    }
+
+    /// The vectors of `count` patches, `[count, dimension]`.
+    pub(super) fn vectors(&self, values: &[f32], count: usize) -> Result<Vec<f32>> {
+        let given = self.forward(values, count).map_err(|error| failed(&self.model, error))?;
+        let (dimension, vectors) = given.vectors(&self.model, count)?;
+        match self.dimension {
+            Some(expected) if expected != dimension => Err(AddedProblem::Output {
+                model: self.model.clone(),
+                windows: count,
+                expected: format!("{expected} values each"),
+                found: format!("{dimension} values each"),
+            }
+            .into()),
+            _ => Ok(vectors),
+        }
+    }
+
+    /// The same module for another thread.
+    pub(super) fn shared(&self) -> Self {
+        Self {
+            model: self.model.clone(),
+            module: Arc::clone(&self.module),
+            place: self.place,
+            input: self.input.clone(),
+            dimension: self.dimension,
+        }
     }
 }
 
@@ -134,30 +196,12 @@ impl Given {
 
 impl Network for Module {
     fn run(&self, batch: &Batch<'_>) -> Result<NetworkOutput> {
-        let patches = batch.sound_samples.len();
-        let given =
-            self.forward(batch.values, patches).map_err(|error| failed(&self.model, error))?;
-        let (dimension, embeddings) = given.vectors(&self.model, patches)?;
-        match self.dimension {
-            Some(expected) if expected != dimension => Err(AddedProblem::Output {
-                model: self.model.clone(),
-                windows: patches,
-                expected: format!("{expected} values each"),
-                found: format!("{dimension} values each"),
-            }
-            .into()),
-            _ => Ok(NetworkOutput { embeddings, scores: Vec::new() }),
-        }
+        let embeddings = self.vectors(batch.values, batch.sound_samples.len())?;
+        Ok(NetworkOutput { embeddings, scores: Vec::new() })
     }
 
     fn share(&self) -> Box<dyn Network> {
-        Box::new(Self {
-            model: self.model.clone(),
-            module: Arc::clone(&self.module),
-            place: self.place,
-            patch: self.patch.clone(),
-            dimension: self.dimension,
-        })
+        Box::new(self.shared())
     }
 }
 

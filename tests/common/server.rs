@@ -144,8 +144,7 @@ fn energies(window: &[f32]) -> Vec<f32> {
 /// What a good server answers.
 pub fn answer(received: &Received) -> Value {
     let vectors = vectors(received);
-    let mut answer =
-        json!({ "model": "test-energies", "version": "1", "dimension": DIMENSION });
+    let mut answer = json!({ "model": "test-energies", "version": "1", "dimension": DIMENSION });
     if received.line.contains("answer=base64") {
         let bytes: Vec<u8> = vectors.concat().into_iter().flat_map(f32::to_le_bytes).collect();
         answer["embeddings_base64"] = base64(&bytes).into();
@@ -215,7 +214,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     };
     let mut stream = reader.into_inner();
     let head = |status: u16, headers: &str, length: usize| {
-        format!("HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n")
+        format!(
+            "HTTP/1.1 {status} Said\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n"
+        )
     };
     match reply {
         Reply::Full(status, headers, body) => {

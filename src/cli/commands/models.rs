@@ -28,7 +28,7 @@ pub(crate) fn run(
             printer.record(&row, &row.text())?;
             Ok(Status::Done)
         }
-        ModelsCommand::Add(args) => add::add(args, &store, printer),
+        ModelsCommand::Add(args) => add::add(args, &store, settings, printer),
         ModelsCommand::Remove { name, yes } => add::remove(name, *yes, &store, settings, printer),
         ModelsCommand::Pull { name, from } => install(name, from.as_deref(), &store, printer),
         ModelsCommand::Verify { names } => verify(names, &store, printer),
@@ -114,7 +114,10 @@ fn source_of(card: &ModelCard) -> String {
         (None, Some(remote)) => {
             format!("`{}`, version {}, at {}", remote.model, remote.version, remote.url)
         }
-        (None, None) => "added here".to_owned(),
+        (None, None) => match &card.base {
+            Some(base) => format!("added here, behind {}", base.name),
+            None => "added here".to_owned(),
+        },
     }
 }
 

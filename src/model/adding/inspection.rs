@@ -24,12 +24,11 @@ const LEAST_DIFFERENCE: f64 = 1e-6;
 const SOUNDS: [&str; 3] = ["a rising tone", "noise", "silence"];
 
 /// The length of the vectors that `module` gives.
-pub(super) fn dimension(module: &Module, front_end: &FrontEnd, model: &str) -> Result<usize> {
-    let patches = sounds(front_end).concat();
-    // Two of three: one that takes the batch for something else shows with more than one.
-    let (count, values) = (2, 2 * front_end.patch_values());
-    let given = module.forward(&patches[..values], count).map_err(|error| {
-        let (shape, meaning) = module.input(count);
+pub(super) fn dimension(module: &Module, model: &str) -> Result<usize> {
+    // Two: one that takes the batch for something else shows with more than one.
+    let (count, (shape, meaning)) = (2, module.input(2));
+    let values = noise(shape.iter().product());
+    let given = module.forward(&values, count).map_err(|error| {
         let source = first_line(&error).into();
         AddedProblem::Input { model: model.to_owned(), shape, meaning, source }
     })?;
@@ -95,16 +94,19 @@ fn embed(model: &EmbeddingModel, patches: &[f32]) -> Result<Vec<Vec<f32>>> {
 /// A patch of each of [`SOUNDS`].
 fn sounds(front_end: &FrontEnd) -> Vec<Vec<f32>> {
     let tone = probe::samples(*front_end);
-    let mut state = 7_u32;
-    let noise: Vec<f32> = (0..tone.len())
-        .map(|_| {
-            // The generator of "Numerical Recipes", 3rd edition, section 7.1.
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 24) as f32 - 0.5
-        })
-        .collect();
-    let silence = vec![0.0; tone.len()];
+    let (noise, silence) = (noise(tone.len()), vec![0.0; tone.len()]);
     [tone, noise, silence].iter().map(|samples| patch(front_end, samples)).collect()
+}
+
+/// Numbers between −0.5 and 0.5 that look like chance.
+fn noise(count: usize) -> Vec<f32> {
+    let mut state = 7_u32;
+    let mut next = || {
+        // The generator of "Numerical Recipes", 3rd edition, section 7.1.
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 24) as f32 - 0.5
+    };
+    (0..count).map(|_| next()).collect()
 }
 
 /// The first patch of `samples`, padded with silence where they are too short.

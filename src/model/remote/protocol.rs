@@ -212,7 +212,7 @@ mod tests {
         let mut reader = hound::WavReader::new(&file[..]).unwrap();
         let spec = reader.spec();
         assert_eq!((spec.channels, spec.sample_rate, spec.bits_per_sample), (1, 32_000, 16));
-        let samples: Vec<i16> = reader.samples().map(Result::unwrap).collect();
+        let samples: Vec<i16> = reader.samples().map(|sample| sample.unwrap()).collect();
         assert_eq!(samples, [8_192, -8_192, 0]);
     }
 }

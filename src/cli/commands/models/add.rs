@@ -6,6 +6,9 @@ use sonoteca::model::card::{Answering, Sending};
 use sonoteca::model::compute::Compute;
 use sonoteca::model::registry;
 use sonoteca::model::store::ModelStore;
+use sonoteca::store::Library;
+use sonoteca::train::head::Head;
+use sonoteca::train::hidden::hidden_layer;
 use sonoteca::{Error, Result};
 
 use super::ModelRow;
@@ -19,9 +22,10 @@ use crate::cli::settings::Settings;
 pub(super) fn add(
     args: &AddModelArgs,
     store: &ModelStore,
+    settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
-    let new = new_model(args)?;
+    let new = new_model(args, settings)?;
     let compute = Compute { device: device_of(args.device), ..Compute::default() };
     let added = adding::add(&new, store, compute)?;
     let row = ModelRow::new(added.card, store);
@@ -41,9 +45,10 @@ pub(super) fn add(
     Ok(Status::Done)
 }
 
-fn new_model(args: &AddModelArgs) -> Result<NewModel> {
-    let origin = match (&args.torchscript, &args.remote) {
-        (Some(path), None) => {
+fn new_model(args: &AddModelArgs, settings: &Settings) -> Result<NewModel> {
+    let (mut sample_rate, mut window_s) = (args.rate, args.window);
+    let origin = match (&args.torchscript, &args.remote, &args.from_head) {
+        (Some(path), None, None) => {
             let input = match (args.input, &args.mel) {
                 (InputName::LogMel, mel) => ModuleInput::LogMel(mel.clone()),
                 (InputName::Waveform, None) => ModuleInput::Waveform,
@@ -56,7 +61,7 @@ fn new_model(args: &AddModelArgs) -> Result<NewModel> {
             };
             Origin::TorchScript { path: path.clone(), input }
         }
-        (None, Some(url)) => Origin::Remote(Server {
+        (None, Some(url), None) => Origin::Remote(Server {
             url: url.clone(),
             key_env: args.key_env.clone(),
             send: match args.send {
@@ -70,10 +75,16 @@ fn new_model(args: &AddModelArgs) -> Result<NewModel> {
             timeout_s: args.timeout,
             retries: args.retries,
         }),
+        (None, None, Some(head)) => {
+            let head = Head::load(&Library::open(&settings.library)?, head)?;
+            let hidden = hidden_layer(&head, args.window, args.hop)?;
+            (sample_rate, window_s) = (Some(hidden.sample_rate), Some(hidden.window_s));
+            Origin::Head(hidden.layer)
+        }
         _ => {
             return Err(Error::Usage {
-                problem: "a model is a module or a server",
-                hint: "give --torchscript FILE or --remote URL",
+                problem: "a model is a module, a server or a head's hidden layer",
+                hint: "give --torchscript FILE, --remote URL or --from-head HEAD",
             });
         }
     };
@@ -81,8 +92,8 @@ fn new_model(args: &AddModelArgs) -> Result<NewModel> {
         name: args.name.clone(),
         task: args.task.clone(),
         licence: args.licence.clone(),
-        sample_rate: args.rate,
-        window_s: args.window,
+        sample_rate,
+        window_s,
         hop_s: args.hop,
         origin,
     })
