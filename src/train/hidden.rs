@@ -176,3 +176,80 @@ fn averaged(frames: &Tensor, count: i64) -> Torch<Tensor> {
     }
     Tensor::f_cat(&parts, 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::torch::to_vec;
+
+    /// Numbers between −1 and 1 that look like chance.
+    fn noise(count: usize, seed: u32) -> Vec<f32> {
+        let mut state = seed;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// A head of the usual form with numbers of chance, scales above zero.
+    fn tensors(form: &Form) -> Tensors {
+        let of = |(index, entry): (u32, crate::train::network::form::Entry)| {
+            let is_above_zero = entry.name == "scale" || entry.name.ends_with("variance");
+            let is_size = entry.name == "frames" || entry.name == "stride";
+            let mut values = noise(entry.shape.iter().product(), index + 1);
+            for value in &mut values {
+                *value = match (is_above_zero, is_size, entry.start) {
+                    (true, ..) => value.abs() + 0.5,
+                    (_, true, crate::train::network::form::Start::Fixed(size)) => size,
+                    _ => *value * 0.3,
+                };
+            }
+            (entry.name, (entry.shape, values))
+        };
+        (0..).zip(form.entries(3)).map(of).collect()
+    }
+
+    #[test]
+    fn a_trace_says_what_the_head_says() {
+        for (kind, width, shape) in [
+            (HeadKind::Mlp, 20, vec![2, 20]),
+            (HeadKind::Lstm, 20, vec![1, 5, 20]),
+            (HeadKind::Crnn, 64, vec![1, 101, 64]),
+            (HeadKind::TfLstm, 64, vec![1, 50, 64]),
+        ] {
+            let form = Form::usual(kind, width).unwrap();
+            let tensors = tensors(&form);
+            assert_eq!(Form::of(kind, &tensors).as_ref(), Some(&form));
+            let archive = trace(&form, &tensors, &shape).unwrap();
+            let mut module = CModule::load_data(&mut &archive[..]).unwrap();
+            module.f_set_eval().unwrap();
+            let all = parameters(&tensors).unwrap();
+            // Not what it was traced with, and more of them where it takes more.
+            let mut shape: Vec<i64> = shape.iter().map(|&size| signed(size)).collect();
+            if kind == HeadKind::Mlp {
+                shape[0] = 7;
+            }
+            let values = noise(shape.iter().product::<i64>().try_into().unwrap(), 99);
+            let input = Tensor::from_slice(&values).view(&shape[..]);
+            let said = to_vec(&module.forward_ts(&[&input]).unwrap()).unwrap();
+            let expected = hidden(&form, &all, &input).unwrap();
+            assert_eq!(expected.size(), [shape[0], signed(form.hidden())]);
+            let expected = to_vec(&expected).unwrap();
+            assert_eq!(said.len(), expected.len());
+            assert!(expected.iter().any(|value| value.abs() > 0.01), "{kind:?} says something");
+            for (said, expected) in said.iter().zip(&expected) {
+                // Float noise: the calls are the same.
+                assert!((said - expected).abs() < 1e-5, "{kind:?}: {said}, {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn frames_are_averaged_as_where_heads_learn() {
+        let frames = Tensor::from_slice(&[1.0_f32, 3.0, 5.0, 7.0, 9.0]).view([1, 5, 1]);
+        let said = to_vec(&averaged(&frames, 2).unwrap()).unwrap();
+        assert_eq!(said, [2.0, 6.0, 9.0]);
+        assert_eq!(to_vec(&averaged(&frames, 8).unwrap()).unwrap(), [5.0]);
+    }
+}
