@@ -27,11 +27,11 @@ pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Seconds from now to a moment as HTTP writes it, such as `Sun, 06 Nov 1994 08:49:37 GMT`; 0 for
-/// one that has passed.
-pub(crate) fn seconds_until(text: &str) -> Option<u64> {
+/// Seconds from now to `text`, a moment as mail and HTTP write it (RFC 9110, section 5.6.7); below
+/// zero, when it is past. `None`, where it is none.
+pub(crate) fn seconds_until(text: &str) -> Option<f64> {
     let moment = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
-    Some(u64::try_from(moment.as_second() - Timestamp::now().as_second()).unwrap_or(0))
+    Some(moment.duration_since(Timestamp::now()).as_secs_f64())
 }
 
 /// A time as the clock on the wall shows it.

@@ -3,6 +3,7 @@
 //! In: the errors of every stage. Out: one [`Error`], whose message says what and where, whose
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
+mod added;
 mod filter;
 mod hint;
 mod hub;
@@ -20,6 +21,7 @@ use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
 use crate::units::SampleRate;
 
+pub use added::AddedProblem;
 pub use filter::FilterProblem;
 pub use hub::HubProblem;
 pub use label::LabelProblem;
@@ -69,6 +71,10 @@ pub enum Error {
     /// A head could not be trained, evaluated or used.
     #[error(transparent)]
     Training(#[from] TrainingProblem),
+
+    /// A model of the user's own could not be added or used.
+    #[error(transparent)]
+    Added(#[from] AddedProblem),
 
     /// A channel that a recording does not have.
     #[error("{} has no channel {channel}: it has {channels}, counted from 1", path.display())]

@@ -41,6 +41,7 @@ pub mod train;
 pub mod units;
 
 pub use error::{
-    DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause, ReportedError,
+    AddedProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause,
+    ReportedError,
     Result, Source, TrainingProblem, VectorProblem,
 };

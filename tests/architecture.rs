@@ -30,6 +30,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("realfft", &["frontend"]),
     ("tch", &["model", "train/learner", "train/network"]),
     ("ureq", &["model/http"]),
+    ("ureq", &["model/remote/client"]),
+    ("tch", &["model", "train/hidden", "train/learner", "train/network"]),
     ("multiversion", &["model/kernel", "index/kernel"]),
     ("rusqlite", &["store"]),
     ("refinery", &["store"]),

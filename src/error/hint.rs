@@ -19,6 +19,7 @@ impl Error {
             Self::Labels { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Training(problem) => return problem.hint(),
             Self::Hub { problem, .. } => return problem.hint(),
+            Self::Added(problem) => return problem.hint(),
             Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
             Self::ModelMissing { name, .. } => {
                 return Some(format!("sonoteca models pull {name}").into());

@@ -81,13 +81,6 @@ impl<'a> Checkpoint<'a> {
             Self::PyTorch(checkpoint) => checkpoint.tensor(name),
         }
     }
-
-    /// The names of all tensors, in order.
-    pub(super) fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        match self {
-            Self::TensorFlow(checkpoint) => Box::new(checkpoint.names()),
-        }
-    }
 }
 
 #[cfg(test)]

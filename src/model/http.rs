@@ -120,7 +120,7 @@ impl Answer {
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let asked = self.header("retry-after")?.trim();
         let seconds = asked.parse().ok().or_else(|| dates::seconds_until(asked))?;
-        Some(Duration::from_secs(seconds))
+        Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default())
     }
 
     /// The body, from the front.

@@ -13,6 +13,7 @@ use sonoteca::ingest::{
 };
 use sonoteca::model::EmbeddingModel;
 use sonoteca::model::compute::{self, Compute, Device};
+use sonoteca::model::network::Sent;
 use sonoteca::model::store::ModelStore;
 use sonoteca::store::Library;
 use sonoteca::store::lock::WriterLock;
@@ -23,7 +24,7 @@ use sonoteca::{Error, Result};
 use super::refresh::refresh;
 use crate::cli::Status;
 use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors};
-use crate::cli::printer::{Printer, say};
+use crate::cli::printer::{Printer, counted, readable_bytes, say};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
 
@@ -83,6 +84,13 @@ impl<'a> Embedding<'a> {
             }
             let model = EmbeddingModel::load(name, &store, compute)?;
             options.check(model.card())?;
+            let precision = model.compute().precision;
+            if precision != compute.precision {
+                printer.warning(&format!("{name} computes in {precision}, which is what is used"));
+            }
+            if let Some(sent) = model.sent() {
+                printer.note(&format!("{name} is hosted: sound is sent to {}", sent.to));
+            }
             models.push(model);
         }
         let compute = compute.resolve()?;
@@ -131,11 +139,15 @@ impl Session<'_> {
     }
 
     /// Does what `plan` says.
-    pub(super) fn carry_out(&mut self, plan: Plan) -> Result<Report> {
+    pub(super) fn carry_out(&mut self, plan: Plan, printer: &Printer) -> Result<Report> {
         let indexer =
             indexer(&self.models, &self.decoders, &self.options, &self.cancel, &self.progress);
         let report = indexer.carry_out(&mut self.library, plan);
         self.progress.clear();
+        // Whatever became of it.
+        for sent in self.models.iter().filter_map(EmbeddingModel::sent) {
+            tell_of_sent(&sent, printer);
+        }
         if report.as_ref().is_ok_and(|report| report.indexed > 0) {
             self.library.checkpoint()?;
         }
@@ -148,9 +160,14 @@ impl Session<'_> {
     }
 
     /// Plans, and does what is planned.
-    pub(super) fn index(&mut self, selection: &Selection, options: PlanOptions) -> Result<Report> {
+    pub(super) fn index(
+        &mut self,
+        selection: &Selection,
+        options: PlanOptions,
+        printer: &Printer,
+    ) -> Result<Report> {
         let plan = self.plan(selection, options)?;
-        self.carry_out(plan)
+        self.carry_out(plan, printer)
     }
 
     /// Whether it was asked to stop.
@@ -160,8 +177,7 @@ impl Session<'_> {
 
     /// Whether somebody can be asked.
     pub(super) fn can_ask(&self) -> bool {
-        use std::io::IsTerminal;
-        self.settings.watched && !self.settings.is_quiet() && std::io::stdin().is_terminal()
+        self.settings.can_ask()
     }
 }
 
@@ -177,17 +193,38 @@ fn indexer<'a>(
 
 fn compute_of(args: &EmbeddingArgs) -> Compute {
     Compute {
-        device: match args.device {
-            DeviceName::Auto => Device::Auto,
-            DeviceName::Cpu => Device::Cpu,
-            DeviceName::Cuda => Device::Cuda,
-            DeviceName::Mps => Device::Mps,
-        },
+        device: device_of(args.device),
         precision: match args.precision {
             PrecisionName::F32 => compute::Precision::Float32,
             PrecisionName::Bf16 => compute::Precision::Bfloat16,
         },
     }
+}
+
+/// The device that a word names.
+pub(super) fn device_of(name: DeviceName) -> Device {
+    match name {
+        DeviceName::Auto => Device::Auto,
+        DeviceName::Cpu => Device::Cpu,
+        DeviceName::Cuda => Device::Cuda,
+        DeviceName::Mps => Device::Mps,
+    }
+}
+
+/// Gives account of what left this machine.
+pub(super) fn tell_of_sent(sent: &Sent, printer: &Printer) {
+    let again = match sent.retries {
+        0 => String::new(),
+        retries => format!(", {retries} of them once more"),
+    };
+    printer.note(&format!(
+        "sent to {}: {:.1} s of sound, {}, in {}{again}; {} came back",
+        sent.to,
+        sent.audio_s,
+        readable_bytes(sent.sent_bytes),
+        counted(sent.requests, "request"),
+        readable_bytes(sent.received_bytes),
+    ));
 }
 
 fn options_of(args: &EmbeddingArgs) -> IndexOptions {
