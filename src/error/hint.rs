@@ -75,6 +75,10 @@ impl Error {
                  again: what was stored stays, and the rest follows"
             }
             Self::AmbiguousModel { .. } => "choose one with --model NAME",
+            Self::HeadsOfModel { .. } => {
+                "remove them with `sonoteca head remove NAME`, or keep them, of no use until the \
+                 recordings are indexed with it again: --force"
+            }
             Self::OtherSegments { found: None, .. } => {
                 "leave --segment and --hop out, or make another library: --library FILE"
             }

@@ -108,10 +108,18 @@ pub struct FusedHit {
 /// # Errors
 /// As [`Searcher::search`].
 pub fn fuse(voices: &[Voice<'_>], options: &SearchOptions) -> Result<Vec<FusedHit>> {
+    fuse_to(depth(voices.len(), options.count), voices, options)
+}
+
+/// As [`fuse`], of rankings that are read to `depth`.
+fn fuse_to(
+    depth: usize,
+    voices: &[Voice<'_>],
+    options: &SearchOptions,
+) -> Result<Vec<FusedHit>> {
     let Some(level) = voices.first().map(|voice| voice.searcher.level) else {
         return Ok(Vec::new());
     };
-    let depth = depth(voices.len(), options.count);
     let rankings = voices
         .iter()
         .map(|voice| voice.ranking(depth, options))

@@ -14,6 +14,7 @@ use sonoteca::ingest::{
 use sonoteca::model::EmbeddingModel;
 use sonoteca::model::compute::{self, Compute, Device};
 use sonoteca::model::store::ModelStore;
+use sonoteca::search;
 use sonoteca::store::Library;
 use sonoteca::store::lock::WriterLock;
 use sonoteca::store::vector::Precision;
@@ -73,7 +74,8 @@ impl<'a> Embedding<'a> {
     pub(super) fn look(self, printer: &Printer) -> Result<Session<'a>> {
         // The model first: without it no library should be made.
         let compute = compute_of(self.args);
-        let model = EmbeddingModel::load(&self.args.model, &ModelStore::of_user()?, compute)?;
+        let name = self.model_name()?;
+        let model = EmbeddingModel::load(&name, &ModelStore::of_user()?, compute)?;
         if !model.compute().is_fast_here() {
             printer.warning(&format!(
                 "{} has no instructions for {}, which gains nothing here",
@@ -89,7 +91,7 @@ impl<'a> Embedding<'a> {
             "{} into {} with {} on {} in {}, files decoded {}",
             self.command,
             self.settings.library.display(),
-            self.args.model,
+            name,
             model.compute().device,
             model.compute().precision,
             if self.decoders.are_isolated() { "in processes of their own" } else { "on threads" },
@@ -104,6 +106,18 @@ impl<'a> Embedding<'a> {
             settings: self.settings,
             lock: None,
         })
+    }
+
+    /// The model that is meant: a library goes on with the one it has.
+    fn model_name(&self) -> Result<String> {
+        if let Some(name) = &self.args.model {
+            return Ok(name.clone());
+        }
+        match Library::open(&self.settings.library) {
+            Ok(library) => search::usual_model(&library),
+            Err(Error::LibraryMissing { .. }) => Ok(search::first_model().to_owned()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `sonoteca models`: the networks, their weights and where they come from.
 
+mod drop;
+
 use std::path::Path;
 
 use serde::Serialize;
@@ -11,8 +13,17 @@ use sonoteca::model::{pull, registry};
 use crate::cli::Status;
 use crate::cli::args::ModelsCommand;
 use crate::cli::printer::{Printer, Row};
+use crate::cli::settings::Settings;
 
-pub(crate) fn run(command: &ModelsCommand, printer: &mut Printer) -> Result<Status> {
+pub(crate) fn run(
+    command: &ModelsCommand,
+    settings: &Settings,
+    printer: &mut Printer,
+) -> Result<Status> {
+    if let ModelsCommand::Drop { name, force, dry_run } = command {
+        let how = drop::How { force: *force, dry_run: *dry_run };
+        return drop::run(name, how, settings, printer);
+    }
     let store = ModelStore::of_user()?;
     match command {
         ModelsCommand::List => {
@@ -29,6 +40,8 @@ pub(crate) fn run(command: &ModelsCommand, printer: &mut Printer) -> Result<Stat
         }
         ModelsCommand::Pull { name, from } => install(name, from.as_deref(), &store, printer),
         ModelsCommand::Verify { names } => verify(names, &store, printer),
+        // Above: it is about a library, and needs no store.
+        ModelsCommand::Drop { .. } => Ok(Status::Done),
     }
 }
 
