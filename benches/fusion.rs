@@ -46,7 +46,9 @@ fn main() {
         }
         let card = registry::find(name).unwrap();
         if store.installed(card) != Installed::Present {
-            println!("SKIPPED: {name}: its weights are not installed (sonoteca models pull {name})");
+            println!(
+                "SKIPPED: {name}: its weights are not installed (sonoteca models pull {name})"
+            );
             continue;
         }
         let model = EmbeddingModel::load(name, &store, Compute::default()).unwrap();

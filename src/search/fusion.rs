@@ -112,11 +112,7 @@ pub fn fuse(voices: &[Voice<'_>], options: &SearchOptions) -> Result<Vec<FusedHi
 }
 
 /// As [`fuse`], of rankings that are read to `depth`.
-fn fuse_to(
-    depth: usize,
-    voices: &[Voice<'_>],
-    options: &SearchOptions,
-) -> Result<Vec<FusedHit>> {
+fn fuse_to(depth: usize, voices: &[Voice<'_>], options: &SearchOptions) -> Result<Vec<FusedHit>> {
     let Some(level) = voices.first().map(|voice| voice.searcher.level) else {
         return Ok(Vec::new());
     };
@@ -289,19 +285,19 @@ impl Voice<'_> {
         let mut unit = self.question.vector.clone();
         refused(normalise(&mut unit, dimension), || "the query".to_owned())?;
         let mut best: Option<(f32, VectorKey)> = None;
-        let mut take = |key: VectorKey, mut vector: Vec<f32>| match normalise(&mut vector, dimension)
-        {
-            Ok(()) => {
-                let score = cosine(&unit, &vector);
-                if best.is_none_or(|(known, _)| score > known) {
-                    best = Some((score, key));
+        let mut take =
+            |key: VectorKey, mut vector: Vec<f32>| match normalise(&mut vector, dimension) {
+                Ok(()) => {
+                    let score = cosine(&unit, &vector);
+                    if best.is_none_or(|(known, _)| score > known) {
+                        best = Some((score, key));
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
-            // A network may answer silence with zeros; searches leave it out.
-            Err(VectorProblem::Zero) => Ok(()),
-            Err(problem) => refused(Err(problem), || format!("a vector of id:{recording}")),
-        };
+                // A network may answer silence with zeros; searches leave it out.
+                Err(VectorProblem::Zero) => Ok(()),
+                Err(problem) => refused(Err(problem), || format!("a vector of id:{recording}")),
+            };
         match level {
             Level::Recording => {
                 let vector = library.pooled_vector(recording, model.id, dimension)?;

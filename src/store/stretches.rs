@@ -87,17 +87,16 @@ impl Library {
                  WHERE recording_id = ?1 AND model_id = ?2 AND first_segment IS NOT NULL",
             )
             .and_then(|mut query| {
-                query
-                    .query_row([recording, model], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()
+                query.query_row([recording, model], |row| Ok((row.get(0)?, row.get(1)?))).optional()
             })
             .map_err(|error| self.error("read", error))?;
         let Some((first, count)) = ids else { return Ok(()) };
         let behind = first + count;
         // Beginnings and ends ascend with the ids.
-        let first = self
-            .first_segment_not((first, behind), |place| place.end_s <= range.start_s)?;
-        let behind = self.first_segment_not((first, behind), |place| place.start_s < range.end_s)?;
+        let first =
+            self.first_segment_not((first, behind), |place| place.end_s <= range.start_s)?;
+        let behind =
+            self.first_segment_not((first, behind), |place| place.start_s < range.end_s)?;
         let sql = "SELECT id, vector, start_s, end_s, health FROM segments
                    WHERE id >= ?1 AND id < ?2 AND recording_id = ?3 AND model_id = ?4
                      AND health = 0

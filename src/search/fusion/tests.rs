@@ -200,8 +200,7 @@ fn moments_meet_where_they_overlap_and_are_told_once() {
     put(&mut library, ONE, "/a", &seconds);
     let thirds = [(0.0, 3.0, at(0.6)), (3.0, 6.0, at(0.7)), (6.0, 9.0, at(0.1))];
     put(&mut library, TWO, "/a", &thirds);
-    let options =
-        SearchOptions { single_segments: true, count: 4, ..SearchOptions::default() };
+    let options = SearchOptions { single_segments: true, count: 4, ..SearchOptions::default() };
     let voices = voices(&library, Level::Segment);
     let found = fuse(&voices, &options).unwrap();
     let told: Vec<_> = found
