@@ -250,3 +250,35 @@ fn each_model_answers_within_what_it_is_allowed() {
     assert!((found[0].hit.score - 1.0).abs() < 1e-6);
     assert_eq!(fuse(&[], &SearchOptions::default()).unwrap(), Vec::new());
 }
+
+/// Bisection over ids finds what looking at every segment does.
+#[test]
+fn segments_within_a_stretch_are_those_that_share_time_with_it() {
+    let (_folder, mut library) = library();
+    // Ids before and behind it are other recordings'.
+    put(&mut library, ONE, "/before", &[(0.0, 1.0, at(0.5)), (0.5, 1.5, at(0.5))]);
+    let pieces: Vec<Piece> = (0..50)
+        .map(|index| {
+            let start_s = 0.48 * f64::from(index);
+            (start_s, start_s + 0.96, at(0.5))
+        })
+        .collect();
+    let recording = put(&mut library, ONE, "/a", &pieces);
+    put(&mut library, ONE, "/behind", &[(0.0, 1.0, at(0.5))]);
+    let model = stored(&library, ONE).id;
+    for (start_s, end_s) in
+        [(0.0, 0.1), (3.0, 4.0), (0.48, 0.96), (20.0, 90.0), (0.0, 90.0), (70.0, 90.0)]
+    {
+        let range = TimeRange { start_s, end_s };
+        let mut all = library.segments_of(recording, model).unwrap();
+        all.retain(|segment| overlap_s(segment.range, range) > 0.0);
+        let mut found = Vec::new();
+        library
+            .for_each_segment_within((recording, model), range, 3, |segment, _| {
+                found.push(segment);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(found, all, "{start_s} to {end_s}");
+    }
+}
