@@ -135,7 +135,9 @@ fn filters_several_examples_and_explanations_work_with_both() {
 fn tables_and_labels_show_both() {
     let bench = both();
     let run = |more: &[&str]| bench.run(&[&["search", "id:1"], more, &BOTH].concat()).expect(0);
-    let table = run(&["--explain"]).out;
+    let answer = run(&["--explain"]);
+    assert!(answer.err.contains("second has heard 5 of 6 recordings"), "{}", answer.err);
+    let table = answer.out;
     let heading = table.lines().next().unwrap();
     assert!(heading.contains("yamnet") && heading.contains(SECOND), "{heading}");
     assert!(table.contains("(1)") && table.contains("–"), "{table}");

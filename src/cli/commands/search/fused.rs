@@ -17,7 +17,7 @@ use super::examples::Examples;
 use super::rows::{EXPLAIN_COLUMNS, ExplainRow, HitRow, ROOM_FOR_BARS, bar};
 use crate::cli::Status;
 use crate::cli::args::{Format, SearchArgs};
-use crate::cli::printer::{Printer, Row};
+use crate::cli::printer::{Printer, Row, counted, grouped};
 use crate::cli::settings::Settings;
 
 /// What all models of `args` find together.
@@ -39,6 +39,15 @@ pub(super) fn run(
         .iter()
         .map(|name| search::choose_model(library, Some(name)))
         .collect::<Result<Vec<StoredModel>>>()?;
+    let all = library.totals()?.recordings;
+    for model in models.iter().filter(|model| model.recordings < all) {
+        printer.note(&format!(
+            "{} has heard {} of {}; what it has not counts 0 in its ranking.",
+            model.identity.name,
+            grouped(model.recordings),
+            counted(all, "recording"),
+        ));
+    }
     let examples = Examples::typed(args)?;
     let allowed = search::allowed_together(library, filter, &models, level)?;
     let mut voices = Vec::with_capacity(models.len());
