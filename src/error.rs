@@ -338,6 +338,15 @@ pub enum Error {
         models: Vec<String>,
     },
 
+    /// Heads that could not be used any more without the model that is to be removed.
+    #[error("heads of the library were trained on `{model}`: {}", heads.join(", "))]
+    HeadsOfModel {
+        /// The model.
+        model: String,
+        /// Their names.
+        heads: Vec<String>,
+    },
+
     /// No vectors of the model in the library.
     #[error("the library holds no vectors of `{model}`")]
     NoVectors {

@@ -190,8 +190,9 @@ pub(crate) struct IndexArgs {
 /// How recordings become vectors: options of every command that embeds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmbeddingArgs {
-    /// The network to use; several may be given, and each file is decoded once for all
-    #[arg(long, value_name = "NAME", default_value = "yamnet")]
+    /// The network to use; several may be given, and each file is decoded once for all [default:
+    /// the library's only one, or yamnet for a new library]
+    #[arg(long, value_name = "NAME")]
     pub(crate) model: Vec<String>,
     /// Files decoded, and batches embedded, at once [default: one per processor core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -421,5 +422,28 @@ Vectors in libraries stay, and so do searches by what is stored; to embed with t
     Verify {
         /// The networks [default: all that are installed]
         names: Vec<String>,
+    },
+    /// Take a network's vectors, segments and classes out of the library
+    #[command(
+        long_about = "Take a network's vectors, segments and classes out of the library
+
+Recordings, labels, metadata and what other networks made stay, and so do the weights in the store. All \
+                      versions of the network go. Heads that were trained on it could not be used \
+                      any more: while there are some, nothing is removed without --force, which \
+                      keeps them for when the recordings are indexed with the same version of the \
+                      network again. The library's file keeps its size until `sonoteca compact`.",
+        after_help = "Examples:
+  sonoteca models drop crepe-tiny --library ~/sounds.db
+  sonoteca models drop yamnet --dry-run"
+    )]
+    Drop {
+        /// The network
+        name: String,
+        /// Also where heads were trained on it
+        #[arg(long)]
+        force: bool,
+        /// Say what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }

@@ -76,7 +76,13 @@ impl Error {
                 "make sure that the disk has room and can be written to, then run the same command \
                  again: what was stored stays, and the rest follows"
             }
-            Self::AmbiguousModel { .. } => "choose one with --model NAME",
+            Self::AmbiguousModel { .. } => {
+                "choose one with --model NAME; a search can name several"
+            }
+            Self::HeadsOfModel { .. } => {
+                "remove them with `sonoteca head remove NAME`, or keep them, of no use until the \
+                 recordings are indexed with it again: --force"
+            }
             Self::OtherSegments { found: None, .. } => {
                 "leave --segment and --hop out, or make another library: --library FILE"
             }

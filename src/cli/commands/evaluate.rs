@@ -75,12 +75,16 @@ pub(crate) fn run(
 pub(super) fn model_of(library: &Library, head: &Head) -> Result<StoredModel> {
     let own = head.card().model.identity();
     let mut models = library.models()?;
+    models.retain(|model| model.recordings > 0);
     if let Some(found) = models.iter().position(|model| model.identity == own) {
         return Ok(models.swap_remove(found));
     }
-    let model = search::choose_model(library, None)?;
-    head.require_model(&model.identity)?;
-    Ok(model)
+    // Another version of the same model is what most likely was meant.
+    models.sort_by_key(|model| model.identity.name != own.name);
+    if let Some(other) = models.first() {
+        head.require_model(&other.identity)?;
+    }
+    Err(Error::NoVectors { model: own.name })
 }
 
 fn retrieval(

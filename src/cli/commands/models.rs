@@ -1,6 +1,7 @@
 //! `sonoteca models`: the networks, their weights and where they come from.
 
 mod add;
+mod drop;
 
 use std::path::Path;
 
@@ -20,6 +21,10 @@ pub(crate) fn run(
     settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
+    if let ModelsCommand::Drop { name, force, dry_run } = command {
+        let how = drop::How { force: *force, dry_run: *dry_run };
+        return drop::run(name, how, settings, printer);
+    }
     let store = ModelStore::of_user()?;
     match command {
         ModelsCommand::List => list(&store, printer),
@@ -32,6 +37,8 @@ pub(crate) fn run(
         ModelsCommand::Remove { name, yes } => add::remove(name, *yes, &store, settings, printer),
         ModelsCommand::Pull { name, from } => install(name, from.as_deref(), &store, printer),
         ModelsCommand::Verify { names } => verify(names, &store, printer),
+        // Above: it is about a library, and needs no store.
+        ModelsCommand::Drop { .. } => Ok(Status::Done),
     }
 }
 
