@@ -6,7 +6,7 @@
 
 mod selecting;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Library, NOW, Writer};
