@@ -24,6 +24,7 @@
 //! - *library*: one SQLite file with recordings, segments and embeddings.
 
 pub mod audio;
+pub mod case;
 pub mod dates;
 mod dot;
 mod error;

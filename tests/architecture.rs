@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
 const STAGES: &[&str] = &[
-    "units", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter", "store",
-    "index", "extract", "search", "label", "train", "ingest", "cli",
+    "units", "case", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter",
+    "store", "index", "extract", "search", "label", "train", "ingest", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
