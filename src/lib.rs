@@ -25,6 +25,7 @@
 
 pub mod audio;
 pub mod dates;
+pub mod describe;
 mod dot;
 mod error;
 pub mod extract;

@@ -4,7 +4,6 @@ mod examples;
 mod head;
 mod labels;
 mod rows;
-mod standard_input;
 mod words;
 
 use sonoteca::filter::Filter;

@@ -19,7 +19,7 @@ use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
 
-use super::standard_input::Spooled;
+use super::super::standard_input::Spooled;
 use crate::cli::args::{PartArgs, SearchArgs};
 use crate::cli::printer::{Printer, readable_path};
 
