@@ -107,6 +107,15 @@ pub enum Error {
         known: Vec<String>,
     },
 
+    /// A model that embeds and scores no classes, where classes are wanted.
+    #[error("`{model}` scores no classes, so it has no words for what it hears")]
+    NoClasses {
+        /// The model.
+        model: String,
+        /// The models that score some.
+        those_with: Vec<String>,
+    },
+
     /// A model card that does not read.
     #[error("the model card of `{name}` is not valid")]
     Card {
@@ -528,6 +537,10 @@ pub enum Error {
         /// What was expected, and what was found.
         problem: String,
     },
+
+    /// A picture that could not be drawn.
+    #[error("the picture could not be drawn")]
+    Picture(#[source] Source),
 
     /// Output that could not be written.
     #[error("could not write the output")]

@@ -11,7 +11,7 @@
 //! Data flows one way. Each stage is a module that uses only earlier ones, and of those only what
 //! they hand on; `extract`, `ingest` and `search` compose the stages. Each heavy dependency has
 //! one room: symphonia and hound in [`audio::decode`], rustfft in [`frontend`], tch in [`model`],
-//! rusqlite in [`store`], `hnsw_rs` in [`index::hnsw`].
+//! rusqlite in [`store`], `hnsw_rs` in [`index::hnsw`], resvg in [`describe::plot`].
 //!
 //! # Words
 //!
@@ -26,6 +26,7 @@
 pub mod audio;
 pub mod case;
 pub mod dates;
+pub mod describe;
 mod dot;
 mod error;
 pub mod extract;

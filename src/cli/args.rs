@@ -3,6 +3,7 @@
 //! In: the process's arguments. Out: [`Args`], as typed; what they mean is decided in
 //! [`super::settings`].
 
+mod describe;
 mod duplicates;
 mod export;
 mod filter;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use describe::DescribeArgs;
 pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use heads::{
@@ -104,7 +106,7 @@ pub(crate) enum Format {
     Json,
     /// For spreadsheets: a header, then a row a result.
     Csv,
-    /// For Audacity: a label track (search, predict and label export only).
+    /// For Audacity: a label track (search, describe, predict and label export only).
     Audacity,
     /// For Raven: a selection table (search, predict and label export only).
     Raven,
@@ -117,6 +119,8 @@ pub(crate) enum Command {
     Index(IndexArgs),
     /// Find the recordings, or the moments in them, that sound most like one
     Search(SearchArgs),
+    /// Say what is heard in a recording along time, and draw it
+    Describe(DescribeArgs),
     /// Find stretches that are the same sound: copies, excerpts, other encodings
     Duplicates(DuplicatesArgs),
     /// Bring the library up to date with folders: new, changed, moved and gone recordings

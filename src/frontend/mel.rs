@@ -13,7 +13,7 @@ use super::spec::{Compression, MelScale, MelSpec, Spectrum};
 use super::stft::Stft;
 
 /// Hz to mel on the HTK scale.
-fn mel(hertz: f64) -> f64 {
+pub fn mel(hertz: f64) -> f64 {
     1127.0 * (hertz / 700.0).ln_1p()
 }
 

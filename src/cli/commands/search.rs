@@ -5,7 +5,6 @@ mod fused;
 mod head;
 mod labels;
 mod rows;
-mod standard_input;
 mod words;
 
 use sonoteca::filter::Filter;

@@ -33,6 +33,9 @@ impl Error {
                 "name another stretch with --start and --end, or give the recording's file instead \
                  of its id"
             }
+            Self::NoClasses { those_with, .. } => {
+                return Some(format!("models with classes: {}", those_with.join(", ")).into());
+            }
             Self::Usage { hint, .. } => hint,
             Self::TooMuchInput { .. } => "save it to a file and name that, or send less of it",
             _ => return None,

@@ -20,7 +20,7 @@ use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
 
-use super::standard_input::Spooled;
+use super::super::standard_input::Spooled;
 use crate::cli::args::{PartArgs, SearchArgs};
 use crate::cli::commands::embedding::tell_of_sent;
 use crate::cli::printer::{Printer, readable_path};
