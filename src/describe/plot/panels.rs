@@ -82,12 +82,12 @@ impl Layout {
 }
 
 /// A figure that is being drawn.
-pub(super) struct Drawing<'a> {
-    pub(super) area: &'a Area<'a>,
+pub(super) struct Drawing<'a, 'svg> {
+    pub(super) area: &'a Area<'svg>,
     pub(super) layout: &'a Layout,
 }
 
-impl Drawing<'_> {
+impl Drawing<'_, '_> {
     pub(super) fn draw(&self, figure: &Figure<'_>) -> Result<Images, DrawingError> {
         let mut images = Images::new();
         self.heading(figure)?;
@@ -152,7 +152,7 @@ impl Drawing<'_> {
         }
         self.vertical("amplitude", (PLOT_LEFT - 64, middle))?;
         let beside = PLOT_RIGHT + 10;
-        self.text("light: extremes", (beside, middle - 9), GREY, HPos::Left)?;
+        self.text("light: peaks", (beside, middle - 9), GREY, HPos::Left)?;
         self.text("dark: RMS", (beside, middle + 9), GREY, HPos::Left)
     }
 
