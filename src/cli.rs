@@ -78,7 +78,7 @@ pub(crate) fn run() -> Status {
         Command::Label(args) => commands::label::run(&args.command, &settings, &mut printer),
         Command::Reindex(args) => commands::reindex::run(&args, &settings, &mut printer),
         Command::Info => commands::info::run(&settings, &mut printer),
-        Command::Models(args) => commands::models::run(&args.command, &mut printer),
+        Command::Models(args) => commands::models::run(&args.command, &settings, &mut printer),
     };
     let (result, status) = match result {
         Ok(status) => (printer.flush(), status),

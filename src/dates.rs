@@ -27,6 +27,13 @@ pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Seconds from now to `text`, a moment as mail and HTTP write it (RFC 9110, section 5.6.7); below
+/// zero, when it is past. `None`, where it is none.
+pub(crate) fn seconds_until(text: &str) -> Option<f64> {
+    let moment = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+    Some(moment.duration_since(Timestamp::now()).as_secs_f64())
+}
+
 /// A time as the clock on the wall shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(DateTime);

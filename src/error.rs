@@ -3,8 +3,10 @@
 //! In: the errors of every stage. Out: one [`Error`], whose message says what and where, whose
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
+mod added;
 mod filter;
 mod hint;
+mod hub;
 mod label;
 mod training;
 
@@ -19,7 +21,9 @@ use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
 use crate::units::SampleRate;
 
+pub use added::AddedProblem;
 pub use filter::FilterProblem;
+pub use hub::HubProblem;
 pub use label::LabelProblem;
 pub use training::TrainingProblem;
 
@@ -67,6 +71,10 @@ pub enum Error {
     /// A head could not be trained, evaluated or used.
     #[error(transparent)]
     Training(#[from] TrainingProblem),
+
+    /// A model of the user's own could not be added or used.
+    #[error(transparent)]
+    Added(#[from] AddedProblem),
 
     /// A channel that a recording does not have.
     #[error("{} has no channel {channel}: it has {channels}, counted from 1", path.display())]
@@ -146,6 +154,18 @@ pub enum Error {
         package: String,
         /// pip's last words, or why it could not be started.
         reason: String,
+    },
+
+    /// A file that a model hub did not give.
+    #[error("could not fetch {file} of {repository} from the model hub")]
+    Hub {
+        /// The repository.
+        repository: String,
+        /// The file.
+        file: String,
+        /// Why.
+        #[source]
+        problem: HubProblem,
     },
 
     /// A checkpoint, wheel or weights file that is damaged.

@@ -79,21 +79,30 @@ pub struct RecordingEnd {
     pub integrity: Integrity,
 }
 
-/// Turns one recording into patches.
+/// Turns one recording into patches, of one front end or of several.
 #[derive(Debug)]
 pub struct PatchReader {
     excerpt: Excerpt,
-    resampler: Resampler,
-    stream: PatchStream,
+    /// One for each rate that a front end wants, in Hz, with what it gave last.
+    resamplers: Vec<(u32, Resampler, Vec<f32>)>,
+    lanes: Vec<Lane>,
+    mono: Vec<f32>,
+    is_over: bool,
+}
+
+/// The way to one front end.
+#[derive(Debug)]
+struct Lane {
     front_end: FrontEnd,
-    meter: Meter,
+    /// Which of the resamplers it listens to.
+    resampler: usize,
     /// What the samples are multiplied by, to reach the level that the front end wants.
     gain: f32,
+    levelled: Vec<f32>,
+    stream: PatchStream,
+    meter: Meter,
     patches_read: usize,
     steps_read: usize,
-    mono: Vec<f32>,
-    samples: Vec<f32>,
-    is_over: bool,
 }
 
 impl PatchReader {
@@ -115,34 +124,54 @@ impl PatchReader {
         front_end: FrontEnd,
         filters: &FilterCache,
     ) -> Result<Self> {
+        Self::open_all(path, part, &[front_end], filters)
+    }
+
+    /// Opens `part` of the recording at `path` for several front ends: it is decoded once, and
+    /// resampled once for each rate.
+    ///
+    /// # Errors
+    /// As [`open_part`](Self::open_part).
+    pub fn open_all(
+        path: &Path,
+        part: Part,
+        front_ends: &[FrontEnd],
+        filters: &FilterCache,
+    ) -> Result<Self> {
         let excerpt = Excerpt::open(path, part)?;
         let input_rate = excerpt.format().sample_rate;
-        let hertz = front_end.sample_rate;
-        let output_rate = SampleRate::new(hertz).ok_or_else(|| Error::Card {
-            name: format!("front end {}", front_end.version),
-            source: format!("a sample rate of {hertz} Hz").into(),
-        })?;
-        let gain = match front_end.level_dbfs {
-            None => 1.0,
-            Some(level_dbfs) => {
-                let excerpt = Excerpt::open(path, part)?;
-                let resampler = Resampler::new(filters.get(input_rate, output_rate));
-                level::gain(excerpt, resampler, level_dbfs)?
-            }
-        };
-        Ok(Self {
-            resampler: Resampler::new(filters.get(input_rate, output_rate)),
-            gain,
-            stream: PatchStream::new(front_end),
-            front_end,
-            meter: Meter::new(input_rate),
-            excerpt,
-            patches_read: 0,
-            steps_read: 0,
-            mono: Vec::new(),
-            samples: Vec::new(),
-            is_over: false,
-        })
+        let mut resamplers: Vec<(u32, Resampler, Vec<f32>)> = Vec::new();
+        let mut lanes = Vec::with_capacity(front_ends.len());
+        for &front_end in front_ends {
+            let hertz = front_end.sample_rate;
+            let output_rate = SampleRate::new(hertz).ok_or_else(|| Error::Card {
+                name: format!("front end {}", front_end.version),
+                source: format!("a sample rate of {hertz} Hz").into(),
+            })?;
+            let new_resampler = || Resampler::new(filters.get(input_rate, output_rate));
+            let resampler = resamplers.iter().position(|(rate, ..)| *rate == hertz);
+            let resampler = resampler.unwrap_or_else(|| {
+                resamplers.push((hertz, new_resampler(), Vec::new()));
+                resamplers.len() - 1
+            });
+            let gain = match front_end.level_dbfs {
+                None => 1.0,
+                Some(level_dbfs) => {
+                    level::gain(Excerpt::open(path, part)?, new_resampler(), level_dbfs)?
+                }
+            };
+            lanes.push(Lane {
+                front_end,
+                resampler,
+                gain,
+                levelled: Vec::new(),
+                stream: PatchStream::new(front_end),
+                meter: Meter::new(input_rate),
+                patches_read: 0,
+                steps_read: 0,
+            });
+        }
+        Ok(Self { excerpt, resamplers, lanes, mono: Vec::new(), is_over: false })
     }
 
     /// What the recording's header says.
@@ -161,47 +190,73 @@ impl PatchReader {
     /// # Errors
     /// [`Error::Decode`] when the stream cannot be read on.
     pub fn read(&mut self, patches: &mut Patches) -> Result<bool> {
+        self.read_all(std::slice::from_mut(patches))
+    }
+
+    /// As [`read`](Self::read), for each front end that it was opened for, in their order.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_all(&mut self, patches: &mut [Patches]) -> Result<bool> {
         if self.is_over {
             return Ok(false);
         }
-        self.samples.clear();
         let non_finite = self.excerpt.non_finite();
-        if self.excerpt.next_block(&mut self.mono)? {
-            self.meter.push(&self.mono, self.excerpt.non_finite() > non_finite);
-            self.resampler.push(&self.mono, &mut self.samples);
-            self.push(patches);
-        } else {
-            self.is_over = true;
-            self.resampler.finish(&mut self.samples);
-            self.push(patches);
-            self.stream.finish(&mut patches.values);
+        let goes_on = self.excerpt.next_block(&mut self.mono)?;
+        let is_damaged = self.excerpt.non_finite() > non_finite;
+        for (_, resampler, samples) in &mut self.resamplers {
+            samples.clear();
+            if goes_on {
+                resampler.push(&self.mono, samples);
+            } else {
+                resampler.finish(samples);
+            }
         }
+        let duration_s = self.excerpt.duration_s();
+        for (lane, patches) in self.lanes.iter_mut().zip(patches) {
+            if goes_on {
+                lane.meter.push(&self.mono, is_damaged);
+            }
+            lane.push(&self.resamplers[lane.resampler].2, patches);
+            if !goes_on {
+                lane.stream.finish(&mut patches.values);
+            }
+            lane.describe(patches, duration_s);
+        }
+        self.is_over = !goes_on;
+        Ok(goes_on)
+    }
+
+    /// How the recording ended, once [`read`](Self::read) has said that it is over.
+    pub fn end(&self) -> RecordingEnd {
+        RecordingEnd { duration_s: self.excerpt.duration_s(), integrity: self.excerpt.integrity() }
+    }
+}
+
+impl Lane {
+    /// Hands samples to the front end.
+    fn push(&mut self, samples: &[f32], patches: &mut Patches) {
+        if self.front_end.level_dbfs.is_none() {
+            return self.stream.push(samples, &mut patches.values);
+        }
+        self.levelled.clear();
+        self.levelled.extend(samples.iter().map(|sample| sample * self.gain));
+        self.stream.push(&self.levelled, &mut patches.values);
+    }
+
+    /// Says of patches that are new how much of them is sound, and what is wrong with it.
+    fn describe(&mut self, patches: &mut Patches, duration_s: f64) {
         let (window_s, hop_s) = (self.front_end.step_s(), self.front_end.step_hop_s());
         while patches.count() * self.front_end.patch_values() < patches.values.len() {
             let sound_samples = self.stream.sound_samples(self.patches_read);
             self.patches_read += 1;
             patches.sound_samples.push(sound_samples);
             for _ in 0..self.front_end.steps_of(sound_samples) {
-                let duration_s = self.excerpt.duration_s();
                 let range = patch_range(self.steps_read, window_s, hop_s, duration_s);
                 patches.health.push(self.meter.health(range));
                 self.steps_read += 1;
             }
         }
-        Ok(!self.is_over)
-    }
-
-    /// Hands the samples that were resampled to the front end.
-    fn push(&mut self, patches: &mut Patches) {
-        if self.front_end.level_dbfs.is_some() {
-            self.samples.iter_mut().for_each(|sample| *sample *= self.gain);
-        }
-        self.stream.push(&self.samples, &mut patches.values);
-    }
-
-    /// How the recording ended, once [`read`](Self::read) has said that it is over.
-    pub fn end(&self) -> RecordingEnd {
-        RecordingEnd { duration_s: self.excerpt.duration_s(), integrity: self.excerpt.integrity() }
     }
 }
 

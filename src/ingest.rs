@@ -12,6 +12,7 @@
 
 mod assembly;
 mod decoders;
+mod gathering;
 mod memory;
 mod plan;
 mod queue;
@@ -42,9 +43,9 @@ pub use memory::sensible_limit;
 pub use plan::{Plan, PlanOptions, Selection};
 pub use shield::silence_panics;
 
-use queue::PatchQueue;
+use queue::{LaneSpec, PatchQueue};
 use working::Work;
-use writing::{Belonging, Watch};
+use writing::{Belonging, Share, Watch};
 
 /// Failures and flaws that a report lists; the rest it counts.
 const MAX_LISTED: usize = 1_000;
@@ -172,19 +173,19 @@ impl IndexOptions {
     /// [`Error::Segments`], [`Error::TooLittleMemory`].
     pub fn check(&self, card: &ModelCard) -> Result<()> {
         check_segments(card, self.segments)?;
-        self.share().map(drop)
+        self.share(1).map(drop)
     }
 
-    fn share(&self) -> Result<memory::Share> {
-        memory::share(self.jobs, self.memory_bytes.unwrap_or_else(sensible_limit))
+    fn share(&self, networks: usize) -> Result<memory::Share> {
+        memory::share(self.jobs, networks, self.memory_bytes.unwrap_or_else(sensible_limit))
     }
 }
 
 /// Everything that indexing needs beside a library and paths.
 #[derive(Clone, Copy)]
 pub struct Indexer<'a> {
-    /// The network.
-    pub model: &'a EmbeddingModel,
+    /// The networks: each file is decoded once, for all of them.
+    pub models: &'a [EmbeddingModel],
     /// Where files are decoded.
     pub decoders: &'a Decoders,
     /// How.
@@ -199,7 +200,7 @@ impl std::fmt::Debug for Indexer<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Indexer")
-            .field("model", self.model)
+            .field("models", &self.models)
             .field("options", self.options)
             .finish_non_exhaustive()
     }
@@ -228,18 +229,21 @@ impl Indexer<'_> {
         selection: &Selection,
         options: PlanOptions,
     ) -> Result<Plan> {
-        self.options.check(self.model.card())?;
-        // Looking changes nothing: a model that is not there yet has nothing indexed either.
-        let stored = library.models()?;
-        let stored = stored.iter().find(|model| model.identity == *self.model.identity());
-        if let Some(model) = stored.filter(|model| model.recordings > 0)
-            && self.options.segments.is_some_and(|wanted| Some(wanted) != model.segmentation)
-        {
-            let path = library.path().to_owned();
-            return Err(Error::OtherSegments { path, found: model.segmentation });
+        let all_stored = library.models()?;
+        let mut ids = Vec::with_capacity(self.models.len());
+        for model in self.models {
+            self.options.check(model.card())?;
+            // Looking changes nothing: a model that is not there yet has nothing indexed either.
+            let stored = all_stored.iter().find(|stored| stored.identity == *model.identity());
+            if let Some(stored) = stored.filter(|stored| stored.recordings > 0)
+                && self.options.segments.is_some_and(|wanted| Some(wanted) != stored.segmentation)
+            {
+                let path = library.path().to_owned();
+                return Err(Error::OtherSegments { path, found: stored.segmentation });
+            }
+            ids.push(stored.map_or(0, |stored| stored.id));
         }
-        let model = stored.map_or(0, |model| model.id);
-        Plan::make(library, model, selection, options, self.cancel)
+        Plan::make(library, &ids, selection, options, self.cancel)
     }
 
     /// Does what `plan` says is to be embedded.
@@ -251,8 +255,9 @@ impl Indexer<'_> {
         // Workers run networks side by side; one operation split among threads would only get in
         // their way. Threads that use libtorch first from now on inherit it.
         set_threads_per_operation(1);
-        let share = self.options.share()?;
-        let model = self.model_id(library)?;
+        let share = self.options.share(self.models.len())?;
+        let models: Vec<i64> =
+            self.models.iter().map(|model| self.model_id(library, model)).collect::<Result<_>>()?;
         let mut report = self.begin_report(library, &plan)?;
         let (worklist, failed) = plan.into_parts();
         writing::forget_settled(library, &worklist)?;
@@ -262,31 +267,44 @@ impl Indexer<'_> {
             self.observer.finished(&path, 0, &outcome);
             report.count(path, outcome);
         }
-        let (belonging, assembly) = self.begin_run(library, model)?;
+        let folder = make_cache_folder(library)?;
+        let (mut belonging, mut assemblies) = (Vec::new(), Vec::new());
+        for (model, id) in self.models.iter().zip(models) {
+            let (belongs, assembly) = self.begin_run(library, (model, id), &folder)?;
+            belonging.push(belongs);
+            assemblies.push(assembly);
+        }
 
         let (sender, receiver) = sync_channel(FINISHED_WAITING);
-        let (steps, filters) = (AtomicU64::new(0), FilterCache::default());
+        let steps: Vec<AtomicU64> = self.models.iter().map(|_| AtomicU64::new(0)).collect();
+        let filters = FilterCache::default();
         let cancel = self.cancel.follower();
-        let card = self.model.card();
-        let watch = Watch { observer: self.observer, steps: &steps, hop_s: card.hop_s };
+        let shares = steps.iter().zip(self.models);
+        let shares = shares.map(|(steps, model)| Share { steps, hop_s: model.card().hop_s });
+        let watch = Watch { observer: self.observer, shares: shares.collect() };
         let time = self.options.time_limit;
+        let model_names: Vec<String> =
+            self.models.iter().map(|model| model.card().name.clone()).collect();
+        let lane = |model: &EmbeddingModel| {
+            let batch = model.card().batch_patches.max(1);
+            let capacity = share.jobs * memory::BATCHES_PER_JOB * batch;
+            LaneSpec { front_end: model.front_end(), batch, capacity }
+        };
         let work = Work {
-            model_name: &card.name,
+            model_names: &model_names,
             decoders: self.decoders,
             filters: &filters,
             limits: DecodingLimits { memory_bytes: share.decoder_bytes, time },
             jobs: share.jobs,
-            assembly,
-            queue: PatchQueue::new(
-                share.jobs * memory::BATCHES_PER_JOB * card.batch_patches,
-                self.model.front_end(),
-            ),
+            assemblies,
+            queue: PatchQueue::new(self.models.iter().map(lane).collect()),
             cancel: &cancel,
             steps: &steps,
+            folder: &folder,
         };
         std::thread::scope(|scope| {
-            work.start(scope, self.model, worklist, sender)?;
-            let stored = writing::store_all(library, belonging, receiver, &mut report, &watch);
+            work.start(scope, self.models, worklist, sender)?;
+            let stored = writing::store_all(library, &belonging, receiver, &mut report, &watch);
             if stored.is_err() {
                 // Nothing of what is in hand can be kept any more.
                 work.stop();
@@ -294,7 +312,9 @@ impl Indexer<'_> {
             stored
         })?;
         let writer = library.begin()?;
-        writer.finish_run(belonging.run)?;
+        for Belonging { run, .. } in belonging {
+            writer.finish_run(run)?;
+        }
         writer.commit()?;
         report.interrupted = self.cancel.is_cancelled();
         report.failed.sort_by(|a, b| a.0.cmp(&b.0));
@@ -303,13 +323,13 @@ impl Indexer<'_> {
         Ok(report)
     }
 
-    fn model_id(&self, library: &mut Library) -> Result<i64> {
-        let classes = registry::class_names(&self.model.card().name)?;
+    fn model_id(&self, library: &mut Library, model: &EmbeddingModel) -> Result<i64> {
+        let classes = registry::class_names(&model.card().name)?;
         let writer = library.begin()?;
-        let id = writer.model_id(self.model.identity(), self.model.card(), &classes)?;
+        let id = writer.model_id(model.identity(), model.card(), &classes)?;
         let wanted = self.options.segments.or(writer.segmentation(id, None)?);
         // The first run of a model settles it: what the card says, unless something else is asked.
-        writer.segmentation(id, wanted.or(self.model.card().segmentation()))?;
+        writer.segmentation(id, wanted.or(model.card().segmentation()))?;
         writer.commit()?;
         Ok(id)
     }
@@ -335,30 +355,38 @@ impl Indexer<'_> {
         })
     }
 
-    fn begin_run(&self, library: &mut Library, model: i64) -> Result<(Belonging, AssemblyPlan)> {
-        let folder = library.cache_folder();
-        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
-            action: "make",
-            path: folder.clone(),
-            source,
-        })?;
+    fn begin_run(
+        &self,
+        library: &mut Library,
+        (model, id): (&EmbeddingModel, i64),
+        folder: &Path,
+    ) -> Result<(Belonging, AssemblyPlan)> {
         let writer = library.begin()?;
-        let segments = writer.segmentation(model, None)?;
-        let compute = self.model.compute();
+        let segments = writer.segmentation(id, None)?;
+        let compute = model.compute();
         let (device, precision) = (compute.device.to_string(), compute.precision.to_string());
-        let run = writer.begin_run(&NewRun { model, device: &device, precision: &precision })?;
+        let run =
+            writer.begin_run(&NewRun { model: id, device: &device, precision: &precision })?;
         writer.commit()?;
-        let card = self.model.card();
+        let card = model.card();
         let assembly = AssemblyPlan {
-            dimension: self.model.identity().dimension,
+            dimension: model.identity().dimension,
             classes: card.class_count(),
             patch: patches_of(card),
             segments,
             vectors: self.options.vectors,
             scores: self.options.scores,
-            folder,
+            folder: folder.to_owned(),
         };
-        Ok((Belonging { model, run }, assembly))
+        Ok((Belonging { model: id, run }, assembly))
+    }
+}
+
+fn make_cache_folder(library: &Library) -> Result<PathBuf> {
+    let folder = library.cache_folder();
+    match std::fs::create_dir_all(&folder) {
+        Ok(()) => Ok(folder),
+        Err(source) => Err(Error::Io { action: "make", path: folder, source }),
     }
 }
 

@@ -41,6 +41,7 @@ pub mod train;
 pub mod units;
 
 pub use error::{
-    DecodeProblem, Error, FilterProblem, LabelProblem, ReportedCause, ReportedError, Result,
-    Source, TrainingProblem, VectorProblem,
+    AddedProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause,
+    ReportedError,
+    Result, Source, TrainingProblem, VectorProblem,
 };

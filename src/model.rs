@@ -2,36 +2,53 @@
 //!
 //! In: patches. Out: embeddings and class scores of float32. A model is a card
 //! (`models/NAME.toml`: where the weights come from, what they expect) and an architecture (one
-//! file here, read beside the paper). The only room that imports tch.
+//! file here, read beside the paper). Users add models of their own (`adding.rs`): a TorchScript
+//! module, a server, or a trained head's hidden layer. The only room that imports tch.
 
+pub mod adding;
 pub mod card;
+mod chained;
 mod checkpoint;
 pub mod compute;
 mod conversion;
+pub(crate) mod crepe;
 mod crnn;
 #[cfg(test)]
 mod golden;
+mod http;
+mod hub;
 mod kernel;
 mod layers;
 mod musicnn;
 pub mod network;
+mod own;
 pub mod pool;
 mod probe;
+pub mod published;
 pub mod pull;
 pub mod registry;
+mod remote;
+mod resemblyzer;
 pub mod store;
 pub(crate) mod torch;
+mod torchscript;
+mod transformer;
+mod wav2vec2;
 mod weights;
+mod whisper;
 mod yamnet;
 
 use std::fmt;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frontend::spec::FrontEnd;
 use card::{Architecture, ModelCard};
+use chained::Chained;
 use compute::Compute;
-use network::{Batch, Network, NetworkOutput};
+use network::{Batch, Network, NetworkOutput, Sent};
+use remote::Hosted;
 use store::ModelStore;
+use torchscript::{Module, ModuleInput};
 use weights::Weights;
 
 /// Which vectors may be compared: those whose identity is the same in every part.
@@ -100,9 +117,37 @@ impl EmbeddingModel {
         compute: Compute,
         engine: Engine,
     ) -> Result<Self> {
-        let card = registry::find(name)?;
+        let card = registry::find_in(name, store)?;
         let compute = compute.resolve()?;
-        Self::build(card, store.read_weights(card)?, compute, engine)
+        let module = |input| {
+            let (path, bytes) = (store.weights_path(card), store.read_module(card)?);
+            let module = Module::load(name, &path, &bytes, input, compute)?;
+            Ok::<_, Error>(module.of_dimension(card.embedding_dimension))
+        };
+        let network: Box<dyn Network> = match (card.architecture, &card.base) {
+            (Architecture::TorchScript, _) => {
+                let input = ModuleInput::patches(&front_end_of(card), card.one_at_a_time);
+                Box::new(module(input)?)
+            }
+            (Architecture::Chained, Some(base)) => {
+                let model = Self::load_on(&base.name, store, compute, engine)?;
+                let dimension = model.identity.dimension;
+                let module = module(chained::input(base, dimension, card.one_at_a_time))?;
+                Box::new(Chained::new(model, base.embeddings, module))
+            }
+            (Architecture::Remote, _) => Box::new(Hosted::open(card)?),
+            _ => return Self::build(card, store.read_weights(card)?, compute, engine),
+        };
+        let model = Self::added(card, compute, network);
+        probe::check(&model, &store.read_probe(card)?)?;
+        Ok(model)
+    }
+
+    /// A model that the user added, of which nothing was checked.
+    fn added(card: &'static ModelCard, compute: Compute, network: Box<dyn Network>) -> Self {
+        let compute = torchscript::compute_of(compute);
+        let (identity, front_end) = (identity_of(card), front_end_of(card));
+        Self { card, identity, front_end, compute, network }
     }
 
     /// Builds the network and asks it the probe; `compute` is resolved.
@@ -125,8 +170,18 @@ impl EmbeddingModel {
     ) -> Result<Self> {
         let network = match card.architecture {
             Architecture::Yamnet => yamnet::build(weights, card.class_count(), compute, engine)?,
+            Architecture::CrepeTiny => crepe::build(weights, crepe::Size::Tiny, compute)?,
+            Architecture::CrepeFull => crepe::build(weights, crepe::Size::Full, compute)?,
+            Architecture::Resemblyzer => resemblyzer::build(weights, compute)?,
+            Architecture::WhisperTiny => whisper::build(weights, whisper::TINY, compute)?,
+            Architecture::WhisperBase => whisper::build(weights, whisper::BASE, compute)?,
             Architecture::CrnnBell => crnn::build(weights, card.class_count(), compute, engine)?,
             Architecture::Musicnn => musicnn::build(weights, card.class_count(), compute, engine)?,
+            // They have no weights of ours.
+            Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
+                let (name, source) = (card.name.clone(), "it is no network of ours".into());
+                return Err(Error::Card { name, source });
+            }
         };
         Ok(Self {
             card,
@@ -162,6 +217,12 @@ impl EmbeddingModel {
     /// The front end that makes its patches.
     pub fn front_end(&self) -> FrontEnd {
         self.front_end
+    }
+
+    /// What left this machine, by this model and those that [`share`](Self::share) made of it;
+    /// `None`, where all is computed here.
+    pub fn sent(&self) -> Option<Sent> {
+        self.network.sent()
     }
 
     /// Where and how it runs, with [`Device::Auto`](compute::Device::Auto) resolved.
@@ -203,8 +264,14 @@ impl EmbeddingModel {
 pub fn front_end_of(card: &ModelCard) -> FrontEnd {
     match card.architecture {
         Architecture::Yamnet => yamnet::FRONT_END,
+        Architecture::CrepeTiny | Architecture::CrepeFull => crepe::FRONT_END,
+        Architecture::Resemblyzer => resemblyzer::FRONT_END,
+        Architecture::WhisperTiny | Architecture::WhisperBase => whisper::FRONT_END,
         Architecture::CrnnBell => crnn::FRONT_END,
         Architecture::Musicnn => musicnn::FRONT_END,
+        Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
+            own::front_end(card)
+        }
     }
 }
 
@@ -216,6 +283,18 @@ pub fn identity_of(card: &ModelCard) -> ModelIdentity {
         weights_sha256: card.weights.sha256.0,
         front_end_version: front_end_of(card).version,
         dimension: card.embedding_dimension,
+    }
+}
+
+/// Checks what is installed of the model that `card` describes: its file by its hash, a server by
+/// what it says that it is.
+///
+/// # Errors
+/// As [`ModelStore::verify`], and [`Error::Added`] when a server does not answer, or as another.
+pub fn verify(card: &ModelCard, store: &ModelStore) -> Result<()> {
+    match card.architecture {
+        Architecture::Remote => Hosted::open(card).map(drop),
+        _ => store.verify(card),
     }
 }
 

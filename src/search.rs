@@ -56,7 +56,7 @@ pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel
         names.sort();
         names.dedup();
         match names.len() {
-            0 => registry::names().next().unwrap_or_default().to_owned(),
+            0 => registry::built_in().next().unwrap_or_default().to_owned(),
             1 => names.swap_remove(0),
             _ => return Err(Error::AmbiguousModel { models: names }),
         }

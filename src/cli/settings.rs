@@ -46,6 +46,11 @@ impl Settings {
         self.verbosity == Verbosity::Quiet
     }
 
+    /// Whether somebody can be asked.
+    pub(crate) fn can_ask(&self) -> bool {
+        self.watched && !self.is_quiet() && std::io::stdin().is_terminal()
+    }
+
     /// Whether results are labels for sound editors.
     pub(crate) fn writes_labels(&self) -> bool {
         matches!(self.format, Format::Audacity | Format::Raven)

@@ -3,6 +3,8 @@
 //! In: nothing. Out: constants. A change to any of them, or to how they are used, needs a new
 //! `version`: vectors of different versions are never compared.
 
+use serde::{Deserialize, Serialize};
+
 use crate::audio::segment::PatchGrid;
 
 /// What a network is fed with: features of frames, cut into patches, each of which gives one
@@ -56,7 +58,8 @@ pub enum Features {
 }
 
 /// Mel bands of a short-time spectrum.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MelSpec {
     /// Length of the (periodic) Hann window, in samples.
     pub window_samples: usize,
@@ -79,7 +82,8 @@ pub struct MelSpec {
 }
 
 /// What is summed over a band.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Spectrum {
     /// |X|.
     Magnitude,
@@ -88,7 +92,8 @@ pub enum Spectrum {
 }
 
 /// Where bands lie and what they weigh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum MelScale {
     /// 1127 · ln(1 + f / 700); triangles that are linear in mel, with a peak of 1.
     Htk,
@@ -97,7 +102,8 @@ pub enum MelScale {
 }
 
 /// What is made of a band's sum x.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Compression {
     /// x.
     Linear,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// What the program takes before its first job: libtorch, the weights, SQLite, and the plan.
 const BASE_BYTES: u64 = 220_000_000;
-/// What a job takes: its network's maps and scratch space, its decoder, its patches on the way.
+/// What a job takes for each network: its maps and scratch space, its decoder, its patches on the way.
 const JOB_BYTES: u64 = 70_000_000;
 
 /// Batches on the way to the network, for each job: enough that one is always full.
@@ -39,17 +39,19 @@ pub fn sensible_limit() -> u64 {
     free / 2
 }
 
-/// What `jobs` jobs may take of `limit_bytes`: fewer jobs, where they do not fit.
+/// What `jobs` jobs of so many networks may take of `limit_bytes`: fewer jobs, where they do not
+/// fit.
 ///
 /// # Errors
 /// [`Error::TooLittleMemory`] when not even one fits.
-pub(super) fn share(jobs: usize, limit_bytes: u64) -> Result<Share> {
-    let fitting = limit_bytes.saturating_sub(BASE_BYTES) / JOB_BYTES;
+pub(super) fn share(jobs: usize, networks: usize, limit_bytes: u64) -> Result<Share> {
+    let job_bytes = JOB_BYTES * networks.max(1) as u64;
+    let fitting = limit_bytes.saturating_sub(BASE_BYTES) / job_bytes;
     if fitting == 0 {
         let megabyte = 1_000_000;
         return Err(Error::TooLittleMemory {
             allowed_mb: limit_bytes / megabyte,
-            least_mb: (BASE_BYTES + JOB_BYTES) / megabyte,
+            least_mb: (BASE_BYTES + job_bytes) / megabyte,
         });
     }
     let jobs = jobs.min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1);
@@ -63,10 +65,10 @@ mod tests {
 
     #[test]
     fn jobs_that_do_not_fit_are_not_started() {
-        assert_eq!(share(4, 10_000_000_000).unwrap().jobs, 4);
-        assert_eq!(share(64, 500_000_000).unwrap().jobs, 4);
-        assert_eq!(share(2, 300_000_000).unwrap().jobs, 1);
-        let error = share(2, 100_000_000).unwrap_err().to_string();
+        assert_eq!(share(4, 1, 10_000_000_000).unwrap().jobs, 4);
+        assert_eq!(share(64, 1, 500_000_000).unwrap().jobs, 4);
+        assert_eq!(share(2, 1, 300_000_000).unwrap().jobs, 1);
+        let error = share(2, 1, 100_000_000).unwrap_err().to_string();
         assert!(error.contains("100 MB") && error.contains("290 MB"), "{error}");
         assert!(sensible_limit() > 0);
     }

@@ -16,7 +16,7 @@ use super::reading::hash_file;
 use crate::audio::sniff::{FileKind, by_extension, kind_of};
 use crate::error::{Error, Result};
 use crate::store::Library;
-use crate::store::recordings::FileStamp;
+use crate::store::recordings::{FileStamp, ModelSet};
 use crate::store::worklist::{FileState, FoundFile, GoneRecording, Sum, Worklist};
 
 /// What is planned for.
@@ -43,6 +43,8 @@ pub struct PlanOptions {
 #[derive(Debug)]
 pub struct Plan {
     worklist: Worklist,
+    /// The models that are to embed.
+    all: ModelSet,
     options: PlanOptions,
     /// Paths that could not be looked at.
     failed: Vec<(PathBuf, Error)>,
@@ -63,15 +65,16 @@ impl Plan {
     /// [`Error::Store`].
     pub fn make(
         library: &Library,
-        model: i64,
+        models: &[i64],
         selection: &Selection,
         options: PlanOptions,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let worklist = Worklist::new(library, model)?;
+        let worklist = Worklist::new(library, models)?;
         let own_files = library.own_files();
         let mut plan = Self {
             worklist,
+            all: ModelSet::first(models.len()),
             options,
             cancel: cancel.clone(),
             failed: Vec::new(),
@@ -236,7 +239,9 @@ impl Plan {
         };
         let known = self.worklist.known(&path)?;
         let state = match &known {
-            Some(known) if known.indexed && known.stamp == stamp => FileState::Unchanged,
+            Some(known) if known.indexed.has_all(self.all) && known.stamp == stamp => {
+                FileState::Unchanged
+            }
             _ if !self.options.retry_failed && self.worklist.failed_before(&path, stamp)? => {
                 FileState::FailedBefore
             }

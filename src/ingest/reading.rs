@@ -6,19 +6,22 @@
 use std::path::{Path, PathBuf};
 
 use crate::audio::decode::StreamFormat;
+use crate::audio::excerpt::Part;
 use crate::audio::resample::FilterCache;
 use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::extract::{PatchReader, Patches, RecordingEnd};
 use crate::model::{front_end_of, registry};
+use crate::store::recordings::ModelSet;
 
 /// A file that is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) path: PathBuf,
-    pub(super) model: String,
-    /// The hash of a content that need not be read again.
-    pub(super) known_hash: Option<[u8; 32]>,
+    /// The models that are to embed it.
+    pub(super) models: Vec<String>,
+    /// The hash of a content that is known, and which of the models need not embed it again.
+    pub(super) known: Option<([u8; 32], ModelSet)>,
 }
 
 /// What reading a file gives, piece by piece.
@@ -26,15 +29,21 @@ pub(super) struct Request {
 pub(super) enum Event {
     /// Its content is the known one; nothing follows.
     Same,
-    /// It is audio.
-    Opened { content_hash: [u8; 32], format: StreamFormat, recorded: Option<Recorded> },
-    /// Its next patches.
-    Patches(Patches),
+    /// It is audio, and patches follow for some of the models, by their places in the request.
+    Opened {
+        content_hash: [u8; 32],
+        format: StreamFormat,
+        recorded: Option<Recorded>,
+        models: Vec<usize>,
+    },
+    /// Its next patches, for the model at a place of those that was said to follow.
+    Patches(usize, Patches),
     /// It is over.
     Ended(RecordingEnd),
 }
 
-/// Reads the file of `request` and hands what it gives to `sink`, until that says `false`.
+/// Reads the file of `request` once, for all models, and hands what it gives to `sink`, until that
+/// says `false`.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Decode`] when the file cannot be used.
@@ -44,20 +53,30 @@ pub(super) fn read_recording(
     sink: &mut dyn FnMut(Event) -> Result<bool>,
 ) -> Result<()> {
     let content_hash = hash_file(&request.path)?;
-    if request.known_hash == Some(content_hash) {
+    let known = request.known.filter(|(hash, _)| *hash == content_hash);
+    let settled = known.map(|(_, models)| models).unwrap_or_default();
+    let models: Vec<usize> =
+        (0..request.models.len()).filter(|&place| !settled.has(place)).collect();
+    if models.is_empty() {
         return sink(Event::Same).map(drop);
     }
-    let front_end = front_end_of(registry::find(&request.model)?);
-    let mut reader = PatchReader::open(&request.path, front_end, filters)?;
+    let mut front_ends = Vec::with_capacity(models.len());
+    for &place in &models {
+        front_ends.push(front_end_of(registry::find(&request.models[place])?));
+    }
+    let mut reader = PatchReader::open_all(&request.path, Part::default(), &front_ends, filters)?;
     let (format, recorded) = (reader.format().clone(), reader.recorded());
-    if !sink(Event::Opened { content_hash, format, recorded })? {
+    let mut patches = vec![Patches::default(); models.len()];
+    if !sink(Event::Opened { content_hash, format, recorded, models })? {
         return Ok(());
     }
     loop {
-        let mut patches = Patches::default();
-        let more = reader.read(&mut patches)?;
-        if !patches.health.is_empty() && !sink(Event::Patches(patches))? {
-            return Ok(());
+        let more = reader.read_all(&mut patches)?;
+        for (place, patches) in patches.iter_mut().enumerate() {
+            let patches = std::mem::take(patches);
+            if patches.count() > 0 && !sink(Event::Patches(place, patches))? {
+                return Ok(());
+            }
         }
         if !more {
             return sink(Event::Ended(reader.end())).map(drop);

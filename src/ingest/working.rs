@@ -13,6 +13,7 @@ use std::thread::Scope;
 use super::Cancel;
 use super::assembly::{Assembly, AssemblyPlan, Finished, KEEP_SEGMENTS};
 use super::decoders::{Decoder, Decoders, DecodingLimits, START_DECODER};
+use super::gathering::Gathering;
 use super::queue::{PatchQueue, Piece};
 use super::reading::{Event, Request};
 use super::shield;
@@ -35,16 +36,19 @@ fn is_our_trouble(error: &Error) -> bool {
 /// What the threads share.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
-    pub(super) model_name: &'a str,
+    pub(super) model_names: &'a [String],
     pub(super) decoders: &'a Decoders,
     pub(super) filters: &'a FilterCache,
     pub(super) limits: DecodingLimits,
     pub(super) jobs: usize,
-    pub(super) assembly: AssemblyPlan,
+    /// One for each network.
+    pub(super) assemblies: Vec<AssemblyPlan>,
     pub(super) queue: PatchQueue,
     pub(super) cancel: &'a Cancel,
-    /// Embeddings that were made.
-    pub(super) steps: &'a AtomicU64,
+    /// Embeddings that each network has made.
+    pub(super) steps: &'a [AtomicU64],
+    /// Where what does not fit into memory waits.
+    pub(super) folder: &'a Path,
 }
 
 /// Ends a queue when it goes out of scope.
@@ -65,7 +69,7 @@ impl Work<'_> {
     pub(super) fn start<'scope, 'env>(
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
-        model: &EmbeddingModel,
+        models: &[EmbeddingModel],
         worklist: Worklist,
         sender: SyncSender<Message>,
     ) -> Result<()> {
@@ -73,7 +77,7 @@ impl Work<'_> {
             rayon::ThreadPoolBuilder::new().num_threads(self.jobs).build().map_err(|error| {
                 Error::Io {
                     action: "start workers for",
-                    path: self.assembly.folder.clone(),
+                    path: self.folder.to_owned(),
                     source: std::io::Error::other(error),
                 }
             })?;
@@ -91,14 +95,15 @@ impl Work<'_> {
             self.queue.finish();
         });
         // A model can be sent to another thread but not be shared between threads.
-        let models = Mutex::new((0..self.jobs).map(|_| model.share()).collect::<Vec<_>>());
+        let share = || models.iter().map(EmbeddingModel::share).collect::<Vec<_>>();
+        let shares = Mutex::new((0..self.jobs).map(|_| share()).collect::<Vec<_>>());
         scope.spawn(move || {
             // Whatever becomes of the embedders: nobody waits for them afterwards.
             let _over = Over(&self.queue);
             pool.broadcast(|_| {
-                let model = models.lock().unwrap_or_else(PoisonError::into_inner).pop();
-                if let Some(model) = model {
-                    self.embed_all(&model, &sender);
+                let models = shares.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                if let Some(models) = models {
+                    self.embed_all(&models, &sender);
                 }
             });
         });
@@ -145,33 +150,36 @@ impl Work<'_> {
     ) -> bool {
         let request = Request {
             path: file.path.clone(),
-            model: self.model_name.to_owned(),
-            known_hash: file
-                .known
-                .as_ref()
-                .filter(|known| known.indexed)
-                .map(|known| known.content_hash),
+            models: self.model_names.to_vec(),
+            known: file.known.as_ref().map(|known| (known.content_hash, known.indexed)),
         };
-        let mut recording: Option<Arc<Assembly>> = None;
-        let mut steps_read = 0;
+        let mut recording: Option<Arc<Gathering>> = None;
+        let mut steps_read = Vec::new();
         let mut sink = |event| match (event, &recording) {
             (Event::Same, _) => Ok(self.send(sender, Message::Same(file.clone()))),
-            (Event::Opened { content_hash, format, recorded }, _) => {
-                let assembly = Assembly::new(file.clone(), content_hash, format, &self.assembly);
-                recording = Some(Arc::new(assembly.recorded(recorded)));
+            (Event::Opened { content_hash, format, recorded, models }, _) => {
+                let part = |model: usize| {
+                    let plan = self.assemblies.get(model)?;
+                    let assembly = Assembly::new(file.clone(), content_hash, format.clone(), plan);
+                    Some((model, assembly.recorded(recorded)))
+                };
+                let parts: Vec<_> = models.into_iter().filter_map(part).collect();
+                steps_read = vec![0; parts.len()];
+                recording = Some(Arc::new(Gathering::new(file.clone(), parts)));
                 Ok(!self.cancel.is_cancelled())
             }
-            (Event::Patches(patches), Some(recording)) => {
-                let first = steps_read;
-                steps_read += patches.health.len();
-                let piece = Piece { recording: Arc::clone(recording), first, patches };
-                Ok(!self.cancel.is_cancelled() && self.queue.push(piece))
+            (Event::Patches(part, patches), Some(recording)) => {
+                let Some(model) = recording.model(part) else { return Ok(false) };
+                let first = steps_read[part];
+                steps_read[part] += patches.health.len();
+                let piece = Piece { recording: Arc::clone(recording), part, first, patches };
+                Ok(!self.cancel.is_cancelled() && self.queue.push(model, piece))
             }
             (Event::Ended(end), Some(recording)) => {
-                Ok(self.hand_on(sender, recording.end(steps_read, end)?))
+                Ok(self.hand_on(sender, recording.end(&steps_read, end)?))
             }
             // Nothing comes before it was opened.
-            (Event::Patches(_) | Event::Ended(_), None) => Ok(false),
+            (Event::Patches(..) | Event::Ended(_), None) => Ok(false),
         };
         let Err(error) = decoder.read(&request, file.stamp.size_bytes, &mut sink) else {
             return true;
@@ -185,13 +193,13 @@ impl Work<'_> {
     }
 
     /// Embeds batches, until there are no more.
-    fn embed_all(&self, model: &EmbeddingModel, sender: &SyncSender<Message>) {
-        while let Some(pieces) = self.queue.take(model.card().batch_patches) {
+    fn embed_all(&self, models: &[EmbeddingModel], sender: &SyncSender<Message>) {
+        while let Some((place, pieces)) = self.queue.take() {
             if self.cancel.is_cancelled() {
                 self.queue.abandon();
                 return;
             }
-            if !self.embed(model, &pieces, sender) {
+            if !self.embed((place, &models[place]), &pieces, sender) {
                 return;
             }
         }
@@ -200,7 +208,7 @@ impl Work<'_> {
     /// Embeds one batch; `false` when nobody wants more.
     fn embed(
         &self,
-        model: &EmbeddingModel,
+        (place, model): (usize, &EmbeddingModel),
         pieces: &[Piece],
         sender: &SyncSender<Message>,
     ) -> bool {
@@ -221,14 +229,16 @@ impl Work<'_> {
             // The network is the same for every file: the next one would fare no better.
             Err(error) => return self.send(sender, Message::Broken(error)),
         };
-        let mut embeddings = output.embeddings.chunks_exact(self.assembly.dimension);
+        let plan = &self.assemblies[place];
+        let mut embeddings = output.embeddings.chunks_exact(plan.dimension);
         // A model without classes says nothing of them.
-        let mut scores = output.scores.chunks_exact(self.assembly.classes.max(1));
+        let mut scores = output.scores.chunks_exact(plan.classes.max(1));
         for piece in pieces {
             let steps = piece.patches.health.iter().zip(&mut embeddings);
             for (index, (&health, embedding)) in steps.enumerate() {
                 let scores = scores.next().unwrap_or(&[]);
-                let taken = piece.recording.take(piece.first + index, embedding, scores, health);
+                let step = (piece.part, piece.first + index);
+                let taken = piece.recording.take(step, embedding, scores, health);
                 let wanted = match taken {
                     Ok(finished) => self.hand_on(sender, finished),
                     Err(error) if is_our_trouble(&error) => {
@@ -244,13 +254,17 @@ impl Work<'_> {
                     return false;
                 }
             }
-            self.steps.fetch_add(piece.patches.health.len() as u64, Ordering::Relaxed);
+            self.steps[place].fetch_add(piece.patches.health.len() as u64, Ordering::Relaxed);
         }
         true
     }
 
-    fn hand_on(&self, sender: &SyncSender<Message>, finished: Option<Finished>) -> bool {
-        finished.is_none_or(|finished| self.send(sender, Message::Done(Box::new(finished))))
+    fn hand_on(
+        &self,
+        sender: &SyncSender<Message>,
+        finished: Option<Vec<(usize, Finished)>>,
+    ) -> bool {
+        finished.is_none_or(|finished| self.send(sender, Message::Done(finished)))
     }
 
     /// Sends to the writer; `false`, and the end of everything, when it has hung up. It does so

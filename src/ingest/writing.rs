@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// What a worker sends to the writer.
 #[derive(Debug)]
 pub(super) enum Message {
-    Done(Box<Finished>),
+    /// What each network, by its place, says of a recording.
+    Done(Vec<(usize, Finished)>),
     /// The stamp had changed, the content had not.
     Same(FoundFile),
     Failed(FoundFile, Error),
@@ -45,17 +46,26 @@ pub(super) struct Belonging {
     pub(super) run: i64,
 }
 
+/// A network's share in what was heard.
+pub(super) struct Share<'a> {
+    /// Embeddings that it made, of files that are done and of those that are not.
+    pub(super) steps: &'a AtomicU64,
+    /// From one to the next, in seconds.
+    pub(super) hop_s: f64,
+}
+
 /// Tells an observer how far the workers are, between the outcomes.
 pub(super) struct Watch<'a> {
     pub(super) observer: &'a dyn Observer,
-    /// Embeddings that were made, of files that are done and of those that are not.
-    pub(super) steps: &'a AtomicU64,
-    pub(super) hop_s: f64,
+    pub(super) shares: Vec<Share<'a>>,
 }
 
 impl Watch<'_> {
     pub(super) fn look(&self) {
-        self.observer.heard(self.steps.load(Ordering::Relaxed) as f64 * self.hop_s);
+        let heard = |share: &Share<'_>| share.steps.load(Ordering::Relaxed) as f64 * share.hop_s;
+        // Sound counts as heard as far as the networks, on average, have come.
+        let count = self.shares.len().max(1) as f64;
+        self.observer.heard(self.shares.iter().map(heard).sum::<f64>() / count);
     }
 }
 
@@ -65,7 +75,7 @@ impl Watch<'_> {
 #[expect(clippy::needless_pass_by_value, reason = "dropping it is what ends the workers")]
 pub(super) fn store_all(
     library: &mut Library,
-    belonging: Belonging,
+    belonging: &[Belonging],
     receiver: Receiver<Message>,
     report: &mut Report,
     watch: &Watch<'_>,
@@ -153,11 +163,11 @@ fn next_batch(receiver: &Receiver<Message>, watch: &Watch<'_>) -> Option<Vec<Mes
 
 fn store(
     writer: &Writer<'_>,
-    belonging: Belonging,
+    belonging: &[Belonging],
     message: Message,
 ) -> Result<(PathBuf, FileStamp, Outcome)> {
     match message {
-        Message::Done(finished) => store_recording(writer, belonging, *finished),
+        Message::Done(finished) => store_recording(writer, belonging, finished),
         Message::Same(file) => {
             if let Some(known) = &file.known {
                 writer.touch_recording(known.id, file.stamp)?;
@@ -190,25 +200,34 @@ fn put_failure(
 
 fn store_recording(
     writer: &Writer<'_>,
-    belonging: Belonging,
-    finished: Finished,
+    belonging: &[Belonging],
+    finished: Vec<(usize, Finished)>,
 ) -> Result<(PathBuf, FileStamp, Outcome)> {
-    let Finished { file, content_hash, format, recorded, end, pooled, scores, segments } = finished;
-    let id = writer.put_recording(&NewRecording {
-        path: &file.path,
-        stamp: file.stamp,
-        content_hash,
-        format: &format,
-        duration_s: end.duration_s,
-        integrity: end.integrity,
-    })?;
-    writer.put_recorded(id, &file.path, recorded)?;
-    let Belonging { model, run } = belonging;
-    let segments =
-        writer.put_vectors(VectorsOf { recording: id, model, run }, segments, &pooled)?;
-    writer.put_classes(id, model, &scores)?;
-    writer.remove_failure(&file.path)?;
-    let outcome =
-        Outcome::Indexed { duration_s: end.duration_s, segments, flaw: end.integrity.flaw() };
-    Ok((file.path, file.stamp, outcome))
+    let mut stored: Option<(PathBuf, FileStamp, Outcome)> = None;
+    for (place, finished) in finished {
+        let Finished { file, content_hash, format, recorded, end, pooled, scores, segments } =
+            finished;
+        let id = writer.put_recording(&NewRecording {
+            path: &file.path,
+            stamp: file.stamp,
+            content_hash,
+            format: &format,
+            duration_s: end.duration_s,
+            integrity: end.integrity,
+        })?;
+        writer.put_recorded(id, &file.path, recorded)?;
+        let Belonging { model, run } = belonging[place];
+        let of = VectorsOf { recording: id, model, run };
+        let count = writer.put_vectors(of, segments, &pooled)?;
+        writer.put_classes(id, model, &scores)?;
+        writer.remove_failure(&file.path)?;
+        if let Some((.., Outcome::Indexed { segments, .. })) = &mut stored {
+            *segments += count;
+        } else {
+            let (duration_s, flaw) = (end.duration_s, end.integrity.flaw());
+            let outcome = Outcome::Indexed { duration_s, segments: count, flaw };
+            stored = Some((file.path, file.stamp, outcome));
+        }
+    }
+    stored.ok_or_else(|| Error::Output(std::io::Error::other("a recording of no network")))
 }

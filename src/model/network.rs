@@ -32,6 +32,23 @@ pub struct NetworkOutput {
     pub scores: Vec<f32>,
 }
 
+/// What a hosted model was sent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sent {
+    /// The address of the server.
+    pub to: String,
+    /// Requests, those that failed included.
+    pub requests: u64,
+    /// How many of them were sent because one before had failed.
+    pub retries: u64,
+    /// Bytes of sound that were sent, each time that they were.
+    pub sent_bytes: u64,
+    /// Bytes of answers.
+    pub received_bytes: u64,
+    /// Seconds of sound that were sent, where windows overlap more than once.
+    pub audio_s: f64,
+}
+
 /// An architecture with its weights.
 pub(super) trait Network: Send {
     /// Runs a batch of at least one patch.
@@ -39,4 +56,9 @@ pub(super) trait Network: Send {
 
     /// The same network for another thread; the weights are shared.
     fn share(&self) -> Box<dyn Network>;
+
+    /// What left this machine, by this network and those that share its weights.
+    fn sent(&self) -> Option<Sent> {
+        None
+    }
 }

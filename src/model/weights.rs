@@ -4,7 +4,7 @@
 //! damaged files and other types than float32; what is missing or left over is an error when the
 //! architecture asks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -25,11 +25,27 @@ pub(super) struct NamedTensor {
 pub(super) struct Weights {
     model: String,
     tensors: BTreeMap<String, NamedTensor>,
+    /// What an architecture of many sizes wrote down of its own.
+    settings: Option<String>,
 }
+
+/// The key of the settings in a file's metadata. It is the only one: several are written in no
+/// fixed order, and the same weights must give the same bytes.
+const SETTINGS: &str = "settings";
 
 impl Weights {
     pub(super) fn new(model: &str, tensors: BTreeMap<String, NamedTensor>) -> Self {
-        Self { model: model.to_owned(), tensors }
+        Self { model: model.to_owned(), tensors, settings: None }
+    }
+
+    /// The same with an architecture's own settings beside them.
+    pub(super) fn with_settings(self, settings: String) -> Self {
+        Self { settings: Some(settings), ..self }
+    }
+
+    /// What [`with_settings`](Self::with_settings) was given.
+    pub(super) fn settings(&self) -> Option<&str> {
+        self.settings.as_deref()
     }
 
     /// Changes every value of the tensor `name`.
@@ -53,7 +69,10 @@ impl Weights {
             let tensor = NamedTensor { shape: view.shape().to_vec(), bytes: view.data().to_vec() };
             tensors.insert(name, tensor);
         }
-        Ok(Self::new(model, tensors))
+        let (_, header) =
+            SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+        let settings = header.metadata().as_ref().and_then(|all| all.get(SETTINGS)).cloned();
+        Ok(Self { settings, ..Self::new(model, tensors) })
     }
 
     /// Writes a safetensors file; the same tensors give the same bytes.
@@ -68,7 +87,9 @@ impl Weights {
                 .map_err(damaged)?;
             views.push((name, view));
         }
-        serialize(views, None).map_err(damaged)
+        let settings =
+            self.settings.clone().map(|text| HashMap::from([(SETTINGS.to_owned(), text)]));
+        serialize(views, settings).map_err(damaged)
     }
 
     /// Takes the tensor `name`, which must have `shape`.

@@ -30,8 +30,32 @@ pub struct KnownFile {
     pub stamp: FileStamp,
     /// BLAKE3 of its content.
     pub content_hash: [u8; 32],
-    /// Whether it is indexed with the model asked for.
-    pub indexed: bool,
+    /// Which of the models asked for it is indexed with.
+    pub indexed: ModelSet,
+}
+
+/// Some of the models that a run embeds with, by their places in its list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ModelSet(pub u64);
+
+impl ModelSet {
+    /// As many models as a run may have.
+    pub const MOST: usize = 32;
+
+    /// The first `count` models.
+    pub fn first(count: usize) -> Self {
+        Self((1 << count.min(Self::MOST)) - 1)
+    }
+
+    /// Whether the model at `place` is in it.
+    pub fn has(self, place: usize) -> bool {
+        place < Self::MOST && self.0 >> place & 1 == 1
+    }
+
+    /// Whether all of `other` are in it.
+    pub fn has_all(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 /// A recording that is to be stored.

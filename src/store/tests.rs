@@ -187,7 +187,7 @@ fn paths_are_bytes() {
     assert_eq!(library.recording(id).unwrap().unwrap().path, path);
     let model = library.models().unwrap()[0].id;
     let known = known(&library, model, path);
-    assert!(known.indexed);
+    assert!(known.indexed.has(0));
     assert_eq!(known.stamp, STAMP);
     assert_eq!(add(&mut library, path, 1, 1, 0.5), id);
 }

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::paths::{Below, OwnedPath, PathBytes, TextBytes};
-use super::recordings::{FileStamp, KnownFile};
+use super::recordings::{FileStamp, KnownFile, ModelSet};
 use super::{Library, store_error};
 use crate::error::{Error, Result};
+use crate::units::signed;
 
 /// What a file is to the library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub enum FileState {
     FailedBefore,
     /// Not indexed yet.
     New,
-    /// In the library, but with another content or without this model's vectors.
+    /// In the library, but with another content or without vectors of one of the models.
     Changed,
     /// New, with the content of a recording that is gone from its place.
     Moved,
@@ -78,7 +79,7 @@ pub struct Sum {
 }
 
 /// Whether a file is to be read; the parameters are [`TASK_STATES`]. A recording that moved is,
-/// when the model has not embedded it.
+/// when not all of the models have embedded it.
 const IS_TASK: &str = "(state IN (?1, ?2)
     OR state = ?3 AND path IN (SELECT moved_to FROM gone WHERE NOT indexed))";
 const TASK_STATES: [FileState; 3] = [FileState::New, FileState::Changed, FileState::Moved];
@@ -88,15 +89,16 @@ const TASK_STATES: [FileState; 3] = [FileState::New, FileState::Changed, FileSta
 pub struct Worklist {
     connection: Connection,
     library: PathBuf,
-    model: i64,
+    all: ModelSet,
 }
 
 impl Worklist {
-    /// An empty one, that looks files up in `library` and whether they are indexed with `model`.
+    /// An empty one, that looks files up in `library` and which of `models`, by their row ids,
+    /// they are indexed with.
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn new(library: &Library, model: i64) -> Result<Self> {
+    pub fn new(library: &Library, models: &[i64]) -> Result<Self> {
         let open = || -> rusqlite::Result<Connection> {
             // An empty name is a temporary database on the disk.
             let connection = Connection::open("")?;
@@ -110,16 +112,24 @@ impl Worklist {
                      known_id INTEGER, known_size INTEGER, known_modified INTEGER, known_hash BLOB,
                      known_indexed INTEGER, extension TEXT
                  ) WITHOUT ROWID;
+                 CREATE TABLE main.wanted (model_id INTEGER, bit INTEGER);
                  CREATE TABLE main.gone (
                      id INTEGER PRIMARY KEY, path TEXT, size_bytes INTEGER, content_hash BLOB,
                      indexed INTEGER, moved_to TEXT
                  );
                  BEGIN",
             )?;
+            for (place, model) in models.iter().enumerate() {
+                connection.execute(
+                    "INSERT INTO wanted VALUES (?1, 1 << ?2)",
+                    params![model, signed(place)],
+                )?;
+            }
             Ok(connection)
         };
         let connection = open().map_err(|error| store_error("plan for", &library.path, error))?;
-        Ok(Self { connection, library: library.path.clone(), model })
+        let all = ModelSet::first(models.len());
+        Ok(Self { connection, library: library.path.clone(), all })
     }
 
     /// What the library has under `path`.
@@ -129,15 +139,14 @@ impl Worklist {
     pub fn known(&self, path: &Path) -> Result<Option<KnownFile>> {
         self.connection
             .prepare_cached(
-                "SELECT id, size_bytes, modified_ns, content_hash, EXISTS (
-                     SELECT 1 FROM library.recording_vectors
-                     WHERE recording_id = id AND model_id = ?2)
+                "SELECT id, size_bytes, modified_ns, content_hash, (
+                     SELECT coalesce(sum(bit), 0) FROM wanted
+                     JOIN library.recording_vectors AS known USING (model_id)
+                     WHERE known.recording_id = id)
                  FROM library.recordings WHERE path = ?1",
             )
             .and_then(|mut query| {
-                query
-                    .query_row(params![PathBytes(path), self.model], |row| read_known(row, 0))
-                    .optional()
+                query.query_row([PathBytes(path)], |row| read_known(row, 0)).optional()
             })
             .map_err(|error| self.error(error))
     }
@@ -214,7 +223,7 @@ impl Worklist {
                     known.map(|known| known.stamp.size_bytes.cast_signed()),
                     known.map(|known| known.stamp.modified_ns),
                     known.map(|known| known.content_hash),
-                    known.map(|known| known.indexed),
+                    known.map(|known| known.indexed.0.cast_signed()),
                     extension_of(&file.path),
                 ])
             })
@@ -234,9 +243,10 @@ impl Worklist {
         let mut query = self
             .connection
             .prepare(
-                "SELECT id, path, size_bytes, content_hash, EXISTS (
-                     SELECT 1 FROM library.recording_vectors
-                     WHERE recording_id = known.id AND model_id = ?4)
+                "SELECT id, path, size_bytes, content_hash, ?4 = (
+                     SELECT coalesce(sum(bit), 0) FROM wanted
+                     JOIN library.recording_vectors USING (model_id)
+                     WHERE recording_id = known.id)
                  FROM library.recordings AS known
                  WHERE (path >= ?1 AND path < ?2 OR path = ?3)
                    AND NOT EXISTS (SELECT 1 FROM found WHERE found.path = known.path)",
@@ -247,7 +257,7 @@ impl Worklist {
                 TextBytes(&below.first),
                 TextBytes(&below.behind),
                 PathBytes(root),
-                self.model
+                self.all.0.cast_signed()
             ])
             .map_err(failed)?;
         let mut insert = self
@@ -459,7 +469,7 @@ fn read_known(row: &Row<'_>, first: usize) -> rusqlite::Result<KnownFile> {
         id: row.get(first)?,
         stamp: read_stamp(row, first + 1)?,
         content_hash: row.get(first + 3)?,
-        indexed: row.get(first + 4)?,
+        indexed: ModelSet(row.get::<_, i64>(first + 4)?.cast_unsigned()),
     })
 }
 

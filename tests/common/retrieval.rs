@@ -45,8 +45,13 @@ pub fn index(dataset: &Path, path: &Path, model: &EmbeddingModel) -> (Library, R
     let mut library = Library::open_or_create(path).unwrap();
     let (decoders, options) = (Decoders::Threads, IndexOptions::default());
     let (cancel, observer) = (Cancel::default(), &Silent);
-    let indexer =
-        Indexer { model, decoders: &decoders, options: &options, cancel: &cancel, observer };
+    let indexer = Indexer {
+        models: std::slice::from_ref(model),
+        decoders: &decoders,
+        options: &options,
+        cancel: &cancel,
+        observer,
+    };
     let report = indexer.index(&mut library, &[PathBuf::from(dataset)]).unwrap();
     assert!(report.failed.is_empty(), "{:?}", report.failed);
     (library, report)

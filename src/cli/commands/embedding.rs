@@ -13,16 +13,18 @@ use sonoteca::ingest::{
 };
 use sonoteca::model::EmbeddingModel;
 use sonoteca::model::compute::{self, Compute, Device};
+use sonoteca::model::network::Sent;
 use sonoteca::model::store::ModelStore;
 use sonoteca::store::Library;
 use sonoteca::store::lock::WriterLock;
+use sonoteca::store::recordings::ModelSet;
 use sonoteca::store::vector::Precision;
 use sonoteca::{Error, Result};
 
 use super::refresh::refresh;
 use crate::cli::Status;
 use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors};
-use crate::cli::printer::{Printer, say};
+use crate::cli::printer::{Printer, counted, readable_bytes, say};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
 
@@ -40,7 +42,7 @@ pub(super) struct Embedding<'a> {
 /// A command that embeds, with everything that it needs.
 pub(super) struct Session<'a> {
     pub(super) library: Library,
-    model: EmbeddingModel,
+    models: Vec<EmbeddingModel>,
     decoders: Decoders,
     options: IndexOptions,
     cancel: Cancel,
@@ -73,30 +75,51 @@ impl<'a> Embedding<'a> {
     pub(super) fn look(self, printer: &Printer) -> Result<Session<'a>> {
         // The model first: without it no library should be made.
         let compute = compute_of(self.args);
-        let model = EmbeddingModel::load(&self.args.model, &ModelStore::of_user()?, compute)?;
-        if !model.compute().is_fast_here() {
+        let store = ModelStore::of_user()?;
+        let mut models = Vec::new();
+        let options = options_of(self.args);
+        for (place, name) in self.args.model.iter().enumerate() {
+            if self.args.model[..place].contains(name) {
+                continue;
+            }
+            let model = EmbeddingModel::load(name, &store, compute)?;
+            options.check(model.card())?;
+            let precision = model.compute().precision;
+            if precision != compute.precision {
+                printer.warning(&format!("{name} computes in {precision}, which is what is used"));
+            }
+            if let Some(sent) = model.sent() {
+                printer.note(&format!("{name} is hosted: sound is sent to {}", sent.to));
+            }
+            models.push(model);
+        }
+        let compute = compute.resolve()?;
+        if models.len() > ModelSet::MOST {
+            return Err(Error::Usage {
+                problem: "more than 32 models at once",
+                hint: "index with some of them, and then with the others",
+            });
+        }
+        if !compute.is_fast_here() {
             printer.warning(&format!(
                 "{} has no instructions for {}, which gains nothing here",
-                model.compute().device,
-                model.compute().precision,
+                compute.device, compute.precision,
             ));
         }
-        let options = options_of(self.args);
-        options.check(model.card())?;
         let library = Library::open_or_create(&self.settings.library)?;
         let cancel = cancel_on_interrupt();
         printer.detail(&format!(
             "{} into {} with {} on {} in {}, files decoded {}",
             self.command,
             self.settings.library.display(),
-            self.args.model,
-            model.compute().device,
-            model.compute().precision,
+            self.args.model.join(", "),
+            compute.device,
+            compute.precision,
             if self.decoders.are_isolated() { "in processes of their own" } else { "on threads" },
         ));
         Ok(Session {
             library,
-            model,
+            models,
             decoders: self.decoders,
             options,
             cancel,
@@ -111,16 +134,20 @@ impl Session<'_> {
     /// Looks at what there is to do.
     pub(super) fn plan(&mut self, selection: &Selection, options: PlanOptions) -> Result<Plan> {
         let indexer =
-            indexer(&self.model, &self.decoders, &self.options, &self.cancel, &self.progress);
+            indexer(&self.models, &self.decoders, &self.options, &self.cancel, &self.progress);
         indexer.plan(&self.library, selection, options)
     }
 
     /// Does what `plan` says.
-    pub(super) fn carry_out(&mut self, plan: Plan) -> Result<Report> {
+    pub(super) fn carry_out(&mut self, plan: Plan, printer: &Printer) -> Result<Report> {
         let indexer =
-            indexer(&self.model, &self.decoders, &self.options, &self.cancel, &self.progress);
+            indexer(&self.models, &self.decoders, &self.options, &self.cancel, &self.progress);
         let report = indexer.carry_out(&mut self.library, plan);
         self.progress.clear();
+        // Whatever became of it.
+        for sent in self.models.iter().filter_map(EmbeddingModel::sent) {
+            tell_of_sent(&sent, printer);
+        }
         if report.as_ref().is_ok_and(|report| report.indexed > 0) {
             self.library.checkpoint()?;
         }
@@ -133,9 +160,14 @@ impl Session<'_> {
     }
 
     /// Plans, and does what is planned.
-    pub(super) fn index(&mut self, selection: &Selection, options: PlanOptions) -> Result<Report> {
+    pub(super) fn index(
+        &mut self,
+        selection: &Selection,
+        options: PlanOptions,
+        printer: &Printer,
+    ) -> Result<Report> {
         let plan = self.plan(selection, options)?;
-        self.carry_out(plan)
+        self.carry_out(plan, printer)
     }
 
     /// Whether it was asked to stop.
@@ -145,34 +177,54 @@ impl Session<'_> {
 
     /// Whether somebody can be asked.
     pub(super) fn can_ask(&self) -> bool {
-        use std::io::IsTerminal;
-        self.settings.watched && !self.settings.is_quiet() && std::io::stdin().is_terminal()
+        self.settings.can_ask()
     }
 }
 
 fn indexer<'a>(
-    model: &'a EmbeddingModel,
+    models: &'a [EmbeddingModel],
     decoders: &'a Decoders,
     options: &'a IndexOptions,
     cancel: &'a Cancel,
     progress: &'a Progress,
 ) -> Indexer<'a> {
-    Indexer { model, decoders, options, cancel, observer: progress }
+    Indexer { models, decoders, options, cancel, observer: progress }
 }
 
 fn compute_of(args: &EmbeddingArgs) -> Compute {
     Compute {
-        device: match args.device {
-            DeviceName::Auto => Device::Auto,
-            DeviceName::Cpu => Device::Cpu,
-            DeviceName::Cuda => Device::Cuda,
-            DeviceName::Mps => Device::Mps,
-        },
+        device: device_of(args.device),
         precision: match args.precision {
             PrecisionName::F32 => compute::Precision::Float32,
             PrecisionName::Bf16 => compute::Precision::Bfloat16,
         },
     }
+}
+
+/// The device that a word names.
+pub(super) fn device_of(name: DeviceName) -> Device {
+    match name {
+        DeviceName::Auto => Device::Auto,
+        DeviceName::Cpu => Device::Cpu,
+        DeviceName::Cuda => Device::Cuda,
+        DeviceName::Mps => Device::Mps,
+    }
+}
+
+/// Gives account of what left this machine.
+pub(super) fn tell_of_sent(sent: &Sent, printer: &Printer) {
+    let again = match sent.retries {
+        0 => String::new(),
+        retries => format!(", {retries} of them once more"),
+    };
+    printer.note(&format!(
+        "sent to {}: {:.1} s of sound, {}, in {}{again}; {} came back",
+        sent.to,
+        sent.audio_s,
+        readable_bytes(sent.sent_bytes),
+        counted(sent.requests, "request"),
+        readable_bytes(sent.received_bytes),
+    ));
 }
 
 fn options_of(args: &EmbeddingArgs) -> IndexOptions {

@@ -26,7 +26,7 @@ pub(crate) fn run(
             return Ok(Status::NothingFound);
         }
         let mut session = embedding.open(printer)?;
-        let report = session.index(&Selection::Failures, PlanOptions::default())?;
+        let report = session.index(&Selection::Failures, PlanOptions::default(), printer)?;
         session.refresh("failures --retry", printer);
         return tell(&report, Besides::default(), settings, printer);
     }

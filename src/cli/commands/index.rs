@@ -23,7 +23,7 @@ pub(crate) fn run(args: &IndexArgs, settings: &Settings, printer: &mut Printer) 
     require_any(&paths)?;
     let mut session = embedding.open(printer)?;
     let selection = Selection::Paths(paths);
-    let report = session.index(&selection, PlanOptions::default())?;
+    let report = session.index(&selection, PlanOptions::default(), printer)?;
     session.refresh("index", printer);
     tell(&report, Besides::default(), settings, printer)
 }

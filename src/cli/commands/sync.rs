@@ -59,7 +59,7 @@ pub(crate) fn run(args: &SyncArgs, settings: &Settings, printer: &mut Printer) -
         ));
     }
     let removed = prune(args, &mut session, &gone, printer)?;
-    let report = session.carry_out(plan)?;
+    let report = session.carry_out(plan, printer)?;
     session.refresh("sync", printer);
     tell(&report, Besides { moved, removed }, settings, printer)
 }

@@ -14,6 +14,7 @@ use crate::audio::health::Health;
 use crate::dates::{Recorded, WallTime, Witness};
 use crate::error::{Error, ReportedError};
 use crate::extract::{Patches, RecordingEnd};
+use crate::store::recordings::ModelSet;
 use crate::units::SampleRate;
 
 /// Longest body: far above any block's patches. What says more is no frame of ours.
@@ -33,8 +34,8 @@ enum Tag {
 #[derive(Debug, Serialize, Deserialize)]
 struct RequestBody {
     path: Vec<u8>,
-    model: String,
-    known_hash: Option<[u8; 32]>,
+    models: Vec<String>,
+    known: Option<([u8; 32], u64)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -45,6 +46,7 @@ struct OpenedBody {
     codec: String,
     /// When, as text, and the witness's short name.
     recorded: Option<(String, String)>,
+    models: Vec<usize>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,8 +66,8 @@ pub(super) enum Answer {
 pub(super) fn write_request(stream: &mut impl Write, request: &Request) -> io::Result<()> {
     let body = RequestBody {
         path: request.path.as_os_str().as_encoded_bytes().to_vec(),
-        model: request.model.clone(),
-        known_hash: request.known_hash,
+        models: request.models.clone(),
+        known: request.known.map(|(hash, models)| (hash, models.0)),
     };
     write_frame(stream, Tag::Request, &serde_json::to_vec(&body)?)
 }
@@ -79,8 +81,9 @@ pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Request>
     if tag != Tag::Request as u8 {
         return Err(unexpected(tag));
     }
-    let RequestBody { path, model, known_hash } = serde_json::from_slice(&body)?;
-    Ok(Some(Request { path: path_from_bytes(path), model, known_hash }))
+    let RequestBody { path, models, known } = serde_json::from_slice(&body)?;
+    let known = known.map(|(hash, models)| (hash, ModelSet(models)));
+    Ok(Some(Request { path: path_from_bytes(path), models, known }))
 }
 
 fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
@@ -91,22 +94,24 @@ fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
 pub(super) fn write_event(stream: &mut impl Write, event: &Event) -> io::Result<()> {
     match event {
         Event::Same => write_frame(stream, Tag::Same, &[]),
-        Event::Opened { content_hash, format, recorded } => {
+        Event::Opened { content_hash, format, recorded, models } => {
             let body = OpenedBody {
                 content_hash: *content_hash,
                 sample_rate: format.sample_rate.hertz(),
                 channels: format.channels,
                 codec: format.codec.clone(),
                 recorded: recorded.map(|said| (said.at.to_string(), said.from.as_str().to_owned())),
+                models: models.clone(),
             };
             write_frame(stream, Tag::Opened, &serde_json::to_vec(&body)?)
         }
-        Event::Patches(patches) => {
+        Event::Patches(place, patches) => {
             let values: &[u8] = bytemuck::cast_slice(&patches.values);
             let (count, steps) = (to_u32(patches.count())?, to_u32(patches.health.len())?);
-            let head = 8 + 4 * patches.count() + patches.health.len();
+            let head = 12 + 4 * patches.count() + patches.health.len();
             stream.write_all(&to_u32(head + values.len())?.to_le_bytes())?;
             stream.write_all(&[Tag::Patches as u8])?;
+            stream.write_all(&to_u32(*place)?.to_le_bytes())?;
             stream.write_all(&count.to_le_bytes())?;
             stream.write_all(&steps.to_le_bytes())?;
             for &samples in &patches.sound_samples {
@@ -143,10 +148,11 @@ pub(super) fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
                 let from = Witness::ALL.into_iter().find(|witness| witness.as_str() == from)?;
                 Some(Recorded { at: WallTime::parse(&at)?, from })
             });
-            Event::Opened { content_hash: body.content_hash, format, recorded }
+            Event::Opened { content_hash: body.content_hash, format, recorded, models: body.models }
         }
         tag if tag == Tag::Patches as u8 => {
-            Event::Patches(patches_of(&body).ok_or_else(|| unexpected(tag))?)
+            let (place, patches) = patches_of(&body).ok_or_else(|| unexpected(tag))?;
+            Event::Patches(place, patches)
         }
         tag if tag == Tag::Ended as u8 => {
             let body: EndedBody = serde_json::from_slice(&body)?;
@@ -166,19 +172,21 @@ pub(super) fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
     Ok(Answer::Event(event))
 }
 
-fn patches_of(body: &[u8]) -> Option<Patches> {
-    let (count, rest) = body.split_first_chunk::<4>()?;
+fn patches_of(body: &[u8]) -> Option<(usize, Patches)> {
+    let (place, rest) = body.split_first_chunk::<4>()?;
+    let (count, rest) = rest.split_first_chunk::<4>()?;
     let (steps, rest) = rest.split_first_chunk::<4>()?;
     let (samples, rest) =
         rest.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(4)?)?;
     let (health, values) = rest.split_at_checked(u32::from_le_bytes(*steps) as usize)?;
     let (values, odd) = values.as_chunks::<4>();
     let samples = samples.as_chunks::<4>().0.iter();
-    odd.is_empty().then(|| Patches {
+    let patches = Patches {
         values: values.iter().map(|&value| f32::from_ne_bytes(value)).collect(),
         sound_samples: samples.map(|&samples| u32::from_le_bytes(samples) as usize).collect(),
         health: health.iter().map(|&bits| Health::from_bits(bits)).collect(),
-    })
+    };
+    odd.is_empty().then_some((u32::from_le_bytes(*place) as usize, patches))
 }
 
 fn write_frame(stream: &mut impl Write, tag: Tag, body: &[u8]) -> io::Result<()> {
@@ -216,8 +224,8 @@ mod tests {
     fn what_is_written_is_read() {
         let request = Request {
             path: PathBuf::from("/a b/c.wav"),
-            model: "yamnet".to_owned(),
-            known_hash: Some([9; 32]),
+            models: vec!["yamnet".to_owned(), "crepe".to_owned()],
+            known: Some(([9; 32], ModelSet(2))),
         };
         let mut bytes = Vec::new();
         write_request(&mut bytes, &request).unwrap();
@@ -241,8 +249,8 @@ mod tests {
         let end = RecordingEnd { duration_s: 1.25, integrity: Integrity::Truncated };
         for event in [
             Event::Same,
-            Event::Opened { content_hash: [1; 32], format, recorded },
-            Event::Patches(patches),
+            Event::Opened { content_hash: [1; 32], format, recorded, models: vec![0, 1] },
+            Event::Patches(1, patches),
             Event::Ended(end),
         ] {
             let mut bytes = Vec::new();

@@ -75,7 +75,7 @@ impl<'a> Checkpoint<'a> {
         Ok(Self { entries, data })
     }
 
-    /// The names of all tensors, in order.
+    /// The names of all variables, in order.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }

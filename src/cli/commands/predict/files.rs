@@ -17,6 +17,7 @@ use super::output::{Output, Sound};
 use super::{Question, tell_of_left};
 use crate::cli::Status;
 use crate::cli::args::PredictArgs;
+use crate::cli::commands::embedding::tell_of_sent;
 use crate::cli::printer::{Printer, counted, say};
 
 /// Listens to the files of `args`; one that fails costs itself.
@@ -26,7 +27,8 @@ pub(super) fn run(
     output: &mut Output<'_>,
     printer: &mut Printer,
 ) -> Result<Status> {
-    let mut listeners = listeners(question, args.paths.len())?;
+    let network = network(question)?;
+    let mut listeners = listeners(question, &network, args.paths.len())?;
     let mut left = Left::default();
     let (mut failed, mut done) = (0, 0);
     for paths in args.paths.chunks(listeners.len()) {
@@ -52,6 +54,9 @@ pub(super) fn run(
             }
         }
     }
+    if let Some(sent) = network.sent() {
+        tell_of_sent(&sent, printer);
+    }
     tell_of_left(left, printer);
     if failed > 0 {
         say(format_args!("{} could not be listened to", counted(failed, "file")));
@@ -60,12 +65,21 @@ pub(super) fn run(
     Ok(if output.rows() == 0 { Status::NothingFound } else { Status::Done })
 }
 
-/// A listener for each thread; all share the network's weights.
-fn listeners(question: &Question, files: usize) -> Result<Vec<Listener<'_>>> {
+/// The network of the question's model, whose installed version must be the library's.
+fn network(question: &Question) -> Result<EmbeddingModel> {
     let model = &question.model;
     let card = registry::find(&model.identity.name)?;
     search::require_same_version(model, &identity_of(card))?;
-    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())?;
+    EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())
+}
+
+/// A listener for each thread; all share the network's weights.
+fn listeners<'a>(
+    question: &'a Question,
+    network: &EmbeddingModel,
+    files: usize,
+) -> Result<Vec<Listener<'a>>> {
+    let model = &question.model;
     let filters = Arc::new(FilterCache::default());
     let threads = rayon::current_num_threads().min(files).max(1);
     (0..threads)

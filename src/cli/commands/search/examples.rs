@@ -21,6 +21,7 @@ use sonoteca::{Error, Result};
 
 use super::standard_input::Spooled;
 use crate::cli::args::{PartArgs, SearchArgs};
+use crate::cli::commands::embedding::tell_of_sent;
 use crate::cli::printer::{Printer, readable_path};
 
 /// Where an example comes from.
@@ -65,7 +66,12 @@ pub(super) fn question(
     let embed = |examples: &[Typed]| -> Result<Vec<Example>> {
         examples.iter().map(|example| embedder.embed(example)).collect()
     };
-    let mut question = Question::new(&embed(&likes)?, &embed(&unlikes)?)?;
+    let examples = embed(&likes).and_then(|likes| Ok((likes, embed(&unlikes)?)));
+    if let Some(sent) = embedder.extractor.get().and_then(|extractor| extractor.model().sent()) {
+        tell_of_sent(&sent, printer);
+    }
+    let (likes, unlikes) = examples?;
+    let mut question = Question::new(&likes, &unlikes)?;
     if is_one_file {
         // Whether the library has it, and under which names, is part of the answer.
         question.own.clear();

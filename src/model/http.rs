@@ -1,0 +1,142 @@
+//! Requests that are tried again, and answers that say when.
+//!
+//! In: addresses. Out: answers with their bodies to be read. The only room that imports ureq.
+//! Redirections are the caller's, who knows whom a token may be shown to.
+
+use std::io::Read;
+use std::time::Duration;
+
+use ureq::http::{Response, header::HeaderName};
+
+use crate::dates;
+use crate::error::Source;
+
+/// Time to reach a server.
+const CONNECT: Duration = Duration::from_secs(20);
+/// Time in which a server that was reached says something more.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// How often and after what time a request is made again.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Requests in a row that gain nothing.
+    pub(super) attempts: u32,
+    /// Before the second one; twice as long before each further one.
+    pub(super) first_wait: Duration,
+    /// The longest that these become.
+    pub(super) longest_wait: Duration,
+    /// The longest that a server may ask for.
+    pub(super) longest_asked: Duration,
+}
+
+/// About two minutes in all, unless a server asks for more.
+pub(super) const USUAL: Patience = Patience {
+    attempts: 7,
+    first_wait: Duration::from_secs(1),
+    longest_wait: Duration::from_secs(60),
+    longest_asked: Duration::from_secs(600),
+};
+
+impl Patience {
+    /// The wait after `failures` requests in a row that gained nothing, from 1.
+    pub(super) fn wait(&self, failures: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+        self.first_wait.saturating_mul(doubled).min(self.longest_wait)
+    }
+}
+
+/// Makes requests.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    agent: ureq::Agent,
+}
+
+/// What a server answered.
+pub(super) struct Answer {
+    response: Response<ureq::Body>,
+}
+
+/// The method of a request without a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Get,
+    Head,
+}
+
+impl Client {
+    pub(super) fn new() -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(SILENCE))
+            .timeout_per_read(Some(SILENCE))
+            .user_agent(concat!("sonoteca/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Self { agent: config.into() }
+    }
+
+    /// Asks for `url`, with these headers.
+    pub(super) fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, String)],
+    ) -> Result<Answer, Source> {
+        let mut request = match method {
+            Method::Get => self.agent.get(url),
+            Method::Head => self.agent.head(url),
+        };
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        Ok(Answer { response: request.call()? })
+    }
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    /// The header `name`, where it is text.
+    pub(super) fn header(&self, name: &'static str) -> Option<&str> {
+        self.response.headers().get(HeaderName::from_static(name))?.to_str().ok()
+    }
+
+    /// The header `name` as a number.
+    pub(super) fn number(&self, name: &'static str) -> Option<u64> {
+        self.header(name)?.trim().parse().ok()
+    }
+
+    /// Whether the same request may go well later (RFC 9110, section 15.5.9 and 15.6; RFC 6585,
+    /// section 4).
+    pub(super) fn passes(&self) -> bool {
+        matches!(self.status(), 408 | 429 | 500 | 502 | 503 | 504)
+    }
+
+    /// The wait that the server asks for: seconds or a date (RFC 9110, section 10.2.3).
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let asked = self.header("retry-after")?.trim();
+        let seconds = asked.parse().ok().or_else(|| dates::seconds_until(asked))?;
+        Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default())
+    }
+
+    /// The body, from the front.
+    pub(super) fn body(&mut self) -> impl Read {
+        self.response.body_mut().as_reader()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_limit() {
+        let waits: Vec<u64> = (1..9).map(|failures| USUAL.wait(failures).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(USUAL.wait(u32::MAX), USUAL.longest_wait);
+    }
+}

@@ -1,0 +1,324 @@
+//! A server, asked until it answers or it is plain that it will not.
+//!
+//! In: a path, and perhaps a body. Out: the answer's body. Refuses answers that are longer than
+//! they may be, and addresses to which a key would go in the open. The only place that imports
+//! ureq; it follows no redirection, so that sound and key go where the user said and nowhere else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use ureq::http::{Response, Uri};
+use ureq::{Agent, Body};
+
+use crate::dates::seconds_until;
+use crate::error::{AddedProblem, Error, Result};
+use crate::model::card::Remote;
+use crate::model::network::Sent;
+
+/// The first wait before a request is sent again; each one is twice as long as the one before.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+/// No wait of ours is longer.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// Nor is one that a server asks for: a run should fail rather than stand still for an hour.
+const LONGEST_ASKED: Duration = Duration::from_secs(120);
+/// Of what a server says when it refuses, so many bytes are read, and so many letters shown.
+const MOST_REFUSAL: u64 = 1 << 16;
+const SHOWN_REFUSAL: usize = 200;
+
+/// A server and what was sent there.
+#[derive(Clone)]
+pub(super) struct Client {
+    agent: Agent,
+    /// Scheme, host and path, without a slash at the end.
+    base: String,
+    key: Option<Arc<str>>,
+    key_env: Option<String>,
+    retries: u32,
+    account: Arc<Account>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the key.
+        formatter.debug_struct("Client").field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+/// What was sent, counted by whoever sends.
+#[derive(Debug, Default)]
+struct Account {
+    requests: AtomicU64,
+    retries: AtomicU64,
+    sent_bytes: AtomicU64,
+    received_bytes: AtomicU64,
+    audio_us: AtomicU64,
+}
+
+/// A request that is to be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'a> {
+    /// Behind the base, with what it asks for.
+    pub(super) path: &'a str,
+    /// The body and its media type; a GET has none.
+    pub(super) body: Option<(&'a str, &'a [u8])>,
+    /// Seconds of sound in it.
+    pub(super) audio_s: f64,
+    /// Bytes that an answer may have.
+    pub(super) most_bytes: u64,
+}
+
+/// Why a request failed, and whether it may do better later.
+struct Failure {
+    problem: AddedProblem,
+    again: Again,
+}
+
+enum Again {
+    Never,
+    Soon,
+    After(Duration),
+}
+
+impl Client {
+    /// A client of the server that `remote` tells of; the key is taken from the environment.
+    pub(super) fn new(model: &str, remote: &Remote) -> Result<Self> {
+        let host = check_address(&remote.url, remote.key_env.is_some())?;
+        let key = remote.key_env.as_deref().map(|variable| key(model, variable)).transpose()?;
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("sonoteca/", env!("CARGO_PKG_VERSION")))
+            .timeout_global(Some(Duration::from_secs_f64(remote.timeout_s)));
+        if is_this_machine(&host) {
+            // What stays here goes through no proxy.
+            config = config.proxy(None);
+        }
+        Ok(Self {
+            agent: config.build().into(),
+            base: remote.url.clone(),
+            key,
+            key_env: remote.key_env.clone(),
+            retries: remote.retries,
+            account: Arc::default(),
+        })
+    }
+
+    /// The address of `path`, without what it asks for.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{}", self.base, path.split('?').next().unwrap_or(path))
+    }
+
+    /// What was sent so far.
+    pub(super) fn sent(&self) -> Sent {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let Account { requests, retries, sent_bytes, received_bytes, audio_us } = &*self.account;
+        Sent {
+            to: self.base.clone(),
+            requests: count(requests),
+            retries: count(retries),
+            sent_bytes: count(sent_bytes),
+            received_bytes: count(received_bytes),
+            audio_s: count(audio_us) as f64 / 1e6,
+        }
+    }
+
+    /// Sends `message`, again where that may help, and reads the answer.
+    pub(super) fn ask(&self, message: Message<'_>) -> Result<Vec<u8>> {
+        let mut attempt = 0;
+        loop {
+            let Failure { problem, again } = match self.ask_once(message) {
+                Ok(answer) => return Ok(answer),
+                Err(failure) => failure,
+            };
+            let wait = match again {
+                Again::After(asked) if asked <= LONGEST_ASKED => asked,
+                Again::Soon => backoff(attempt),
+                Again::After(_) | Again::Never => return Err(problem.into()),
+            };
+            attempt += 1;
+            if attempt > self.retries {
+                return Err(given_up(problem, attempt));
+            }
+            self.account.retries.fetch_add(1, Ordering::Relaxed);
+            sleep(wait);
+        }
+    }
+
+    fn ask_once(&self, message: Message<'_>) -> std::result::Result<Vec<u8>, Failure> {
+        let url = format!("{}{}", self.base, message.path);
+        let authorization = self.key.as_ref().map(|key| format!("Bearer {key}"));
+        let account = &self.account;
+        account.requests.fetch_add(1, Ordering::Relaxed);
+        let answered = match message.body {
+            None => {
+                let mut request = self.agent.get(&url);
+                if let Some(authorization) = &authorization {
+                    request = request.header("Authorization", authorization);
+                }
+                request.call()
+            }
+            Some((media_type, body)) => {
+                // Counted before: what became of it on the way is not known.
+                account.sent_bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+                account.audio_us.fetch_add(microseconds(message.audio_s), Ordering::Relaxed);
+                let mut request = self.agent.post(&url).header("Content-Type", media_type);
+                if let Some(authorization) = &authorization {
+                    request = request.header("Authorization", authorization);
+                }
+                request.send(body)
+            }
+        };
+        let mut answer = answered.map_err(|error| self.failure(message, error))?;
+        if !answer.status().is_success() {
+            return Err(self.refusal(message, &mut answer));
+        }
+        let body = answer.body_mut().with_config().limit(message.most_bytes).read_to_vec();
+        let body = body.map_err(|error| self.failure(message, error))?;
+        account.received_bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+        Ok(body)
+    }
+
+    fn failure(&self, message: Message<'_>, error: ureq::Error) -> Failure {
+        let url = self.url(message.path);
+        if let ureq::Error::BodyExceedsLimit(_) = error {
+            let expected = format!("{} bytes at most", message.most_bytes);
+            let found = "more bytes than that".to_owned();
+            let problem = AddedProblem::Answer { url, expected, found };
+            return Failure { problem, again: Again::Never };
+        }
+        let again = match error {
+            ureq::Error::Io(_)
+            | ureq::Error::Timeout(_)
+            | ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Protocol(_)
+            | ureq::Error::BodyStalled => Again::Soon,
+            _ => Again::Never,
+        };
+        Failure {
+            problem: AddedProblem::Unreachable { url, attempts: 1, source: error.into() },
+            again,
+        }
+    }
+
+    /// What is to be made of a status that is none of success.
+    fn refusal(&self, message: Message<'_>, answer: &mut Response<Body>) -> Failure {
+        let status = answer.status().as_u16();
+        let asked = answer
+            .headers()
+            .get("Retry-After")
+            .and_then(|value| wait_of(value.to_str().ok()?.trim()));
+        let again = match (status, asked) {
+            (429 | 503, Some(asked)) => Again::After(asked),
+            // The others are those that another attempt may not meet: RFC 9110, section 15.
+            (408 | 429 | 500 | 502 | 503 | 504, _) => Again::Soon,
+            _ => Again::Never,
+        };
+        let body = answer.body_mut().with_config().limit(MOST_REFUSAL).read_to_vec();
+        let mut words = self.words(&body.unwrap_or_default());
+        if let Again::After(asked) = again
+            && asked > LONGEST_ASKED
+        {
+            words = format!("it asks to wait {} s. {words}", asked.as_secs()).trim().to_owned();
+        } else if (300..400).contains(&status) {
+            "redirections are not followed".clone_into(&mut words);
+        }
+        let (url, key_env) = (self.url(message.path), self.key_env.clone());
+        Failure { problem: AddedProblem::Refused { url, status, message: words, key_env }, again }
+    }
+
+    /// The first words of a refusal, without the key, should they hold it.
+    fn words(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(body);
+        let said = serde_json::from_str::<serde_json::Value>(&text).ok();
+        let said = said.as_ref().and_then(|value| value.get("error")?.as_str());
+        let mut words = said.unwrap_or(&text).to_owned();
+        if let Some(key) = self.key.as_deref() {
+            words = words.replace(key, "[key]");
+        }
+        let is_odd = |c: char| c.is_control();
+        let words: String = words.chars().take(SHOWN_REFUSAL).collect();
+        words.replace(is_odd, " ").trim().to_owned()
+    }
+}
+
+/// Says how often it was tried.
+fn given_up(problem: AddedProblem, tried: u32) -> Error {
+    match problem {
+        AddedProblem::Unreachable { url, source, .. } => {
+            AddedProblem::Unreachable { url, attempts: tried, source }.into()
+        }
+        problem => problem.into(),
+    }
+}
+
+/// The wait before attempt number `attempt` + 1, up to a quarter longer, so that those who failed
+/// together do not come back together.
+fn backoff(attempt: u32) -> Duration {
+    let wait = FIRST_WAIT.saturating_mul(1 << attempt.min(16)).min(LONGEST_BACKOFF);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    wait + wait.mul_f64(f64::from(now.subsec_nanos()) / 4e9)
+}
+
+/// The wait that a `Retry-After` header asks for: seconds, or a date (RFC 9110, section 10.2.3).
+fn wait_of(header: &str) -> Option<Duration> {
+    if let Ok(seconds) = header.parse::<u64>() {
+        return Some(Duration::from_secs(seconds));
+    }
+    Some(Duration::try_from_secs_f64(seconds_until(header)?.max(0.0)).unwrap_or_default())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a batch")]
+fn microseconds(seconds: f64) -> u64 {
+    (seconds * 1e6).round() as u64
+}
+
+/// The key in the environment variable `variable`.
+fn key(model: &str, variable: &str) -> Result<Arc<str>> {
+    let found = match std::env::var(variable) {
+        Ok(key) if key.is_empty() => "empty",
+        Ok(key) if key.chars().all(|c| c.is_ascii_graphic()) => return Ok(key.into()),
+        Ok(_) | Err(std::env::VarError::NotUnicode(_)) => "no key: it holds other letters",
+        Err(std::env::VarError::NotPresent) => "not set",
+    };
+    Err(AddedProblem::Key { model: model.to_owned(), variable: variable.to_owned(), found }.into())
+}
+
+/// The host of `url`, if that is an address that may be asked, with a key or without.
+pub(in crate::model) fn check_address(url: &str, has_key: bool) -> Result<String> {
+    let refused = |problem| {
+        // Whatever stands before an @ may be a password.
+        let shown = url.rsplit('@').next().unwrap_or_default().to_owned();
+        Error::from(AddedProblem::Url { url: shown, problem })
+    };
+    let uri: Uri = url.parse().map_err(|_| refused("it does not read"))?;
+    let is_plain = match uri.scheme_str() {
+        Some("https") => false,
+        Some("http") => true,
+        _ => return Err(refused("it begins with neither https:// nor http://")),
+    };
+    let authority = uri.authority().ok_or_else(|| refused("it has no host"))?;
+    if authority.as_str().contains('@') {
+        return Err(refused("it holds a name or a password"));
+    }
+    if uri.query().is_some() || url.contains('#') {
+        return Err(refused("it asks for something: there is a ? or a # in it"));
+    }
+    if url.ends_with('/') {
+        return Err(refused("it ends with a slash"));
+    }
+    let host = authority.host().to_owned();
+    if has_key && is_plain && !is_this_machine(&host) {
+        return Err(refused("a key would go there in the open"));
+    }
+    Ok(host)
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,103 @@
+//! Resemblyzer against arrays that its own code computed (`make_torch_models.py` beside them).
+
+#![expect(clippy::print_stderr, reason = "what was measured is worth reading")]
+
+use super::*;
+use crate::model::golden::{Golden, installed};
+
+/// The bound.
+const LEAST_COSINE: f64 = 0.99999;
+const CASES: [&str; 3] = ["tone_440", "speech", "field"];
+/// From one window to the next, in frames.
+const HOP: usize = 77;
+
+fn network() -> Option<Resemblyzer> {
+    let compute = Compute { device: crate::model::compute::Device::Cpu, ..Compute::default() };
+    Some(Resemblyzer::new(installed(MODEL)?, compute).unwrap())
+}
+
+fn run(network: &Resemblyzer, values: &[f32]) -> Vec<f32> {
+    let sound_samples = vec![25_600; values.len() / (FRAMES * MELS)];
+    network.run(&Batch { values, sound_samples: &sound_samples }).unwrap().embeddings
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+/// Windows of the reference's own mel. Its last window may reach into zeros that the reference
+/// appended before it computed the mel, so that only windows inside are compared here.
+#[test]
+fn embeddings_equal_the_reference_from_its_mel() {
+    let Some(golden) = Golden::open("resemblyzer.safetensors") else { return };
+    let Some(network) = network() else { return };
+    for case in CASES {
+        let mel = golden.array(&format!("mel_{case}"));
+        let frames = mel.len() / MELS;
+        // The mirrored border changes the last three frames of the shorter recording.
+        let windows: Vec<f32> = (0..frames.saturating_sub(FRAMES + 2))
+            .step_by(HOP)
+            .flat_map(|start| &mel[start * MELS..(start + FRAMES) * MELS])
+            .copied()
+            .collect();
+        let ours = run(&network, &windows);
+        let theirs = golden.array(&format!("partials_{case}"));
+        assert!(!ours.is_empty() && ours.len() <= theirs.len());
+        for (ours, theirs) in ours.chunks(EMBEDDING).zip(theirs.chunks(EMBEDDING)) {
+            let cosine = cosine(ours, theirs);
+            eprintln!("{case}: cosine {cosine:.8}");
+            assert!(cosine >= LEAST_COSINE, "{case}: {cosine}");
+        }
+    }
+}
+
+#[test]
+fn an_embedding_does_not_depend_on_its_batch() {
+    let Some(network) = network() else { return };
+    let patch = |seed: usize| -> Vec<f32> {
+        (0..FRAMES * MELS).map(|n| ((n * 7_919 + seed * 104_729) % 1_000) as f32 * 1e-4).collect()
+    };
+    let patches: Vec<Vec<f32>> = (0..ROWS + 3).map(patch).collect();
+    let together = run(&network, &patches.concat());
+    for (patch, together) in patches.iter().zip(together.chunks(EMBEDDING)) {
+        assert_eq!(run(&network, patch), together);
+    }
+}
+
+#[test]
+fn silence_is_finite() {
+    let Some(network) = network() else { return };
+    assert!(run(&network, &[0.0; FRAMES * MELS]).iter().all(|value| value.is_finite()));
+}
+
+#[test]
+fn the_checkpoint_converts_to_the_card_s_weights() {
+    use crate::model::card::Format;
+    use crate::model::checkpoint::pytorch::published;
+    use crate::model::checkpoint::{Checkpoint, CheckpointBytes};
+    let wheel = "Resemblyzer-0.1.4-py3-none-any.whl";
+    let Some(file) = published(wheel, "resemblyzer/pretrained.pt") else { return };
+    let bytes = CheckpointBytes { data: file, ..CheckpointBytes::default() };
+    let checkpoint = Checkpoint::open(Format::PyTorch, &bytes).unwrap();
+    let weights = from_checkpoint(&checkpoint).unwrap();
+    crate::model::golden::assert_converted(MODEL, &weights);
+}
+
+/// What the number of rows rests on; run it alone, optimised, on a quiet machine.
+#[test]
+#[ignore = "a measurement"]
+fn how_long_patches_take() {
+    tch::set_num_threads(1);
+    let Some(network) = network() else { return };
+    let values = vec![0.01; ROWS * FRAMES * MELS];
+    let time = |_| {
+        let start = std::time::Instant::now();
+        run(&network, &values);
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..8).map(time).fold(f64::INFINITY, f64::min);
+    eprintln!("{ROWS} patches: {:.1} ms", best * 1e3);
+}
