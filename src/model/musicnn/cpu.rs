@@ -1,12 +1,15 @@
 //! musicnn on the processor, by kernels of our own.
 //!
 //! In: parameters, then patches. Out: embeddings and scores; a patch's are the same to the last bit
-//! whatever its batch, because patches are run one by one. They are large enough for that: the
-//! convolutions take 1.4 billion products each.
+//! whatever its batch, because patches are run one by one. They are large enough for that: each
+//! takes 1.4 billion products.
 //!
 //! A recording's patches overlap by half. Frames that see only the common ones are taken from the
-//! patch before, which saves two fifths of the time; the same sums made them, so that the result is
-//! the same to the last bit.
+//! patch before; the same sums made them, so that the result is the same to the last bit.
+//!
+//! Milliseconds a patch on one thread of a Xeon with AVX-512, of the thread's own time on a busy
+//! machine, 2026-11-26: patches apart 16 to 19 in batches of 1, 4 and 16; a recording's, 12. libtorch
+//! (`torch.rs`): 42, 48 and 74. So a recording runs at 120 times its speed, by libtorch at 36 at most.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -308,7 +311,9 @@ fn over_time(frames: &[Group], groups: usize) -> (Vec<f32>, Vec<f32>) {
         }
     }
     let share = 1.0 / (frames.len() / groups) as f32;
-    means.iter_mut().for_each(|mean| *mean *= share);
+    for mean in &mut means {
+        *mean *= share;
+    }
     (peaks, means)
 }
 
