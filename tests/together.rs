@@ -224,7 +224,7 @@ fn commands_that_need_one_model_say_which_there_are() {
         let answer = bench.run(command);
         // A file that failed before is still there, and said.
         let fine = if command[0] == "sync" { [2, 2] } else { [0, 1] };
-        assert!(fine.contains(&i32::from(answer.code)), "{command:?}: {}", answer.err);
+        assert!(fine.contains(&answer.code), "{command:?}: {}", answer.err);
         assert!(!answer.err.contains("error:"), "{command:?}: {}", answer.err);
     }
     // Who knows the classes of a filter about labels is found out.
@@ -282,8 +282,9 @@ fn a_dropped_model_leaves_nothing_and_takes_nothing_else() {
     let generations = || {
         let mut names: Vec<String> = fs::read_dir(bench.path("sonoteca.db.cache"))
             .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".index"))
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "index"))
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
             .collect();
         names.sort();
         names

@@ -79,10 +79,6 @@ impl Error {
             Self::AmbiguousModel { .. } => {
                 "choose one with --model NAME; a search can name several"
             }
-            Self::HeadsOfModel { .. } => {
-                "remove them with `sonoteca head remove NAME`, or keep them, of no use until the \
-                 recordings are indexed with it again: --force"
-            }
             Self::OtherSegments { found: None, .. } => {
                 "leave --segment and --hop out, or make another library: --library FILE"
             }

@@ -1,4 +1,5 @@
-//! What to try when a question cannot be asked, or its answers cannot be written.
+//! What to try when a question cannot be asked, its answers cannot be written, or it is not clear
+//! which model is meant.
 //!
 //! In: an [`Error`]. Out: one command or flag.
 
@@ -11,6 +12,13 @@ impl Error {
         let hint = match self {
             Self::Filter(problem) => return Some(problem.hint()),
             Self::UnknownClass { nearest, .. } => return Some(class_hint(nearest)),
+            Self::AmbiguousModel { .. } => {
+                "choose one with --model NAME; a search can name several"
+            }
+            Self::HeadsOfModel { .. } => {
+                "remove them with `sonoteca head remove NAME`, or keep them, of no use until the \
+                 recordings are indexed with it again: --force"
+            }
             Self::MetadataTable { .. } => {
                 "the first line names the columns, one of them `path`; or name it with --key COLUMN"
             }

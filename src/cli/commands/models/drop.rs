@@ -3,6 +3,8 @@
 //! In: a network's name. Out: the library without what it made. Refuses while heads were trained
 //! on it, unless that is wanted.
 
+use std::fmt::Write as _;
+
 use serde::Serialize;
 use sonoteca::model::registry;
 use sonoteca::search::generation::remove_generations;
@@ -121,9 +123,11 @@ impl Dropped {
             counted(self.recordings, "recording"),
         );
         if !self.heads.is_empty() {
-            text += &format!(
-                " Of no use until they are indexed with it again: {} {}.",
-                if self.heads.len() == 1 { "head" } else { "heads" },
+            let heads = if self.heads.len() == 1 { "head" } else { "heads" };
+            // Writing to a string does not fail.
+            let _ = write!(
+                text,
+                " Of no use until they are indexed with it again: {heads} {}.",
                 self.heads.join(", ")
             );
         }
