@@ -49,7 +49,8 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     let some = Sample::of_at_most(ROWS_TO_CHOOSE_BY, lesson)?;
     use_threads(1);
     let curvature = Curvature::new(lesson)?;
-    let choice = choose_all(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)), &curvature)?;
+    let choice =
+        choose_all(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)), &curvature)?;
     let mut choices = BTreeMap::new();
     choices.insert("C".to_owned(), json!(choice.strengths[choice.strengths.len() - 1]));
     if lesson.fold_count > 0 {

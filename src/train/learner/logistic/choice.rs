@@ -6,8 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::moments::{Cell, Sums};
 use super::super::Lesson;
+use super::super::moments::{Cell, Sums};
 use super::curvature::Curvature;
 use super::loss::Losses;
 use super::problem::Problem;

@@ -104,11 +104,7 @@ impl Curvature {
 
     /// The same numbers for another thread.
     pub(super) fn share(&self) -> Self {
-        Self {
-            directions: self.directions.shallow_clone(),
-            squares: self.squares.clone(),
-            ..*self
-        }
+        Self { directions: self.directions.shallow_clone(), squares: self.squares.clone(), ..*self }
     }
 
     /// Turns `points`, `[classes, dimension + 1]` each, as heads of these `curves` need it.
@@ -147,7 +143,8 @@ impl Curvature {
         let values = matrix(&values, self.dimension)?;
         let along = values.f_matmul(&self.directions.f_transpose(0, 1)?)?;
         let along = along.f_mul(&matrix(&shares, self.squares.len())?)?;
-        let turned = along.f_matmul(&self.directions)?.f_add(&values.f_mul(&matrix(&rests, 1)?)?)?;
+        let turned =
+            along.f_matmul(&self.directions)?.f_add(&values.f_mul(&matrix(&rests, 1)?)?)?;
         let turned = to_vec(&turned)?;
         let mut rows = turned.chunks_exact(self.dimension);
         let turn = |(point, curve): (&Vec<f32>, &Curve)| {
@@ -185,8 +182,7 @@ mod tests {
                 .collect();
             let curvature = Curvature::of_rows(&rows, dimension).unwrap();
             let curves = [Curve { loss: 0.2, penalty: 0.01 }, Curve { loss: 0.1, penalty: 1.0 }];
-            let points: Vec<Vec<f32>> =
-                (0..2).map(|_| (0..14).map(|_| next()).collect()).collect();
+            let points: Vec<Vec<f32>> = (0..2).map(|_| (0..14).map(|_| next()).collect()).collect();
             let inside = curvature.turn(&points, &curves, Way::In).unwrap();
             let back = curvature.turn(&inside, &curves, Way::Out).unwrap();
             for (a, b) in points.concat().iter().zip(back.concat()) {

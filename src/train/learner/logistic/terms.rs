@@ -148,12 +148,7 @@ impl Terms<'_> {
 
     /// The mean of p (1 − p) of each head `numbers` over what it learns of a block, to be summed,
     /// `[heads]`.
-    pub(super) fn slack(
-        &self,
-        numbers: &[usize],
-        first: usize,
-        outputs: &Tensor,
-    ) -> Torch<Tensor> {
+    pub(super) fn slack(&self, numbers: &[usize], first: usize, outputs: &Tensor) -> Torch<Tensor> {
         let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
         let said = match self.targets {
             Targets::Single(_) => outputs.f_softmax(-1, Kind::Float)?,
