@@ -83,7 +83,9 @@ pub(super) fn given_thresholds(
 ) -> Thresholds {
     let Some(&probability) = given.get(class) else { return Thresholds::default() };
     let mut counts = Counts::default();
-    cells(rows, class, scale).iter().for_each(|cell| cell.count(probability, &mut counts));
+    for cell in cells(rows, class, scale) {
+        cell.count(probability, &mut counts);
+    }
     let threshold = Threshold {
         probability,
         precision: None,
