@@ -177,6 +177,7 @@ impl EmbeddingModel {
             Architecture::WhisperBase => whisper::build(weights, whisper::BASE, compute)?,
             Architecture::CrnnBell => crnn::build(weights, card.class_count(), compute, engine)?,
             Architecture::Musicnn => musicnn::build(weights, card.class_count(), compute, engine)?,
+            Architecture::Wav2vec2 => wav2vec2::build(weights, &card.name, card.layer, compute)?,
             // They have no weights of ours.
             Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
                 let (name, source) = (card.name.clone(), "it is no network of ours".into());
@@ -269,6 +270,7 @@ pub fn front_end_of(card: &ModelCard) -> FrontEnd {
         Architecture::WhisperTiny | Architecture::WhisperBase => whisper::FRONT_END,
         Architecture::CrnnBell => crnn::FRONT_END,
         Architecture::Musicnn => musicnn::FRONT_END,
+        Architecture::Wav2vec2 => wav2vec2::FRONT_END,
         Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
             own::front_end(card)
         }
