@@ -42,6 +42,5 @@ pub mod units;
 
 pub use error::{
     AddedProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause,
-    ReportedError,
-    Result, Source, TrainingProblem, VectorProblem,
+    ReportedError, Result, Source, TrainingProblem, VectorProblem,
 };

@@ -95,7 +95,10 @@ fn half_a_checkpoint_is_refused_with_the_names_of_both_files() {
         let error = refused(card, folder.path(), folder.path());
         let message = error.to_string();
         assert!(matches!(error, Error::NotWeights { .. }), "{message}");
-        assert!(message.contains(".index") && message.contains(".data-00000-of-00001"), "{message}");
+        assert!(
+            message.contains(".index") && message.contains(".data-00000-of-00001"),
+            "{message}"
+        );
     }
 }
 

@@ -84,7 +84,10 @@ impl ModelCard {
     pub fn is_added(&self) -> bool {
         matches!(
             self.architecture,
-            Architecture::TorchScript | Architecture::Remote | Architecture::Chained
+            Architecture::Wav2vec2
+                | Architecture::TorchScript
+                | Architecture::Remote
+                | Architecture::Chained
         )
     }
 

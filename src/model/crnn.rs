@@ -88,8 +88,7 @@ impl Parameters {
     /// Takes every tensor, each in its shape, and refuses others.
     fn take(mut weights: Weights, classes: usize) -> Result<Self> {
         let weights_left = &mut weights;
-        let norm =
-            |weights: &mut Weights, name| Norm::take(weights, name, UNITS, NORM_EPSILON);
+        let norm = |weights: &mut Weights, name| Norm::take(weights, name, UNITS, NORM_EPSILON);
         let this = Self {
             convolution: Layer::take(weights_left, "convolution", &[UNITS, 1, KERNEL])?,
             convolution_norm: norm(weights_left, "convolution.norm")?,
@@ -108,7 +107,8 @@ impl Recurrent {
     fn take(weights: &mut Weights, name: &str) -> Result<Self> {
         Ok(Self {
             input: weights.take_values(&format!("{name}.input.weight"), &[GATES * UNITS, UNITS])?,
-            hidden: weights.take_values(&format!("{name}.hidden.weight"), &[GATES * UNITS, UNITS])?,
+            hidden: weights
+                .take_values(&format!("{name}.hidden.weight"), &[GATES * UNITS, UNITS])?,
             bias: weights.take_values(&format!("{name}.bias"), &[GATES * UNITS])?,
         })
     }

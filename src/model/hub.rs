@@ -252,7 +252,7 @@ impl Hub {
 }
 
 /// Whether `text` is a path of plain names: no part is empty, `.` or `..`, or leads elsewhere.
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     text.split('/').all(|part| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         !part.is_empty() && part.bytes().all(plain) && !part.bytes().all(|byte| byte == b'.')

@@ -211,9 +211,7 @@ fn convert(
         Architecture::Wav2vec2
         | Architecture::TorchScript
         | Architecture::Remote
-        | Architecture::Chained => {
-            Err("no package carries its weights".to_owned())
-        }
+        | Architecture::Chained => Err("no package carries its weights".to_owned()),
     };
     let weights = weights.map_err(damaged)?;
     publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)

@@ -72,7 +72,8 @@ impl Convolution {
     pub(super) fn new(kernel: &Kernel, place: Place, method: Method) -> Torch<Self> {
         match method {
             Method::Direct => Ok(Self::Direct {
-                weight: place.tensor(&kernel.weight, &[kernel.outputs, kernel.inputs, kernel.taps])?,
+                weight: place
+                    .tensor(&kernel.weight, &[kernel.outputs, kernel.inputs, kernel.taps])?,
                 stride: signed(kernel.stride),
                 padding: kernel.padding.map(signed),
             }),

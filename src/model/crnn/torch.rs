@@ -48,7 +48,8 @@ impl Crnn {
             let bias = place.tensor(&layer.bias, &shape[..1])?;
             // libtorch adds two biases, of which Keras has one.
             let none = bias.f_zeros_like()?;
-            let weights = [place.tensor(&layer.input, &shape)?, place.tensor(&layer.hidden, &shape)?];
+            let weights =
+                [place.tensor(&layer.input, &shape)?, place.tensor(&layer.hidden, &shape)?];
             let [input, hidden] = weights;
             Ok::<_, tch::TchError>([input, hidden, bias, none])
         };

@@ -180,6 +180,9 @@ impl<S: Simd> Product<'_, S> {
 
 /// Some registers of a panel's row.
 #[inline(always)]
-pub(super) fn vectors<S: Simd, const VECTORS: usize>(row: &PanelRow, part: usize) -> [S::f32s; VECTORS] {
+pub(super) fn vectors<S: Simd, const VECTORS: usize>(
+    row: &PanelRow,
+    part: usize,
+) -> [S::f32s; VECTORS] {
     S::as_simd_f32s(&row.0).0.as_chunks::<VECTORS>().0[part]
 }

@@ -10,8 +10,12 @@ use crate::model::conversion::Conversion;
 use crate::model::weights::Weights;
 
 /// The parts of a batch norm, there and here.
-const NORM: [(&str, &str); 4] =
-    [("gamma", "weight"), ("beta", "bias"), ("moving_mean", "mean"), ("moving_variance", "variance")];
+const NORM: [(&str, &str); 4] = [
+    ("gamma", "weight"),
+    ("beta", "bias"),
+    ("moving_mean", "mean"),
+    ("moving_variance", "variance"),
+];
 
 /// Takes the weights out of a published checkpoint, renamed and laid out for libtorch.
 pub(in crate::model) fn from_checkpoint(checkpoint: &Checkpoint<'_>) -> Result<Weights, Problem> {

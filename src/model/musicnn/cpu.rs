@@ -108,7 +108,9 @@ impl Musicnn {
         // Where each channel of a frame lies among the groups, which end in zeros for each layer.
         let places: Vec<usize> = front
             .iter()
-            .flat_map(|layer| (0..layer.shape.channels).map(|channel| layer.column * GROUP + channel))
+            .flat_map(|layer| {
+                (0..layer.shape.channels).map(|channel| layer.column * GROUP + channel)
+            })
             .collect();
         let middle = parameters.middle.iter().enumerate().map(|(index, (layer, norm))| {
             let groups = if index == 0 { column } else { MIDDLE_GROUPS };
@@ -230,7 +232,8 @@ impl Layers {
         for layer in &self.front {
             let (before, behind) = layer.shape.reach();
             let groups = layer.convolution.output_groups();
-            let known = if shared && before + behind < COMMON { before..COMMON - behind } else { 0..0 };
+            let known =
+                if shared && before + behind < COMMON { before..COMMON - behind } else { 0..0 };
             for frame in known.clone() {
                 let from = (frame + HOP) * width + layer.column;
                 said.copy_within(from..from + groups, frame * width + layer.column);

@@ -12,8 +12,7 @@ use crate::model::network::{Batch, NetworkOutput};
 const TOLERANCE: f32 = 1e-4;
 const CPU: Compute = Compute { device: Device::Cpu, precision: Precision::Float32 };
 /// Each model and what its arrays are called.
-const MODELS: [(&str, &str); 2] =
-    [("musicnn-mtt", "MTT_musicnn"), ("musicnn-msd", "MSD_musicnn")];
+const MODELS: [(&str, &str); 2] = [("musicnn-mtt", "MTT_musicnn"), ("musicnn-msd", "MSD_musicnn")];
 
 /// Bytes of the checkpoint's data file.
 const DATA_BYTES: usize = 9_465_596;
