@@ -55,7 +55,8 @@ pub(crate) fn run() -> Status {
     let settings = Settings::new(args.global);
     if settings.writes_labels() && !may_write_labels(&args.command) {
         let hint = "choose --format table, json or csv";
-        let problem = "labels are written by `sonoteca search`, `predict` and `label export` only";
+        let problem = "labels are written by `sonoteca search`, `describe`, `predict` and `label \
+                       export` only";
         Printer::new(&settings).error(&Error::Usage { problem, hint });
         return Status::Failed;
     }
@@ -64,6 +65,7 @@ pub(crate) fn run() -> Status {
         Command::Index(args) => commands::index::run(&args, &settings, &mut printer),
         Command::Search(args) => commands::search::run(&args, &settings, &mut printer),
         Command::Export(args) => commands::export::run(&args, &settings, &printer),
+        Command::Describe(args) => commands::describe::run(&args, &settings, &mut printer),
         Command::Duplicates(args) => commands::duplicates::run(&args, &settings, &mut printer),
         Command::Sync(args) => commands::sync::run(&args, &settings, &mut printer),
         Command::Remove(args) => commands::remove::run(&args, &settings, &mut printer),
@@ -98,7 +100,7 @@ pub(crate) fn run() -> Status {
 /// Whether results of `command` may be labels for sound editors.
 fn may_write_labels(command: &Command) -> bool {
     match command {
-        Command::Search(_) | Command::Predict(_) => true,
+        Command::Search(_) | Command::Describe(_) | Command::Predict(_) => true,
         Command::Label(args) => matches!(args.command, LabelCommand::Export(_)),
         _ => false,
     }

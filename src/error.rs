@@ -107,6 +107,15 @@ pub enum Error {
         known: Vec<String>,
     },
 
+    /// A model that embeds and scores no classes, where classes are wanted.
+    #[error("`{model}` scores no classes, so it has no words for what it hears")]
+    NoClasses {
+        /// The model.
+        model: String,
+        /// The models that score some.
+        those_with: Vec<String>,
+    },
+
     /// A model card that does not read.
     #[error("the model card of `{name}` is not valid")]
     Card {
@@ -338,6 +347,15 @@ pub enum Error {
         models: Vec<String>,
     },
 
+    /// Heads that could not be used any more without the model that is to be removed.
+    #[error("heads of the library were trained on `{model}`: {}", heads.join(", "))]
+    HeadsOfModel {
+        /// The model.
+        model: String,
+        /// Their names.
+        heads: Vec<String>,
+    },
+
     /// No vectors of the model in the library.
     #[error("the library holds no vectors of `{model}`")]
     NoVectors {
@@ -519,6 +537,10 @@ pub enum Error {
         /// What was expected, and what was found.
         problem: String,
     },
+
+    /// A picture that could not be drawn.
+    #[error("the picture could not be drawn")]
+    Picture(#[source] Source),
 
     /// Output that could not be written.
     #[error("could not write the output")]

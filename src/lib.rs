@@ -11,7 +11,7 @@
 //! Data flows one way. Each stage is a module that uses only earlier ones, and of those only what
 //! they hand on; `extract`, `ingest` and `search` compose the stages. Each heavy dependency has
 //! one room: symphonia and hound in [`audio::decode`], rustfft in [`frontend`], tch in [`model`],
-//! rusqlite in [`store`], `hnsw_rs` in [`index::hnsw`].
+//! rusqlite in [`store`], `hnsw_rs` in [`index::hnsw`], resvg in [`describe::plot`].
 //!
 //! # Words
 //!
@@ -24,7 +24,9 @@
 //! - *library*: one SQLite file with recordings, segments and embeddings.
 
 pub mod audio;
+pub mod case;
 pub mod dates;
+pub mod describe;
 mod dot;
 mod error;
 pub mod extract;
@@ -42,6 +44,5 @@ pub mod units;
 
 pub use error::{
     AddedProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause,
-    ReportedError,
-    Result, Source, TrainingProblem, VectorProblem,
+    ReportedError, Result, Source, TrainingProblem, VectorProblem,
 };

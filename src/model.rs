@@ -136,6 +136,10 @@ impl EmbeddingModel {
                 Box::new(Chained::new(model, base.embeddings, module))
             }
             (Architecture::Remote, _) => Box::new(Hosted::open(card)?),
+            (Architecture::Wav2vec2, _) => {
+                let compute = torchscript::compute_of(compute);
+                wav2vec2::build(store.read_weights(card)?, name, card.layer, compute)?
+            }
             _ => return Self::build(card, store.read_weights(card)?, compute, engine),
         };
         let model = Self::added(card, compute, network);
@@ -177,8 +181,11 @@ impl EmbeddingModel {
             Architecture::WhisperBase => whisper::build(weights, whisper::BASE, compute)?,
             Architecture::CrnnBell => crnn::build(weights, card.class_count(), compute, engine)?,
             Architecture::Musicnn => musicnn::build(weights, card.class_count(), compute, engine)?,
-            // They have no weights of ours.
-            Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
+            // They are none that are built in.
+            Architecture::Wav2vec2
+            | Architecture::TorchScript
+            | Architecture::Remote
+            | Architecture::Chained => {
                 let (name, source) = (card.name.clone(), "it is no network of ours".into());
                 return Err(Error::Card { name, source });
             }
@@ -269,6 +276,7 @@ pub fn front_end_of(card: &ModelCard) -> FrontEnd {
         Architecture::WhisperTiny | Architecture::WhisperBase => whisper::FRONT_END,
         Architecture::CrnnBell => crnn::FRONT_END,
         Architecture::Musicnn => musicnn::FRONT_END,
+        Architecture::Wav2vec2 => wav2vec2::FRONT_END,
         Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
             own::front_end(card)
         }

@@ -4,7 +4,8 @@
 //! Refuses to compare vectors of different models, weights or front ends. [`example`] makes
 //! vectors of what the user has, [`question`] combines them, [`collection`] finds the vectors
 //! nearest to that, [`hits`] says what they are, with [`events`] joining neighbours, and
-//! [`explain`] why. [`copying`] and [`export`] take sounds and vectors out of the library.
+//! [`explain`] why. [`fusion`] joins the answers of several models. [`copying`] and [`export`] take
+//! sounds and vectors out of the library.
 
 pub mod collection;
 pub mod copying;
@@ -13,6 +14,7 @@ pub mod events;
 pub mod example;
 pub mod explain;
 pub mod export;
+pub mod fusion;
 pub mod generation;
 pub mod hits;
 pub mod query;
@@ -33,6 +35,7 @@ pub use crate::store::segments::Level;
 pub use collection::Collection;
 pub use example::Example;
 pub use explain::Explanation;
+pub use fusion::{FusedHit, Standing, Voice, fuse};
 pub use hits::{Hit, SearchOptions, Searcher};
 pub use query::stored_query;
 pub use question::Question;
@@ -46,21 +49,12 @@ pub use words::Among;
 /// # Errors
 /// [`Error::AmbiguousModel`], [`Error::UnknownModel`], [`Error::NoVectors`], [`Error::Store`].
 pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel> {
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => usual_model(library)?,
+    };
     let mut stored = library.models()?;
     stored.retain(|model| model.recordings > 0);
-    let name = if let Some(name) = name {
-        name.to_owned()
-    } else {
-        let mut names: Vec<String> =
-            stored.iter().map(|model| model.identity.name.clone()).collect();
-        names.sort();
-        names.dedup();
-        match names.len() {
-            0 => registry::built_in().next().unwrap_or_default().to_owned(),
-            1 => names.swap_remove(0),
-            _ => return Err(Error::AmbiguousModel { models: names }),
-        }
-    };
     stored.retain(|model| model.identity.name == name);
     if stored.is_empty() {
         registry::find(&name)?;
@@ -69,6 +63,99 @@ pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel
     let installed = registry::find(&name).map(identity_of).ok();
     let current = stored.iter().position(|model| Some(&model.identity) == installed.as_ref());
     Ok(stored.swap_remove(current.unwrap_or(stored.len() - 1)))
+}
+
+/// The name of the model that is meant in `library` where none is named: its only one, or, while it
+/// holds nothing, the first that there is.
+///
+/// # Errors
+/// [`Error::AmbiguousModel`], [`Error::Store`].
+pub fn usual_model(library: &Library) -> Result<String> {
+    let mut names = names_of(library)?;
+    match names.len() {
+        0 => Ok(first_model().to_owned()),
+        1 => Ok(names.swap_remove(0)),
+        _ => Err(Error::AmbiguousModel { models: names }),
+    }
+}
+
+/// The name of the model that is meant where there is no library yet.
+pub fn first_model() -> &'static str {
+    registry::built_in().next().unwrap_or_default()
+}
+
+/// The names of the models that `library` holds vectors of, in the order of the alphabet.
+fn names_of(library: &Library) -> Result<Vec<String>> {
+    let mut stored = library.models()?;
+    stored.retain(|model| model.recordings > 0);
+    let mut names: Vec<String> = stored.into_iter().map(|model| model.identity.name).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// The model of `library` whose class scores `filter` speaks of: the one called `name`, or else
+/// the only one that knows all these classes.
+///
+/// # Errors
+/// [`Error::AmbiguousModel`] where several do, [`Error::Filter`] where none does,
+/// [`Error::NoVectors`], [`Error::UnknownModel`], [`Error::Store`].
+pub fn model_of_classes(
+    library: &Library,
+    filter: &Filter,
+    name: Option<&str>,
+) -> Result<StoredModel> {
+    if let Some(name) = name {
+        return choose_model(library, Some(name));
+    }
+    let (mut knowing, mut refusal) = (Vec::new(), None);
+    for name in names_of(library)? {
+        let model = choose_model(library, Some(&name))?;
+        match library.passing(filter, model.id, Level::Recording) {
+            Ok(_) => knowing.push(model),
+            Err(error @ Error::Filter(_)) => {
+                refusal.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match (knowing.len(), refusal) {
+        (0, None) => choose_model(library, None),
+        (0, Some(refusal)) => Err(refusal),
+        (1, _) => Ok(knowing.swap_remove(0)),
+        _ => {
+            let models = knowing.into_iter().map(|model| model.identity.name).collect();
+            Err(Error::AmbiguousModel { models })
+        }
+    }
+}
+
+/// What `filter` lets a search with all of `models` at `level` find, of each. Recordings pass for
+/// all models alike: where the filter speaks of classes, the first model that knows them is asked.
+/// Segments are each model's own, so that each is asked.
+///
+/// # Errors
+/// As [`Library::passing`].
+pub fn allowed_together(
+    library: &Library,
+    filter: Option<&Filter>,
+    models: &[StoredModel],
+    level: Level,
+) -> Result<Vec<Allowed>> {
+    if level == Level::Segment {
+        return models.iter().map(|model| allowed(library, filter, model, level)).collect();
+    }
+    let mut refusal = None;
+    for model in models {
+        match allowed(library, filter, model, level) {
+            Ok(allowed) => return Ok(vec![allowed; models.len()]),
+            Err(error @ Error::Filter(_)) => {
+                refusal.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    refusal.map_or(Ok(Vec::new()), Err)
 }
 
 /// What `filter` lets a search for `model`'s vectors at `level` find; everything without one.

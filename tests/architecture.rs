@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
 const STAGES: &[&str] = &[
-    "units", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter", "store",
-    "index", "extract", "search", "label", "train", "ingest", "cli",
+    "units", "case", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter",
+    "store", "index", "extract", "search", "label", "describe", "train", "ingest", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
@@ -36,7 +36,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hnsw_rs", &["index/hnsw"]),
     ("memmap2", &["index/mapped"]),
     ("crc_fast", &["index/file"]),
-    ("plotters", &["train/report"]),
+    ("plotters", &["train/report", "describe/plot"]),
+    ("resvg", &["describe/plot/png"]),
     ("fork", &["ingest/decoders"]),
     ("rustix", &["ingest/decoders"]),
     ("sysinfo", &["ingest/memory"]),

@@ -222,3 +222,157 @@ fn heads_that_read_sequences_are_trained_and_say_which_files_they_could_not_read
         assert!(answer.out.contains("\"clicks\""), "{}", answer.out);
     }
 }
+
+/// Where each take was recorded: takes 0 and 4 in s0, 1 and 5 in s1, and so on.
+fn with_sites(bench: &Bench, library: &[&str]) {
+    let mut table = String::from("path,site\n");
+    for take in 0..8 {
+        for kind in ["tone", "noise", "clicks"] {
+            writeln!(table, "sounds/{kind}/{take}.wav,s{}", take % 4).unwrap();
+        }
+    }
+    fs::write(bench.path("sites.csv"), table).unwrap();
+    // Lines of recordings that a library lacks are told, and cost themselves only.
+    bench.run(&[&["metadata", "import", "sites.csv"], library].concat());
+}
+
+#[test]
+fn a_head_knows_its_groups_wherever_it_is() {
+    let bench = labelled();
+    with_sites(&bench, &[]);
+    // Takes 2 and 6 are of site s2, which stays new.
+    let learns = "not (path ~ '*/7.wav' or path ~ '*/[26].wav')";
+    train(&bench, &["kinds", "--group-by", "site", "--where", learns]);
+    let of_s3 = ["evaluate", "kinds", "--where", "path ~ '*/7.wav'"];
+    refused(&bench, &of_s3, &["has learnt from"]);
+    let evaluated = |arguments: &[&str]| {
+        let answer = bench.run(&[arguments, &["--format", "json"]].concat());
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        let report: Value = serde_json::from_str(&answer.out).unwrap();
+        (report["rows"].as_u64().unwrap(), answer.err)
+    };
+    assert_eq!(evaluated(&["evaluate", "kinds", "--where", "path ~ '*/[67].wav'"]).0, 3);
+    // What it learnt from is gone, and its word of it stays.
+    for kind in ["tone", "noise", "clicks"] {
+        bench.run(&["remove", &format!("sounds/{kind}/3.wav")]).expect(0);
+    }
+    refused(&bench, &of_s3, &["has learnt from"]);
+    assert_eq!(evaluated(&["evaluate", "kinds", "--where", "path ~ '*/[67].wav'"]).0, 3);
+
+    // In another library, which has never seen what it learnt from.
+    bench.run(&["head", "export", "kinds", "--out", "heads"]).expect(0);
+    let other = ["--library", "other.db"];
+    let there = |arguments: &[&str]| bench.run(&[arguments, &other].concat());
+    for kind in ["tone", "noise", "clicks"] {
+        for take in [6, 7] {
+            there(&["index", &format!("sounds/{kind}/{take}.wav"), "-q"]).expect(0);
+            there(&["label", "add", &format!("{kind}/{take}.wav"), kind]).expect(0);
+        }
+    }
+    with_sites(&bench, &other);
+    there(&["head", "import", "heads/kinds.json"]).expect(0);
+    let answer = there(&of_s3).expect(2);
+    assert!(answer.err.contains("has learnt from"), "{}", answer.err);
+    let all = ["evaluate", "kinds", "--where", "duration > 0", "--library", "other.db"];
+    let (rows, said) = evaluated(&all);
+    assert_eq!(rows, 3, "{said}");
+    assert!(said.contains("3 recordings"), "{said}");
+}
+
+#[test]
+fn a_head_is_judged_by_its_own_temperature_and_thresholds() {
+    let bench = labelled();
+    train(&bench, &["kinds", "--head", "prototype", "--where", "not path ~ '*/[67].wav'"]);
+    let card: Value =
+        serde_json::from_str(&bench.run(&["head", "show", "kinds", "--format", "json"]).out)
+            .unwrap();
+    let given = ["evaluate", "kinds", "--where", "path ~ '*/[67].wav'", "--format", "json"];
+    let report: Value = serde_json::from_str(&bench.run(&given).expect(0).out).unwrap();
+    assert_eq!(report["calibration"]["temperature"], card["temperature"]);
+    for (number, class) in report["classes"].as_array().unwrap().iter().enumerate() {
+        let threshold = &class["thresholds"]["for_precision"];
+        assert_eq!(threshold["probability"], card["thresholds"][number], "{class}");
+        // These rows chose nothing.
+        assert_eq!(threshold["precision"], Value::Null);
+        assert_eq!(class["thresholds"]["for_f1"], Value::Null);
+    }
+    bench.run(&[&given[..4], &["--report", "kinds.html"]].concat()).expect(0);
+    assert!(fs::read_to_string(bench.path("kinds.html")).unwrap().contains("<svg"));
+}
+
+#[test]
+fn a_filter_chooses_classes_and_task_too() {
+    let bench = labelled();
+    // Beside what is learnt: two classes in one recording, and a denial.
+    bench.run(&["label", "add", "clicks/0.wav", "Tone"]).expect(0);
+    bench.run(&["label", "add", "clicks/1.wav", "Noise", "--negative"]).expect(0);
+    let (report, _) = train(&bench, &["two", "--where", "not path ~ '*/clicks/*'"]);
+    assert_eq!((&report["task"], &report["rows"]), (&"single".into(), &16.into()), "{report}");
+    let classes = report["classes"].as_array().unwrap();
+    let names: Vec<&str> = classes.iter().map(|of| of["class"].as_str().unwrap()).collect();
+    assert_eq!(names, ["noise", "tone"]);
+    let filtered = ["train", "x", "--where", "not path ~ '*/clicks/*'", "--classes", "clicks"];
+    refused(&bench, &filtered, &["lets nothing pass", "`clicks`"]);
+    refused(&bench, &["train", "x", "--where", "duration > 1000"], &["no vector", "--where"]);
+    let by_segment = ["two", "--where", "not path ~ '*/clicks/*'", "--by", "segment"];
+    let (report, _) = train(&bench, &by_segment);
+    assert_eq!((&report["task"], &report["groups"]), (&"single".into(), &16.into()), "{report}");
+}
+
+#[test]
+fn as_much_is_held_out_as_was_said() {
+    let bench = labelled();
+    let (report, _) = train(&bench, &["kinds", "--hold-out", "0.25", "--head", "prototype"]);
+    assert_eq!(report["rows"], 6);
+    // Few groups are said once.
+    let notes = report["notes"].to_string();
+    assert_eq!(notes.matches("groups").count(), 1, "{notes}");
+    let (report, _) = train(&bench, &["kinds", "--hold-out", "0.01", "--head", "prototype"]);
+    assert_eq!(report["rows"], 1, "{report}");
+    let notes = report["notes"].to_string();
+    assert!(notes.contains("1.0 % of 24 recordings were to be held out; 1 is 4.2 %"), "{notes}");
+}
+
+#[test]
+fn cards_that_contradict_themselves_are_refused() {
+    let bench = labelled();
+    train(&bench, &["kinds", "--head", "prototype"]);
+    bench.run(&["head", "export", "kinds", "--out", "heads"]).expect(0);
+    let card: Value =
+        serde_json::from_str(&fs::read_to_string(bench.path("heads/kinds.json")).unwrap()).unwrap();
+    fs::copy(bench.path("heads/kinds.safetensors"), bench.path("heads/bad.safetensors")).unwrap();
+    let import = |change: &dyn Fn(&mut Value), more: &[&str], expected: &[&str]| {
+        let mut card = card.clone();
+        card["name"] = "bad".into();
+        change(&mut card);
+        fs::write(bench.path("heads/bad.json"), card.to_string()).unwrap();
+        refused(&bench, &[&["head", "import", "heads/bad.json"], more].concat(), expected);
+    };
+    import(&|card| card["classes"][1] = "CLICKS".into(), &[], &["damaged", "`CLICKS` twice"]);
+    import(&|card| card["thresholds"][0] = 1.5.into(), &[], &["damaged", "threshold of 1.5"]);
+    import(&|card| card["thresholds"][2] = (-0.1).into(), &[], &["damaged", "threshold of -0.1"]);
+    import(&|card| card["name"] = "Retrieval".into(), &[], &["cannot have that name"]);
+    import(&|_| {}, &["--name", "retrieval"], &["cannot have that name", "choose a word"]);
+}
+
+#[test]
+fn classes_are_the_same_in_either_case_in_every_alphabet() {
+    let bench = indexed();
+    for take in 0..8 {
+        let class = if take % 2 == 0 { "Öl" } else { "öl" };
+        bench.run(&["label", "add", &format!("tone/{take}.wav"), class]).expect(0);
+        let class = if take % 2 == 0 { "Uhu" } else { "UHU" };
+        bench.run(&["label", "add", &format!("noise/{take}.wav"), class]).expect(0);
+    }
+    // Said and taken back: nothing that searches are judged by.
+    bench.run(&["label", "add", "noise/0.wav@0.5-1.5", "öl"]).expect(0);
+    bench.run(&["label", "add", "noise/0.wav@0.5-1.5", "Öl", "--negative"]).expect(0);
+    let answer = bench.run(&["evaluate", "retrieval", "--format", "json"]).expect(0);
+    let retrieval: Value = serde_json::from_str(&answer.out).unwrap();
+    let counts: Vec<&Value> =
+        retrieval["classes"].as_array().unwrap().iter().map(|class| &class["recordings"]).collect();
+    assert_eq!(counts, [&Value::from(8), &8.into()], "{retrieval}");
+    let (report, _) = train(&bench, &["oil", "--classes", "ÖL,uhu", "--task", "single"]);
+    assert_eq!((&report["rows"], &report["classes"][0]["class"]), (&16.into(), &"UHU".into()));
+    bench.run(&["search", "--head", "oil", "--class", "öL"]).expect(0);
+}

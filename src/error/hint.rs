@@ -18,7 +18,7 @@ impl Error {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Labels { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Training(problem) => return problem.hint(),
-            Self::Hub { problem, .. } => return problem.hint(),
+            Self::Hub { problem, .. } => problem.hint(),
             Self::Added(problem) => return problem.hint(),
             Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
             Self::ModelMissing { name, .. } => {
@@ -76,7 +76,9 @@ impl Error {
                 "make sure that the disk has room and can be written to, then run the same command \
                  again: what was stored stays, and the rest follows"
             }
-            Self::AmbiguousModel { .. } => "choose one with --model NAME",
+            Self::AmbiguousModel { .. } => {
+                "choose one with --model NAME; a search can name several"
+            }
             Self::OtherSegments { found: None, .. } => {
                 "leave --segment and --hop out, or make another library: --library FILE"
             }

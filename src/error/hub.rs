@@ -2,10 +2,6 @@
 //!
 //! In: nothing. Out: [`HubProblem`], with what to try.
 
-use std::borrow::Cow;
-
-use super::Source;
-
 /// Why a file of a model hub could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,14 +75,11 @@ pub enum HubProblem {
         /// The limit.
         limit: u64,
     },
-    /// The request could not be made.
-    #[error("the request could not be made")]
-    Request(#[source] Source),
 }
 
 impl HubProblem {
-    pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
-        let hint = match self {
+    pub(super) fn hint(&self) -> &'static str {
+        match self {
             Self::Name { .. } => {
                 "a model of the hub is named by its owner and its name, such as \
                  facebook/wav2vec2-base"
@@ -107,7 +100,6 @@ impl HubProblem {
                 "run the same command again later: it goes on where it stopped"
             }
             _ => "give a folder that is already here: sonoteca models pull NAME --from FOLDER",
-        };
-        Some(Cow::Borrowed(hint))
+        }
     }
 }

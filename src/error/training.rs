@@ -21,6 +21,13 @@ pub enum TrainingProblem {
         nearest: Vec<String>,
     },
 
+    /// A class that is labelled, but nowhere that the filter lets pass.
+    #[error("the filter lets nothing pass in which `{class}` is")]
+    FilteredOut {
+        /// The class.
+        class: String,
+    },
+
     /// A class that was only ever denied.
     #[error("no label says that `{class}` is there: all are negative or unsure")]
     NeverPositive {
@@ -66,6 +73,22 @@ pub enum TrainingProblem {
     AllLearnt {
         /// The head.
         head: String,
+    },
+
+    /// A head from before groups were noted.
+    #[error(
+        "head `{head}` does not say which groups it has learnt from, so that nothing is known to be new to it"
+    )]
+    GroupsUnknown {
+        /// The head.
+        head: String,
+    },
+
+    /// A name that no head may have.
+    #[error("a head cannot have that name: `{name}`")]
+    HeadName {
+        /// The name.
+        name: String,
     },
 
     /// A head that cannot be written as weights.
@@ -209,6 +232,9 @@ impl TrainingProblem {
             Self::NoSuchClass { nearest, .. } => {
                 mean(nearest).or(Some("`sonoteca label list` lists the classes".into()))
             }
+            Self::FilteredOut { class } => Some(
+                format!("name another --where; `sonoteca label list --class '{class}'` lists its labels").into(),
+            ),
             Self::NeverPositive { class } => {
                 Some(format!("label where it is: sonoteca label add id:N '{class}'").into())
             }
@@ -229,6 +255,13 @@ impl TrainingProblem {
             ),
             Self::AllLearnt { head } => Some(
                 format!("without --where, heads like it are asked about what was held out: sonoteca evaluate {head}").into(),
+            ),
+            Self::GroupsUnknown { head } => {
+                Some(format!("train it again, which notes them: sonoteca train {head}").into())
+            }
+            Self::HeadName { .. } => Some(
+                "choose a word, such as birds; `retrieval` is what searches are evaluated by"
+                    .into(),
             ),
             Self::NotLinear { head, .. } => Some(
                 format!("write its files: sonoteca head export {head}; or train a logistic head").into(),

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::tokens::Unit;
 use super::{Field, Glob, Kind, Operator, Subject, Value, problem};
+use crate::case::folded;
 use crate::dates::Period;
 use crate::error::{Error, Result};
 
@@ -176,7 +177,8 @@ fn glob(text: &str, subject: &Subject, pattern: &str, place: Range<usize>) -> Re
         return Err(not_absolute(text, *field, pattern, place));
     }
     let folded = match subject {
-        Subject::Field(Field::Codec | Field::Status | Field::Label) => pattern.to_ascii_lowercase(),
+        Subject::Field(Field::Codec | Field::Status) => pattern.to_ascii_lowercase(),
+        Subject::Field(Field::Label) => folded(pattern),
         _ => pattern.to_owned(),
     };
     Glob::new(&folded).map(Value::Glob).map_err(|bracket| {

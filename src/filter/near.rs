@@ -2,6 +2,8 @@
 //!
 //! In: a mistyped name and those there are. Out: the nearest of these, nearest first.
 
+use crate::case::folded;
+
 /// Names that are offered at once.
 const OFFERED: usize = 3;
 
@@ -14,10 +16,10 @@ const CONTAINED: f64 = 0.9;
 
 /// The `names` nearest to `typed`, nearest first, three at most.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let typed = typed.to_lowercase();
+    let typed = folded(typed);
     let mut found: Vec<(f64, &str)> = names
         .into_iter()
-        .map(|name| (likeness(&typed, &name.to_lowercase()), name))
+        .map(|name| (likeness(&typed, &folded(name)), name))
         .filter(|(likeness, _)| *likeness >= LEAST_LIKENESS)
         .collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));

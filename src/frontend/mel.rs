@@ -13,8 +13,13 @@ use super::spec::{Compression, MelScale, MelSpec, Spectrum};
 use super::stft::Stft;
 
 /// Hz to mel on the HTK scale.
-fn mel(hertz: f64) -> f64 {
+pub fn mel(hertz: f64) -> f64 {
     1127.0 * (hertz / 700.0).ln_1p()
+}
+
+/// Mel on the HTK scale to Hz.
+pub fn mel_hertz(mel: f64) -> f64 {
+    700.0 * (mel / 1127.0).exp_m1()
 }
 
 /// Slaney's scale is linear up to here, in Hz; and what a mel is there.

@@ -273,14 +273,15 @@ pub const CREPE: FrontEnd = FrontEnd {
 
 /// Resemblyzer's front end: power mel bands without a logarithm, windows of 1.6 s.
 ///
-/// Source: Resemblyzer 0.1.4, `hparams.py`, `audio.py` (librosa's mel bands, `normalize_volume`)
-/// and `voice_encoder.py` (`compute_partial_slices` with a rate of 1.3 and a least coverage of
-/// 0.75). Ours does not cut silence out.
+/// Source: Resemblyzer 0.1.4, `hparams.py`, `audio.py` (`normalize_volume`, and librosa's mel bands:
+/// 0.9 and later surround the sound by zeros, earlier ones mirrored it) and `voice_encoder.py`
+/// (`compute_partial_slices` with a rate of 1.3 and a least coverage of 0.75). Ours does not cut
+/// silence out.
 pub const RESEMBLYZER: FrontEnd = FrontEnd {
     version: 1,
     sample_rate: 16_000,
     level_dbfs: Some(-30.0),
-    border: Border::Reflected(200),
+    border: Border::Zeros(200),
     features: Features::Mel(MelSpec {
         window_samples: 400,
         hop_samples: 160,

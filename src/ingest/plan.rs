@@ -245,6 +245,8 @@ impl Plan {
             _ if !self.options.retry_failed && self.worklist.failed_before(&path, stamp)? => {
                 FileState::FailedBefore
             }
+            // Each model has its own: what others made of it stays as it is.
+            Some(known) if known.stamp == stamp => FileState::NewToModel,
             // What became of a recording is worth telling, whatever it is now.
             Some(_) => FileState::Changed,
             None => match kind_of(&path) {

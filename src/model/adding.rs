@@ -1,11 +1,12 @@
-//! Models of the user's own: a TorchScript module, a server that embeds, or a trained head's hidden
-//! layer.
+//! Models of the user's own: a TorchScript module, a server that embeds, a trained head's hidden
+//! layer, or one that was published (`adding/published.rs`).
 //!
 //! In: what the user says of one. Out: its card and what belongs to it, in the store, all or
 //! nothing. Whatever is added is asked first (`adding/inspection.rs`), and what it answers is its
 //! card. Refuses names that are taken, and models whose vectors could not be trusted.
 
 mod inspection;
+mod published;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,8 @@ use super::torchscript::Module;
 use super::{EmbeddingModel, own, probe, registry, torchscript};
 use crate::error::{AddedProblem, Error, Result};
 use crate::frontend::spec::{MelSpec, YAMNET_MEL};
+
+pub use published::{add_folder, add_repository, name_of};
 
 /// No module is read past this: larger ones are for other machines.
 const MOST_MODULE: u64 = 4 << 30;
@@ -290,11 +293,21 @@ fn finish(
 
 /// A card of which only what the user said is right.
 fn blank(new: &NewModel, what: &str) -> ModelCard {
+    let mut card = blank_card(&new.name);
+    card.task = new.task.clone().unwrap_or_else(|| format!("your own: {what}"));
+    if let Some(licence) = &new.licence {
+        licence.clone_into(&mut card.weights.licence);
+    }
+    card
+}
+
+/// A card of which only the name is right.
+fn blank_card(name: &str) -> ModelCard {
     let unknown = || "unknown".to_owned();
     ModelCard {
-        name: new.name.clone(),
+        name: name.to_owned(),
         version: "1".to_owned(),
-        task: new.task.clone().unwrap_or_else(|| format!("your own: {what}")),
+        task: unknown(),
         architecture: Architecture::TorchScript,
         citation: unknown(),
         sample_rate: 0,
@@ -302,11 +315,12 @@ fn blank(new: &NewModel, what: &str) -> ModelCard {
         window_s: 0.0,
         hop_s: 0.0,
         segments: None,
+        layer: None,
         batch_patches: 1,
         weights: Weights {
             file: String::new(),
             sha256: Sha256([0; 32]),
-            licence: new.licence.clone().unwrap_or_else(unknown),
+            licence: unknown(),
             copyright: unknown(),
         },
         source: None,

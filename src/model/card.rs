@@ -34,6 +34,10 @@ pub struct ModelCard {
     /// a vector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub segments: Option<Segments>,
+    /// The hidden layer that embeddings are made of, where there are several, 0 being what goes into
+    /// the first block; none: the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<usize>,
     /// Patches that go through the network at once: as many as it takes to be fast.
     #[serde(default = "usual_batch")]
     pub batch_patches: usize,
@@ -80,7 +84,10 @@ impl ModelCard {
     pub fn is_added(&self) -> bool {
         matches!(
             self.architecture,
-            Architecture::TorchScript | Architecture::Remote | Architecture::Chained
+            Architecture::Wav2vec2
+                | Architecture::TorchScript
+                | Architecture::Remote
+                | Architecture::Chained
         )
     }
 
@@ -120,6 +127,8 @@ pub enum Architecture {
     CrnnBell,
     /// Convolutions shaped for music, on log-mel patches.
     Musicnn,
+    /// Convolutions on samples, then a transformer, of the sizes that its weights say.
+    Wav2vec2,
     /// A TorchScript module of the user's own.
     #[serde(rename = "torchscript")]
     TorchScript,

@@ -4,8 +4,8 @@
 //! Refuses damage of any kind: a reader checks every offset and length before it uses it, and
 //! builds tensors and nothing else.
 
-pub(super) mod pytorch;
 mod ctranslate2;
+pub(super) mod pytorch;
 pub(super) mod safetensors;
 mod tensorflow;
 

@@ -138,6 +138,7 @@ impl Crepe {
     ///
     /// # Errors
     /// [`Error::Network`](crate::Error::Network) when libtorch fails.
+    #[cfg_attr(not(test), expect(dead_code, reason = "what describes a file will draw it"))]
     pub(crate) fn pitch(&self, batch: &Batch<'_>) -> Result<Vec<Pitch>> {
         Ok(self.salience(batch)?.as_chunks().0.iter().map(Pitch::of).collect())
     }

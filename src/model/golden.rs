@@ -48,7 +48,10 @@ impl Golden {
 pub(super) fn installed(model: &str) -> Option<Weights> {
     let (store, card) = (ModelStore::of_user().unwrap(), registry::find(model).unwrap());
     if store.installed(card) == Installed::Missing {
-        eprintln!("SKIPPED: {} is missing: `sonoteca models pull {model}`", store.weights_path(card).display());
+        eprintln!(
+            "SKIPPED: {} is missing: `sonoteca models pull {model}`",
+            store.weights_path(card).display()
+        );
         return None;
     }
     Some(store.read_weights(card).unwrap())

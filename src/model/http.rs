@@ -14,7 +14,7 @@ use crate::error::Source;
 /// Time to reach a server.
 const CONNECT: Duration = Duration::from_secs(20);
 /// Time in which a server that was reached says something more.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// How often and after what time a request is made again.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,8 @@ pub(super) struct Patience {
 pub(super) const USUAL: Patience = Patience {
     attempts: 7,
     first_wait: Duration::from_secs(1),
-    longest_wait: Duration::from_secs(60),
-    longest_asked: Duration::from_secs(600),
+    longest_wait: Duration::from_mins(1),
+    longest_asked: Duration::from_mins(10),
 };
 
 impl Patience {

@@ -4,7 +4,7 @@
 //! hash that the hub announced. What was cut is gone on with, also by a later call. Refuses names
 //! that could leave the folder, and files that are not what was announced.
 //!
-//! Addresses and headers are those of huggingface_hub 0.23, `file_download.py`
+//! Addresses and headers are those of `huggingface_hub` 0.23, `file_download.py`
 //! (`hf_hub_url`, `get_hf_file_metadata`): the hub answers with the hash of a large file's content
 //! and its length, and sends on to where the bytes lie.
 
@@ -153,7 +153,8 @@ impl Hub {
             announced.size = announced.size.or_else(|| answer.number("x-linked-size"));
             let linked = header("x-linked-etag");
             let plain = || (answer.status() == 200).then(|| header("etag")).flatten();
-            announced.etag = announced.etag.take().or(linked).or_else(plain).map(unquoted);
+            announced.etag =
+                announced.etag.take().or(linked).or_else(plain).map(|tag| unquoted(&tag));
             if answer.status() == 200 {
                 announced.size = announced.size.or_else(|| answer.number("content-length"));
             }
@@ -251,7 +252,7 @@ impl Hub {
 }
 
 /// Whether `text` is a path of plain names: no part is empty, `.` or `..`, or leads elsewhere.
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     text.split('/').all(|part| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         !part.is_empty() && part.bytes().all(plain) && !part.bytes().all(|byte| byte == b'.')
@@ -286,6 +287,6 @@ fn elsewhere(url: &str, location: Option<&str>) -> std::result::Result<String, S
 }
 
 /// An entity tag without its quotes and without the mark of a weak one.
-fn unquoted(tag: String) -> String {
-    tag.strip_prefix("W/").unwrap_or(&tag).trim_matches('"').to_owned()
+fn unquoted(tag: &str) -> String {
+    tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').to_owned()
 }

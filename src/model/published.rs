@@ -12,7 +12,7 @@ use sha2::Digest;
 
 use super::card::Sha256;
 use super::checkpoint::{Checkpoint, safetensors};
-use super::hub::{Hub, HubFile};
+use super::hub::{self, Hub, HubFile};
 use super::wav2vec2::{self, Config};
 use crate::error::{Error, HubProblem, Result};
 
@@ -42,7 +42,12 @@ pub struct Published {
 
 /// Whether `name` can only be that of a repository, `OWNER/NAME`.
 pub fn is_repository(name: &str) -> bool {
-    name.split('/').count() == 2
+    name.split('/').count() == 2 && hub::is_path(name)
+}
+
+/// Whether `path` is a folder that describes a published model.
+pub fn is_folder(path: &Path) -> bool {
+    path.join(CONFIG).is_file()
 }
 
 /// Converts the model in `folder`, to be known here as `name`.
@@ -203,5 +208,6 @@ mod tests {
     fn repositories_have_an_owner() {
         assert!(is_repository("facebook/wav2vec2-base"));
         assert!(!is_repository("yamnet") && !is_repository("a/b/c"));
+        assert!(!is_repository("../name"));
     }
 }

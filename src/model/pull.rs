@@ -121,7 +121,7 @@ fn wheel_in(folder: &Path, part: &Part) -> Option<PathBuf> {
     let entries = fs::read_dir(folder).ok()?;
     entries.filter_map(|entry| Some(entry.ok()?.path())).find(|path| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        name.starts_with(&beginning) && name.ends_with(".whl")
+        name.starts_with(&beginning) && path.extension() == Some(OsStr::new("whl"))
     })
 }
 
@@ -208,9 +208,10 @@ fn convert(
         Architecture::CrnnBell => crnn::from_checkpoint(&checkpoint),
         Architecture::Musicnn => musicnn::from_checkpoint(&checkpoint),
         // Such cards name no source.
-        Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
-            Err("it is no network of ours".to_owned())
-        }
+        Architecture::Wav2vec2
+        | Architecture::TorchScript
+        | Architecture::Remote
+        | Architecture::Chained => Err("no package carries its weights".to_owned()),
     };
     let weights = weights.map_err(damaged)?;
     publish_safetensors(card, store, origin, &weights.to_safetensors(origin)?)

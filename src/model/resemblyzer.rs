@@ -37,7 +37,8 @@ const GATES: usize = 4;
 const EMBEDDING: usize = 256;
 /// Patches that run side by side. Always as many, those that are missing being zeros: libtorch sums
 /// in another order where a product has another shape, and an embedding would depend on its
-/// neighbours.
+/// neighbours. In milliseconds of processor time (one thread with AVX-512), 1 row takes 8, 4 take
+/// 20, 16 take 53, 32 take 98 and 64 take 216: beyond 16 a row is hardly cheaper.
 const ROWS: usize = 16;
 /// The least length that a vector is divided by, so that nothing divides by zero.
 const LEAST_LENGTH: f64 = 1e-12;

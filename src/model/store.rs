@@ -229,6 +229,18 @@ impl ModelStore {
             })
     }
 
+    /// A folder for the files of a hub's `repository`, which stays until the model is there: the
+    /// next pull goes on with what it holds.
+    pub(super) fn downloads(&self, repository: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(".hub").join(repository.replace('/', "--"));
+        fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            action: "make",
+            path: folder.clone(),
+            source,
+        })?;
+        Ok(folder)
+    }
+
     fn model_folder(&self, card: &ModelCard) -> PathBuf {
         self.folder.join(&card.name)
     }

@@ -25,7 +25,7 @@ use crate::store::changes::ChangeMark;
 use crate::store::models::StoredModel;
 use crate::store::segments::{Level, VectorKey};
 
-pub use build::{BuildStage, Builder, BuilderLock, Built, GRAPH_FROM, Watcher};
+pub use build::{BuildStage, Builder, BuilderLock, Built, GRAPH_FROM, Watcher, remove_generations};
 pub use state::{CacheState, RecallMeasured, is_due};
 
 /// What files of generations end in.

@@ -125,6 +125,15 @@ impl<'a> Searcher<'a> {
     /// # Errors
     /// As [`Collection::nearest`].
     pub fn search(&self, question: &Question, options: &SearchOptions) -> Result<Vec<Hit>> {
+        let mut hits = self.ranking(question, options)?;
+        for hit in &mut hits {
+            hit.classes = self.classes(hit.key)?;
+        }
+        Ok(hits)
+    }
+
+    /// As [`search`](Self::search), without the classes.
+    pub(super) fn ranking(&self, question: &Question, options: &SearchOptions) -> Result<Vec<Hit>> {
         let mut unit = question.vector.clone();
         let dimension = self.model.identity.dimension;
         refused(normalise(&mut unit, dimension), || "the query".to_owned())?;
@@ -172,7 +181,8 @@ impl<'a> Searcher<'a> {
         Ok(ids)
     }
 
-    fn classes(&self, key: VectorKey) -> Result<Vec<ClassScore>> {
+    /// The classes that the model hears in what `key` stands for, highest score first.
+    pub(super) fn classes(&self, key: VectorKey) -> Result<Vec<ClassScore>> {
         if self.level == Level::Segment {
             let classes = self.library.segment_classes(key.segment)?;
             if !classes.is_empty() {
@@ -243,7 +253,6 @@ impl Gathering<'_> {
         let event =
             if merges { self.grow(found.key, best)? } else { Event { range, best, segments: 1 } };
         let key = VectorKey { segment: event.best.id, recording: found.key.recording };
-        let classes = self.searcher.classes(key)?;
         self.hits.push(Hit {
             rank: 0,
             score: event.best.score,
@@ -252,7 +261,8 @@ impl Gathering<'_> {
             best: event.best.range,
             key,
             segments: event.segments,
-            classes,
+            // Looked up at last, for those that are told.
+            classes: Vec::new(),
         });
         let count = self.per_recording.entry(key.recording).or_default();
         *count += 1;

@@ -9,8 +9,8 @@
 //! class whose name has the word and whose stored score is at least [`LEAST_SCORE`]. There are two
 //! rankings of what is found: by BM25 of the words in the texts, and by the mean over the words of
 //! the best score of their classes. They are joined by reciprocal rank fusion (Cormack, Clarke and
-//! Büttcher, SIGIR 2009, with their k of 60): a hit's score is the mean over both rankings of
-//! 61 / (60 + rank), where what a ranking does not have counts 0. So 1 is first in both, and 0.5
+//! Büttcher, SIGIR 2009, with their k of 60; see [`super::fusion`]): a hit's score is the mean over
+//! both rankings of 61 / (60 + rank), where what a ranking does not have counts 0. So 1 is first in both, and 0.5
 //! first in one. Among segments, all of a recording's share its rank by texts.
 //!
 //! Neighbouring segments are joined into events by the rule of [`super::events`].
@@ -19,6 +19,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::events::{Event, EventGrower, ScoredSegment};
+use super::fusion::worth;
 use super::hits::{Hit, SearchOptions};
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
@@ -31,9 +32,6 @@ use crate::store::stretches::{Direction, StoredSegment};
 
 /// Below this a score says that the class is not there.
 pub const LEAST_SCORE: f64 = 0.01;
-
-/// How much lower ranks count in reciprocal rank fusion.
-const FUSION: f64 = 60.0;
 
 /// What words are looked for among.
 #[derive(Debug)]
@@ -115,9 +113,7 @@ impl Among<'_> {
         }
         let by_text = ranks(candidates.iter().map(|found| (found.key.0, found.text)));
         let by_class = ranks(candidates.iter().map(|found| (found.key, found.class)));
-        let worth = |rank: Option<&usize>| {
-            rank.map_or(0.0, |&rank| 0.5 * (FUSION + 1.0) / (FUSION + rank as f64))
-        };
+        let worth = |rank: Option<&usize>| rank.map_or(0.0, |&rank| 0.5 * worth(rank));
         let scored = candidates
             .iter()
             .map(|found| {

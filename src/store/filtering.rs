@@ -8,7 +8,9 @@ use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::Library;
 use super::dates::DATE;
+use super::labels::spellings;
 use super::segments::Level;
+use crate::case::folded;
 use crate::dates::Period;
 use crate::error::Result;
 use crate::filter::{Check, Expression, Field, Filter, Glob, Name, Operator, Subject, Value};
@@ -97,11 +99,11 @@ impl Library {
     pub fn class_index(&self, model: i64, name: &str) -> Result<Option<i64>> {
         self.connection
             .prepare_cached(
-                "SELECT class_index FROM classes WHERE model_id = ?1 AND name = ?2 COLLATE NOCASE
+                "SELECT class_index FROM classes WHERE model_id = ?1 AND lower_case(name) = ?3
                  ORDER BY name <> ?2 LIMIT 1",
             )
             .and_then(|mut query| {
-                query.query_row(params![model, name], |row| row.get(0)).optional()
+                query.query_row(params![model, name, folded(name)], |row| row.get(0)).optional()
             })
             .map_err(|error| self.error("read", error))
     }
@@ -184,7 +186,7 @@ impl Query<'_> {
             return Ok(format!("(NOT {})", self.test(subject, &check)?));
         }
         match subject {
-            Subject::Field(Field::Label) => Ok(self.label(check)),
+            Subject::Field(Field::Label) => self.label(check),
             Subject::Field(field) => Ok(self.field(*field, check)),
             Subject::Class(name) => self.class(name, check),
             Subject::Metadata(name) => self.metadata(name, check),
@@ -209,24 +211,42 @@ impl Query<'_> {
         if field == Field::Date { format!("ifnull({compared}, 0)") } else { compared }
     }
 
-    fn label(&mut self, check: &Check) -> String {
+    fn label(&mut self, check: &Check) -> Result<String> {
         let compared = match check {
             Check::Exists => "1".to_owned(),
-            Check::Is(Operator::Like, _) => self.compared("lower(l.class)", check),
-            // The column does not tell upper from lower case.
-            _ => self.compared("l.class", check),
+            Check::Is(Operator::Like, _) => self.compared("lower_case(l.class)", check),
+            Check::Is(Operator::Equal, value) => self.is_class(std::slice::from_ref(value))?,
+            Check::In(values) => self.is_class(values)?,
+            Check::Is(..) => self.compared("l.class", check),
         };
         if self.by_segment && self.stretches {
-            return format!(
+            return Ok(format!(
                 "EXISTS (SELECT 1 FROM labels AS l
                      WHERE l.recording_id = r.id AND l.judgement = 'positive' AND {compared}
                          AND (l.start_s IS NULL OR l.start_s < s.end_s AND l.end_s > s.start_s))"
-            );
+            ));
         }
-        format!(
+        Ok(format!(
             "r.id IN (SELECT l.recording_id FROM labels AS l
                  WHERE l.judgement = 'positive' AND {compared})"
-        )
+        ))
+    }
+
+    /// Whether a label's class is one of `values`, in upper or lower case.
+    fn is_class(&mut self, values: &[Value]) -> Result<String> {
+        let names: Vec<String> = values
+            .iter()
+            .filter_map(|value| match value {
+                Value::Text(name) => Some(name.clone()),
+                _ => None,
+            })
+            .collect();
+        let connection = &self.library.connection;
+        let found =
+            spellings(connection, &names).map_err(|error| self.library.error("read", error))?;
+        let list: Vec<String> =
+            found.into_iter().map(|class| self.parameter(SqlValue::Text(class))).collect();
+        Ok(format!("l.class IN ({})", list.join(", ")))
     }
 
     fn class(&mut self, name: &Name, check: &Check) -> Result<String> {

@@ -9,6 +9,7 @@ use rusqlite::types::{ToSql, ToSqlOutput, Value, ValueRef};
 use rusqlite::{Connection, Result};
 
 use super::scores;
+use crate::case::folded;
 use crate::dates::{WallTime, in_name};
 
 /// Adds the functions to `connection`.
@@ -22,6 +23,9 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
     })?;
     connection.create_scalar_function("folder_of", 1, flags, |context| {
         Ok(text(context, 0).map(|path| Bytes(folder(path).to_vec())))
+    })?;
+    connection.create_scalar_function("lower_case", 1, flags, |context| {
+        Ok(text(context, 0).map(|name| folded(&String::from_utf8_lossy(name))))
     })?;
     connection.create_scalar_function("class_score", 2, flags, |context| {
         let class: i64 = context.get(1)?;

@@ -6,13 +6,15 @@
 
 mod selecting;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Row, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Library, NOW, Writer};
 use crate::audio::segment::TimeRange;
+use crate::case::folded;
 use crate::error::Result;
 
+pub(super) use selecting::spellings;
 pub use selecting::{LabelClass, LabelOrder, LabelSelection};
 
 /// How the sources of labels begin that heads wrote; nothing is learnt from these.
@@ -61,6 +63,17 @@ pub struct NewLabel<'a> {
     pub score: Option<f64>,
     /// The lowest and the highest frequency in hertz, where the label is of a spectrogram.
     pub band_hz: Option<(f64, f64)>,
+}
+
+/// What became of a label that is stored once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// It is new, and has this id.
+    Added(i64),
+    /// It was there.
+    There,
+    /// It was there, and its source has said something else since.
+    Overruled,
 }
 
 /// A label of the library.
@@ -120,35 +133,75 @@ impl Writer<'_> {
             .map_err(|error| self.error(error))
     }
 
-    /// Stores a label unless it is there already: the same recording, class, stretch, judgement
-    /// and source. Returns its id if it is new.
+    /// Stores a label of a file unless the source has said so before: the same recording, class,
+    /// stretch and judgement. Where it has said something else since, nothing is stored either, and
+    /// [`Once::Overruled`] leaves it to whoever knows the file's last word.
     ///
     /// # Errors
     /// As [`add_label`](Self::add_label).
-    pub fn add_label_once(&self, label: &NewLabel<'_>) -> Result<Option<i64>> {
-        let known = self
-            .transaction
-            .prepare_cached(
-                "SELECT 1 FROM labels INDEXED BY labels_of_recording
-                 WHERE recording_id = ?1 AND start_s IS ?2 AND end_s IS ?3 AND class = ?4
-                     AND judgement = ?5 AND source = ?6 LIMIT 1",
-            )
-            .and_then(|mut find| {
-                find.query_row(
+    pub fn add_label_once(&self, label: &NewLabel<'_>) -> Result<Once> {
+        let earlier = || -> rusqlite::Result<Vec<String>> {
+            self.transaction
+                .prepare_cached(
+                    "SELECT judgement FROM labels INDEXED BY labels_of_recording
+                     WHERE recording_id = ?1 AND start_s IS ?2 AND end_s IS ?3
+                         AND lower_case(class) = ?4 AND source = ?5 ORDER BY id DESC",
+                )?
+                .query_map(
                     params![
                         label.recording,
                         label.range.map(|range| range.start_s),
                         label.range.map(|range| range.end_s),
-                        label.class,
-                        label.judgement.as_str(),
+                        folded(label.class),
                         label.source
                     ],
-                    |_| Ok(()),
-                )
-                .optional()
+                    |row| row.get(0),
+                )?
+                .collect()
+        };
+        let earlier = earlier().map_err(|error| self.error(error))?;
+        match earlier.iter().position(|word| word == label.judgement.as_str()) {
+            None => self.add_label(label).map(Once::Added),
+            Some(0) => Ok(Once::There),
+            Some(_) => Ok(Once::Overruled),
+        }
+    }
+
+    /// Stores a label that somebody gives now, unless that would say nothing: the source has said
+    /// it, and nobody has said anything else of its class since, of a stretch that touches it. What
+    /// heads say does not count. Returns its id if it is new.
+    ///
+    /// # Errors
+    /// As [`add_label`](Self::add_label).
+    pub fn say_label(&self, label: &NewLabel<'_>) -> Result<Option<i64>> {
+        let is_there = self
+            .transaction
+            .prepare_cached(
+                "SELECT 1 FROM labels AS own INDEXED BY labels_of_recording
+                 WHERE own.recording_id = ?1 AND own.start_s IS ?2 AND own.end_s IS ?3
+                     AND lower_case(own.class) = ?4 AND own.judgement = ?5 AND own.source = ?6
+                     AND NOT EXISTS (
+                         SELECT 1 FROM labels AS later INDEXED BY labels_of_recording
+                         WHERE later.recording_id = ?1 AND later.id > own.id
+                             AND lower_case(later.class) = ?4 AND later.judgement <> ?5
+                             AND substr(later.source, 1, length(?7)) <> ?7
+                             AND (later.start_s IS NULL OR ?2 IS NULL
+                                  OR later.start_s < ?3 AND later.end_s > ?2))
+                 LIMIT 1",
+            )
+            .and_then(|mut find| {
+                find.exists(params![
+                    label.recording,
+                    label.range.map(|range| range.start_s),
+                    label.range.map(|range| range.end_s),
+                    folded(label.class),
+                    label.judgement.as_str(),
+                    label.source,
+                    MACHINE
+                ])
             })
             .map_err(|error| self.error(error))?;
-        if known.is_some() { Ok(None) } else { self.add_label(label).map(Some) }
+        if is_there { Ok(None) } else { self.add_label(label).map(Some) }
     }
 
     /// Removes a label; whether there was one.
@@ -157,7 +210,8 @@ impl Writer<'_> {
     /// [`Error::Store`](crate::Error::Store).
     pub fn remove_label(&self, id: i64) -> Result<bool> {
         self.transaction
-            .execute("DELETE FROM labels WHERE id = ?1", [id])
+            .prepare_cached("DELETE FROM labels WHERE id = ?1")
+            .and_then(|mut remove| remove.execute([id]))
             .map(|removed| removed > 0)
             .map_err(|error| self.error(error))
     }

@@ -79,6 +79,25 @@ impl Writer<'_> {
         add().map_err(|error| self.error(error))
     }
 
+    /// Removes the model with row id `model` and all that it made: vectors, segments, class scores,
+    /// class names and runs. Recordings stay, and what people know of them.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn remove_model(&self, model: i64) -> Result<()> {
+        let remove = || -> rusqlite::Result<()> {
+            self.transaction
+                .execute("DELETE FROM recording_vectors WHERE model_id = ?1", [model])?;
+            // Whoever removes a run looks for recordings that refer to it: for each run through all
+            // vectors of the other models, if there is no index.
+            self.transaction
+                .execute_batch("CREATE INDEX vectors_of_run ON recording_vectors (run_id)")?;
+            self.transaction.execute("DELETE FROM models WHERE id = ?1", [model])?;
+            self.transaction.execute_batch("DROP INDEX vectors_of_run")
+        };
+        remove().map_err(|error| self.error(error))
+    }
+
     /// The segmentation of the model with row id `model`, which becomes `wanted` while nothing is
     /// indexed with it.
     ///

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::Library;
 use super::paths::OwnedPath;
@@ -65,6 +65,66 @@ impl Library {
             let segment = stored_segment(row).map_err(|error| self.error("read", error))?;
             visit(segment, vector)
         })
+    }
+
+    /// Calls `visit` with every segment of a recording by one model, both by their row ids, that
+    /// shares time with `range` and is fit to be searched, and its vector, in the order of time.
+    /// Reads no others: a day has two hundred thousand.
+    ///
+    /// # Errors
+    /// As [`for_each_segment_of`](Self::for_each_segment_of).
+    pub fn for_each_segment_within(
+        &self,
+        (recording, model): (i64, i64),
+        range: TimeRange,
+        dimension: usize,
+        mut visit: impl FnMut(StoredSegment, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        let ids: Option<(i64, i64)> = self
+            .connection
+            .prepare_cached(
+                "SELECT first_segment, segment_count FROM recording_vectors
+                 WHERE recording_id = ?1 AND model_id = ?2 AND first_segment IS NOT NULL",
+            )
+            .and_then(|mut query| {
+                query.query_row([recording, model], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            })
+            .map_err(|error| self.error("read", error))?;
+        let Some((first, count)) = ids else { return Ok(()) };
+        let behind = first + count;
+        // Beginnings and ends ascend with the ids.
+        let first =
+            self.first_segment_not((first, behind), |place| place.end_s <= range.start_s)?;
+        let behind =
+            self.first_segment_not((first, behind), |place| place.start_s < range.end_s)?;
+        let sql = "SELECT id, vector, start_s, end_s, health FROM segments
+                   WHERE id >= ?1 AND id < ?2 AND recording_id = ?3 AND model_id = ?4
+                     AND health = 0
+                   ORDER BY id";
+        let parameters = [first, behind, recording, model];
+        self.for_each_row(sql, "segment", parameters, dimension, |row, vector| {
+            let segment = stored_segment(row).map_err(|error| self.error("read", error))?;
+            visit(segment, vector)
+        })
+    }
+
+    /// The first id from `first` up to `behind` whose stretch `is_before` does not hold of, where
+    /// it holds of some first ones and then of none; `behind`, where it holds of all. An id that is
+    /// gone counts as one that it does not hold of.
+    fn first_segment_not(
+        &self,
+        (mut first, mut behind): (i64, i64),
+        is_before: impl Fn(TimeRange) -> bool,
+    ) -> Result<i64> {
+        while first < behind {
+            let middle = first + (behind - first) / 2;
+            if self.segment(middle)?.is_some_and(|place| is_before(place.range)) {
+                first = middle + 1;
+            } else {
+                behind = middle;
+            }
+        }
+        Ok(first)
     }
 
     /// Every segment of a recording by one model, in the order of time, without vectors.

@@ -25,15 +25,24 @@ pub enum FileState {
     FailedBefore,
     /// Not indexed yet.
     New,
-    /// In the library, but with another content or without vectors of one of the models.
+    /// In the library, and not as it was.
     Changed,
+    /// In the library as it was, without vectors of one of the models.
+    NewToModel,
     /// New, with the content of a recording that is gone from its place.
     Moved,
 }
 
 impl FileState {
-    const ALL: [Self; 6] =
-        [Self::Unchanged, Self::Skipped, Self::FailedBefore, Self::New, Self::Changed, Self::Moved];
+    const ALL: [Self; 7] = [
+        Self::Unchanged,
+        Self::Skipped,
+        Self::FailedBefore,
+        Self::New,
+        Self::Changed,
+        Self::NewToModel,
+        Self::Moved,
+    ];
 
     fn code(self) -> i64 {
         self as i64
@@ -80,9 +89,10 @@ pub struct Sum {
 
 /// Whether a file is to be read; the parameters are [`TASK_STATES`]. A recording that moved is,
 /// when not all of the models have embedded it.
-const IS_TASK: &str = "(state IN (?1, ?2)
-    OR state = ?3 AND path IN (SELECT moved_to FROM gone WHERE NOT indexed))";
-const TASK_STATES: [FileState; 3] = [FileState::New, FileState::Changed, FileState::Moved];
+const IS_TASK: &str = "(state IN (?1, ?2, ?3)
+    OR state = ?4 AND path IN (SELECT moved_to FROM gone WHERE NOT indexed))";
+const TASK_STATES: [FileState; 4] =
+    [FileState::New, FileState::Changed, FileState::NewToModel, FileState::Moved];
 
 /// A temporary database of files.
 #[derive(Debug)]
@@ -366,7 +376,7 @@ impl Worklist {
             .map_err(|error| self.error(error))
     }
 
-    /// The files that are new or changed, by their extension.
+    /// The files that are to be read, by their extension.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -387,7 +397,7 @@ impl Worklist {
         list().map_err(|error| self.error(error))
     }
 
-    /// Calls `visit` with every file that is new or changed, by path, until it says `false`.
+    /// Calls `visit` with every file that is to be read, by path, until it says `false`.
     ///
     /// # Errors
     /// [`Error::Store`].

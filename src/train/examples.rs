@@ -6,6 +6,7 @@
 
 mod grouping;
 mod judging;
+mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,11 +20,13 @@ use crate::filter::near;
 use crate::store::Library;
 use crate::store::filtering::Passing;
 use crate::store::labelled::Labelled;
-use crate::store::labels::Judgement;
 use crate::store::models::StoredModel;
 use crate::store::segments::Level;
 use grouping::Grouping;
 use judging::{Cell, Judge};
+use survey::Survey;
+
+pub(super) use judging::classes_there;
 
 /// Which labels are learnt from, and as what.
 #[derive(Clone, Debug)]
@@ -46,6 +49,18 @@ pub struct Selection<'a> {
     pub group_by: Option<&'a str>,
     /// What a filter lets pass; everything without one.
     pub passing: Option<&'a Passing>,
+}
+
+impl Selection<'_> {
+    /// Whether the filter lets a recording, or a segment of it, pass.
+    fn passes(&self, recording: i64, segment: Option<i64>) -> bool {
+        match (self.passing, segment) {
+            (None, _) => true,
+            (Some(Passing::Recordings(ids)), _) => ids.binary_search(&recording).is_ok(),
+            (Some(Passing::Segments(ids)), Some(segment)) => ids.binary_search(&segment).is_ok(),
+            (Some(Passing::Segments(_)), None) => false,
+        }
+    }
 }
 
 /// Rows to learn from.
@@ -84,15 +99,6 @@ pub struct LeftOut {
     pub without_group: u64,
     /// Recordings whose files could not be read again.
     pub unread: Unread,
-}
-
-/// The classes of a library's labels, and what they say.
-#[derive(Debug, Default)]
-struct Survey {
-    /// By lower-case name: spellings with how often each is there, and positive recordings.
-    classes: BTreeMap<String, (BTreeMap<String, u64>, u64)>,
-    negatives: bool,
-    several: bool,
 }
 
 impl Examples {
@@ -216,89 +222,6 @@ impl Examples {
             }
         }
         found.iter().map(BTreeSet::len).collect()
-    }
-}
-
-impl Survey {
-    fn of(library: &Library, selection: &Selection<'_>) -> Result<Self> {
-        let mut survey = Self::default();
-        let wanted: BTreeSet<String> =
-            selection.classes.iter().map(|class| class.to_lowercase()).collect();
-        library.for_each_labelled(selection.model.id, |labelled| {
-            let mut positive = BTreeSet::new();
-            let mut ranges = Vec::new();
-            for label in &labelled.labels {
-                let name = label.class.to_lowercase();
-                let (spellings, _) = survey.classes.entry(name.clone()).or_default();
-                *spellings.entry(label.class.clone()).or_default() += 1;
-                let counts = wanted.is_empty() || wanted.contains(&name);
-                if label.judgement == Judgement::Negative && counts {
-                    survey.negatives = true;
-                }
-                if label.judgement == Judgement::Positive {
-                    if counts {
-                        ranges.push((name.clone(), label.range));
-                    }
-                    positive.insert(name);
-                }
-            }
-            survey.several |= match selection.level {
-                Level::Recording => ranges.iter().any(|(name, _)| *name != ranges[0].0),
-                Level::Segment => judging::some_overlap(ranges),
-            };
-            for name in positive {
-                if let Some((_, recordings)) = survey.classes.get_mut(&name) {
-                    *recordings += 1;
-                }
-            }
-            Ok(())
-        })?;
-        Ok(survey)
-    }
-
-    /// The spelling of each class that is wanted, by alphabet.
-    fn wanted(&self, names: &[String], keep: bool) -> Result<Vec<String>> {
-        if keep {
-            // In the order of the head's outputs.
-            return Ok(names.to_vec());
-        }
-        if self.classes.is_empty() {
-            return Err(TrainingProblem::NoLabels.into());
-        }
-        let spelling = |(spellings, _): &(BTreeMap<String, u64>, u64)| {
-            let most = spellings.iter().max_by(|a, b| a.1.cmp(b.1).then(b.0.cmp(a.0)));
-            most.map_or_else(String::new, |(name, _)| name.clone())
-        };
-        let mut classes = Vec::new();
-        if names.is_empty() {
-            let present = self.classes.values().filter(|(_, recordings)| *recordings > 0);
-            classes.extend(present.map(spelling));
-        }
-        for name in names {
-            let Some(found) = self.classes.get(&name.to_lowercase()) else {
-                let known: Vec<String> = self.classes.values().map(spelling).collect();
-                let nearest = near::nearest(name, known.iter().map(String::as_str));
-                return Err(TrainingProblem::NoSuchClass { class: name.clone(), nearest }.into());
-            };
-            if found.1 == 0 {
-                return Err(TrainingProblem::NeverPositive { class: name.clone() }.into());
-            }
-            classes.push(spelling(found));
-        }
-        classes.sort_by_key(|class| class.to_lowercase());
-        classes.dedup();
-        if classes.is_empty() {
-            return Err(TrainingProblem::NoLabels.into());
-        }
-        Ok(classes)
-    }
-
-    fn task(&self, classes: &[String]) -> Task {
-        if self.negatives || self.several || classes.len() == 1 {
-            Task::Multi
-        } else {
-            Task::Single
-        }
     }
 }
 
@@ -457,12 +380,7 @@ impl<'a> Collector<'a> {
     }
 
     fn passes(&self, recording: i64, segment: Option<i64>) -> bool {
-        match (self.selection.passing, segment) {
-            (None, _) => true,
-            (Some(Passing::Recordings(ids)), _) => ids.binary_search(&recording).is_ok(),
-            (Some(Passing::Segments(ids)), Some(segment)) => ids.binary_search(&segment).is_ok(),
-            (Some(Passing::Segments(_)), None) => false,
-        }
+        self.selection.passes(recording, segment)
     }
 
     fn finish(mut self, classes: Vec<String>, task: Task) -> Result<Examples> {

@@ -12,13 +12,14 @@ use serde::Serialize;
 use super::network::{Input, Network};
 use super::score::probabilities;
 use super::task::Task;
+use crate::case;
 use crate::error::{Result, TrainingProblem};
 use crate::filter::near;
 use crate::model::ModelIdentity;
 use crate::store::{Library, Writer};
 use card::{HeadCard, ModelOfHead};
 
-pub use file::{Saved, read_files, write_files};
+pub use file::{Saved, group_hash, read_files, write_files};
 
 /// A linear head: the probabilities of vector x are the softmax, or of several classes that may be
 /// there together the sigmoids, of (weights · x + biases) / temperature.
@@ -97,10 +98,13 @@ impl Head {
     }
 
     /// The same head under another name.
-    #[must_use]
-    pub fn renamed(mut self, name: &str) -> Self {
+    ///
+    /// # Errors
+    /// [`TrainingProblem::HeadName`].
+    pub fn renamed(mut self, name: &str) -> Result<Self> {
+        card::check_name(name)?;
         name.clone_into(&mut self.card.name);
-        self
+        Ok(self)
     }
 
     /// Refuses vectors of another model than it was trained on.
@@ -125,8 +129,7 @@ impl Head {
     /// # Errors
     /// [`TrainingProblem::ClassOfHead`].
     pub fn class(&self, name: &str) -> Result<usize> {
-        let wanted = name.to_lowercase();
-        let found = self.card.classes.iter().position(|class| class.to_lowercase() == wanted);
+        let found = self.card.classes.iter().position(|class| case::is_same(class, name));
         found.ok_or_else(|| {
             TrainingProblem::ClassOfHead {
                 head: self.card.name.clone(),

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::examples::classes_there;
 use super::score::Estimate;
 use super::score::estimate::written;
 use super::score::resample::{Random, Resampling};
 use crate::error::{Error, Result, TrainingProblem};
 use crate::index::metric::normalise;
 use crate::store::Library;
-use crate::store::labels::{Judgement, MACHINE};
+use crate::store::labels::MACHINE;
 use crate::store::models::StoredModel;
 use ranks::{Compared, Found, NUMBERS};
 
@@ -134,18 +135,19 @@ fn read(
 ) -> Result<(Compared, Vec<String>, Vec<String>)> {
     let dimension = model.identity.dimension;
     let mut compared = Compared { dimension, ..Compared::default() };
-    let mut classes: BTreeMap<String, u32> = BTreeMap::new();
+    // By folded names: as they were first written, and their numbers.
+    let mut classes: BTreeMap<String, (String, u32)> = BTreeMap::new();
     let mut values: BTreeMap<String, u32> = BTreeMap::new();
     let hashes = library.content_hashes(model.id)?;
     let mut contents: BTreeMap<[u8; 32], u32> = BTreeMap::new();
     let (mut next_group, mut without_direction, mut without_value) = (0, 0_usize, 0_usize);
     library.for_each_recording(model.id, dimension, |id, vector| {
+        let mut labels = library.labels(id)?;
+        labels.retain(|label| !label.source.starts_with(MACHINE));
         let mut own = Vec::new();
-        for label in library.labels(id)? {
-            if label.judgement == Judgement::Positive && !label.source.starts_with(MACHINE) {
-                let next = u32::try_from(classes.len()).unwrap_or(u32::MAX);
-                own.push(*classes.entry(label.class).or_insert(next));
-            }
+        for (folded, class) in classes_there(&labels) {
+            let next = u32::try_from(classes.len()).unwrap_or(u32::MAX);
+            own.push(classes.entry(folded).or_insert_with(|| (class.to_owned(), next)).1);
         }
         if own.is_empty() {
             return Ok(());
@@ -174,7 +176,6 @@ fn read(
         };
         next_group += u32::from(group == next_group);
         own.sort_unstable();
-        own.dedup();
         compared.vectors.append(&mut vector);
         compared.classes.push(own);
         compared.groups.push(group);
@@ -191,7 +192,7 @@ fn read(
         ));
     }
     let mut names = vec![String::new(); classes.len()];
-    for (name, class) in classes {
+    for (name, class) in classes.into_values() {
         names[class as usize] = name;
     }
     Ok((compared, names, notes))

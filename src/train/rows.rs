@@ -4,13 +4,14 @@
 //! what the disk refuses.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::{Mutex, PoisonError};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use crate::error::{Error, Result};
+use crate::store::vector::Precision;
 
 /// Vectors that are kept in memory take this many bytes at most; more are kept in a file. It holds
 /// 65,536 vectors of YAMNet's.
@@ -30,8 +31,8 @@ pub struct Rows {
 #[derive(Debug)]
 enum Stored {
     Memory(Vec<f32>),
-    /// Half precision, which is what libraries store unless they were told otherwise.
-    File(Mutex<File>),
+    /// As float16 where that is exact, as in libraries that were not told otherwise.
+    File(Mutex<File>, Precision),
 }
 
 impl Rows {
@@ -63,7 +64,7 @@ impl Rows {
     pub fn in_memory(&self) -> Option<&[f32]> {
         match &self.stored {
             Stored::Memory(values) => Some(values),
-            Stored::File(_) => None,
+            Stored::File(..) => None,
         }
     }
 
@@ -78,7 +79,7 @@ impl Rows {
                 .chunks(rows * self.dimension)
                 .enumerate()
                 .try_for_each(|(block, values)| visit(block * rows, values)),
-            Stored::File(_) => {
+            Stored::File(..) => {
                 let (mut values, mut first) = (Vec::new(), 0);
                 while first < self.count {
                     let end = (first + rows).min(self.count);
@@ -123,16 +124,33 @@ impl Rows {
                 values.copy_from_slice(&all[start..start + values.len()]);
                 Ok(())
             }
-            Stored::File(file) => {
+            Stored::File(file, precision) => {
                 let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut halves = vec![f16::ZERO; values.len()];
-                file.seek(SeekFrom::Start(2 * (first * self.dimension) as u64))
-                    .and_then(|_| file.read_exact(bytemuck::cast_slice_mut(as_bits(&mut halves))))
-                    .map_err(|source| spilled("read", source))?;
-                halves.convert_to_f32_slice(values);
-                Ok(())
+                file.seek(SeekFrom::Start((bytes(*precision) * first * self.dimension) as u64))
+                    .and_then(|_| read_values(&mut *file, *precision, values))
+                    .map_err(|source| spilled("read", source))
             }
         }
+    }
+}
+
+/// Bytes of a value in a file.
+fn bytes(precision: Precision) -> usize {
+    match precision {
+        Precision::Half => 2,
+        Precision::Single => 4,
+    }
+}
+
+fn read_values(file: &mut impl Read, precision: Precision, values: &mut [f32]) -> io::Result<()> {
+    match precision {
+        Precision::Half => {
+            let mut halves = vec![f16::ZERO; values.len()];
+            file.read_exact(bytemuck::cast_slice_mut(as_bits(&mut halves)))?;
+            halves.convert_to_f32_slice(values);
+            Ok(())
+        }
+        Precision::Single => file.read_exact(bytemuck::cast_slice_mut(values)),
     }
 }
 
@@ -152,7 +170,7 @@ pub struct RowsBuilder {
     count: usize,
     most_bytes: usize,
     memory: Vec<f32>,
-    file: Option<BufWriter<File>>,
+    file: Option<Spill>,
 }
 
 impl RowsBuilder {
@@ -193,13 +211,13 @@ impl RowsBuilder {
         let mut file = if let Some(file) = self.file.take() {
             file
         } else {
-            let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+            let mut file = Spill::new(Precision::Half)?;
             for row in std::mem::take(&mut self.memory).chunks_exact(self.dimension) {
-                write_halves(&mut file, row)?;
+                file.write(row)?;
             }
             file
         };
-        write_halves(&mut file, row)?;
+        file.write(row)?;
         self.file = Some(file);
         Ok(())
     }
@@ -211,21 +229,65 @@ impl RowsBuilder {
     pub fn finish(self) -> Result<Rows> {
         let stored = match self.file {
             None => Stored::Memory(self.memory),
-            Some(file) => {
+            Some(Spill { file, precision, .. }) => {
                 let file = file.into_inner();
-                Stored::File(Mutex::new(
-                    file.map_err(|error| spilled("write", error.into_error()))?,
-                ))
+                let file = file.map_err(|error| spilled("write", error.into_error()))?;
+                Stored::File(Mutex::new(file), precision)
             }
         };
         Ok(Rows { dimension: self.dimension, count: self.count, stored })
     }
 }
 
-fn write_halves(file: &mut impl Write, row: &[f32]) -> io::Result<()> {
-    let mut halves = vec![f16::ZERO; row.len()];
-    halves.convert_from_f32_slice(row);
-    file.write_all(bytemuck::cast_slice(as_bits(&mut halves)))
+/// A temporary file of values: as float16 until one comes that is more than that, as in libraries
+/// of float32. Then all are written anew, once.
+#[derive(Debug)]
+struct Spill {
+    file: BufWriter<File>,
+    precision: Precision,
+    /// Values that are written.
+    count: usize,
+}
+
+impl Spill {
+    fn new(precision: Precision) -> io::Result<Self> {
+        let file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+        Ok(Self { file, precision, count: 0 })
+    }
+
+    fn write(&mut self, row: &[f32]) -> io::Result<()> {
+        if self.precision == Precision::Half {
+            let mut halves = vec![f16::ZERO; row.len()];
+            halves.convert_from_f32_slice(row);
+            let is_exact = halves
+                .iter()
+                .zip(row)
+                .all(|(half, value)| half.to_f32().to_bits() == value.to_bits());
+            if is_exact {
+                self.count += row.len();
+                return self.file.write_all(bytemuck::cast_slice(as_bits(&mut halves)));
+            }
+            self.widen()?;
+        }
+        self.count += row.len();
+        self.file.write_all(bytemuck::cast_slice(row))
+    }
+
+    /// Writes all values anew, as float32.
+    fn widen(&mut self) -> io::Result<()> {
+        let mut wide = Self::new(Precision::Single)?;
+        let mut file = BufReader::with_capacity(1 << 20, self.file.get_ref().try_clone()?);
+        self.file.flush()?;
+        file.seek(SeekFrom::Start(0))?;
+        let mut values = vec![0.0; BLOCK_BYTES / 4];
+        while wide.count < self.count {
+            let values = &mut values[..(self.count - wide.count).min(BLOCK_BYTES / 4)];
+            read_values(&mut file, Precision::Half, values)?;
+            wide.write(values)?;
+        }
+        *self = wide;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -258,6 +320,26 @@ mod tests {
                 .unwrap();
             assert_eq!(all, rows.concat());
             assert_eq!(stored.gather(&[99, 0]).unwrap(), [&rows[99][..], &rows[0]].concat());
+        }
+    }
+
+    #[test]
+    fn rows_of_float32_stay_what_they_are_in_a_file() {
+        // A seventh has no end in binary: half of the rows are no halves, from the 50th on.
+        let row = |row: u16| [f32::from(row), if row < 50 { 0.5 } else { 1.0 / 7.0 }];
+        for first in [0, 50] {
+            let mut builder = RowsBuilder::keeping(2, 80);
+            (first..100).for_each(|number| builder.push(&row(number)).unwrap());
+            let rows = builder.finish().unwrap();
+            assert!(rows.in_memory().is_none());
+            let mut found = Vec::new();
+            rows.for_each_block(|_, block| {
+                found.extend_from_slice(block);
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(found, (first..100).flat_map(row).collect::<Vec<f32>>());
+            assert_eq!(rows.gather(&[usize::from(99 - first)]).unwrap(), row(99));
         }
     }
 }

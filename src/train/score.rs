@@ -43,20 +43,32 @@ pub use numbers::NumberScores;
 pub use probability::probabilities;
 pub use threshold::{Threshold, Thresholds};
 
+/// What a head was given when it was trained, and is judged with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Given<'a> {
+    /// What logits are divided by.
+    pub temperature: f64,
+    /// From which probability on each class counts as there, `[classes]`; empty of numbers.
+    pub thresholds: &'a [f64],
+}
+
 /// How to score.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ScoreOptions {
+pub struct ScoreOptions<'a> {
     /// The precision that thresholds are looked for, in (0, 1].
     pub precision: f64,
     /// How often groups are drawn for intervals.
     pub resamples: usize,
     /// What the draws depend on.
     pub seed: u64,
+    /// The temperature and the thresholds that are judged; where there are none, they are fitted to
+    /// what is scored.
+    pub given: Option<Given<'a>>,
 }
 
-impl Default for ScoreOptions {
+impl Default for ScoreOptions<'_> {
     fn default() -> Self {
-        Self { precision: 0.9, resamples: 2_000, seed: 0 }
+        Self { precision: 0.9, resamples: 2_000, seed: 0, given: None }
     }
 }
 
@@ -108,7 +120,7 @@ pub struct Scores {
 }
 
 /// Scores held-out rows. Rows that do not fit together get no scores and a note that says so.
-pub fn score(held_out: &HeldOut, options: &ScoreOptions) -> Scores {
+pub fn score(held_out: &HeldOut, options: &ScoreOptions<'_>) -> Scores {
     let mut scores = Scores::none(held_out, options);
     match Rows::new(held_out) {
         Ok(rows) => scores.fill(&rows, options),
@@ -141,7 +153,7 @@ impl Scores {
         }
     }
 
-    fn none(held_out: &HeldOut, options: &ScoreOptions) -> Self {
+    fn none(held_out: &HeldOut, options: &ScoreOptions<'_>) -> Self {
         Self {
             rows: held_out.len(),
             wanted_precision: options.precision,
@@ -149,7 +161,7 @@ impl Scores {
         }
     }
 
-    fn fill(&mut self, rows: &Rows<'_>, options: &ScoreOptions) {
+    fn fill(&mut self, rows: &Rows<'_>, options: &ScoreOptions<'_>) {
         (self.groups, self.folds) = (rows.group_count, rows.fold_count);
         if self.task == Task::Regression {
             let (groups, seed) = (rows.group_count, options.seed);
@@ -157,7 +169,10 @@ impl Scores {
             self.numbers = Some(numbers::score_numbers(rows, resampling, &mut self.notes));
             self.resamples = if groups < 2 { 0 } else { options.resamples };
         } else {
-            let calibration = calibration::calibrate(rows, &mut self.notes);
+            let calibration = match options.given {
+                Some(given) => calibration::judge(rows, given.temperature),
+                None => calibration::calibrate(rows, &mut self.notes),
+            };
             let scale = probability::Scale::new(rows, calibration.temperature);
             let (classes, overall) = classes::score_classes(rows, &scale, options);
             self.accuracy = overall.accuracy;

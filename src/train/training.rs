@@ -4,9 +4,11 @@
 //! from everything, and the held-out rows that its scores come from. What the head itself says of
 //! its own rows is never scored.
 
+use std::collections::BTreeSet;
+
 use super::examples::{Examples, LeftOut, Selection};
-use super::head::card::{FORMAT, HeadCard, LearntFrom, ModelOfHead, TrainingSettings};
-use super::head::{Head, Saved};
+use super::head::card::{FORMAT, HeadCard, LearntFrom, ModelOfHead, TrainingSettings, check_name};
+use super::head::{Head, Saved, group_hash};
 use super::held_out::HeldOut;
 use super::learner::{HeadKind, Lesson, Watch, learn};
 use super::network::Input;
@@ -73,6 +75,7 @@ pub fn train_watched(
     watch: Option<Watch<'_>>,
 ) -> Result<Trained> {
     let settings = order.settings;
+    check_name(order.name)?;
     let selection = Selection {
         model: order.model,
         level: settings.by,
@@ -148,8 +151,18 @@ pub fn train_watched(
         trained_at: now,
     };
     let recordings = examples.contents.values().copied().collect();
-    let head = Head::new(card, Saved { tensors: learnt.tensors, recordings })?;
+    let groups = Some(groups_of(library, &examples, settings.group_by.as_deref())?);
+    let head = Head::new(card, Saved { tensors: learnt.tensors, recordings, groups })?;
     Ok(Trained { head, held_out })
+}
+
+/// The values of the metadata `key` that the examples have, by their hashes.
+fn groups_of(library: &Library, examples: &Examples, key: Option<&str>) -> Result<Vec<[u8; 32]>> {
+    let Some(key) = key else { return Ok(Vec::new()) };
+    let column = library.metadata_column(key)?;
+    let values = examples.contents.keys().filter_map(|recording| column.get(recording));
+    let hashes: BTreeSet<[u8; 32]> = values.map(group_hash).collect();
+    Ok(hashes.into_iter().collect())
 }
 
 /// The sequences of rows, for a kind that reads some; rows that could not be read are left out.
@@ -211,19 +224,6 @@ fn hold_out(examples: &Examples, settings: &TrainingSettings, notes: &mut Vec<St
         ));
         return nothing;
     }
-    if examples.task() != Task::Regression {
-        let listed = |most: usize| {
-            let few = examples.classes.iter().zip(&by_class).filter(|(_, groups)| **groups <= most);
-            few.map(|(class, groups)| format!("{class} ({groups})")).collect::<Vec<_>>().join(", ")
-        };
-        let alone = listed(1);
-        if !alone.is_empty() {
-            notes.push(format!(
-                "of a single one of {what} nothing is learnt while it is held out, so that it \
-                 counts as wrong: {alone}"
-            ));
-        }
-    }
     let plan = match settings.plan {
         Plan::Folds(count) if count > examples.group_count => {
             let groups = examples.group_count;
@@ -237,11 +237,50 @@ fn hold_out(examples: &Examples, settings: &TrainingSettings, notes: &mut Vec<St
     let folds =
         split(&examples.targets, examples.classes.len(), &examples.groups, plan, settings.seed);
     let held = folds.of_group.iter().flatten().count();
+    let alone = alone(examples, &by_class, &folds);
+    if !alone.is_empty() {
+        notes.push(format!(
+            "of a single one of {what} nothing is learnt while it is held out, so that it counts \
+             as wrong: {}",
+            alone.join(", ")
+        ));
+    }
     if held == 0 || (matches!(plan, Plan::HoldOut(_)) && held == folds.of_group.len()) {
         notes.push(format!("there are too few {what} to hold out that share: there is no score"));
         return nothing;
     }
+    if let Plan::HoldOut(share) = plan {
+        let groups = examples.group_count as f64;
+        // A half is what rounding may take or give.
+        if (held as f64 - share * groups).abs() > 0.5 {
+            notes.push(format!(
+                "{:.1} % of {groups} {what} were to be held out; {held} is {:.1} %",
+                100.0 * share,
+                100.0 * held as f64 / groups
+            ));
+        }
+    }
     folds
+}
+
+/// The classes that have a single group, and that is held out.
+fn alone<'a>(examples: &'a Examples, by_class: &[usize], folds: &Folds) -> Vec<&'a str> {
+    let count = examples.classes.len();
+    let is_held = |class: usize| {
+        let groups = examples.groups.iter().enumerate();
+        groups.filter(|(_, group)| folds.of_group[**group as usize].is_some()).any(|(row, _)| {
+            match &examples.targets {
+                Targets::Single(all) => all[row] as usize == class,
+                Targets::Multi(cells) => cells[row * count + class] == Known::Yes,
+                Targets::Numbers(_) => false,
+            }
+        })
+    };
+    let classes = examples.classes.iter().enumerate();
+    classes
+        .filter(|(class, _)| by_class[*class] == 1 && is_held(*class))
+        .map(|(_, name)| name.as_str())
+        .collect()
 }
 
 fn notes_of(left_out: &LeftOut, settings: &TrainingSettings) -> Vec<String> {

@@ -2,12 +2,14 @@
 //!
 //! In: a head and a library. Out: [`Asked`], which scores like any held-out rows. What the head
 //! learnt from is left out by content, and so is what was kept together with it: a recording of the
-//! same site, where training was grouped by site.
+//! same site, where training was grouped by site. The head carries the hashes of both, so that it
+//! does not matter which library it is in, and what is left there of what it learnt from. A copy with
+//! other bytes (another format, another cut) is not recognised: `sonoteca duplicates` finds these.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::examples::{Examples, Selection};
-use super::head::Head;
+use super::head::{Head, group_hash};
 use super::held_out::{HeldOut, RowPlace};
 use super::network::Input;
 use super::task::Targets;
@@ -15,6 +17,7 @@ use crate::audio::resample::FilterCache;
 use crate::error::{Result, TrainingProblem};
 use crate::store::Library;
 use crate::store::filtering::Passing;
+use crate::store::metadata::MetadataValue;
 use crate::store::models::StoredModel;
 
 /// What a head said of recordings that it has not learnt from.
@@ -25,13 +28,17 @@ pub struct Asked {
     /// Recordings that were left out, because the head learnt from them or from what belongs to
     /// them.
     pub learnt_from: usize,
+    /// Recordings that were not, though they have no value of the metadata that training was grouped
+    /// by: nobody knows whether the head has learnt from what belongs to them.
+    pub without_group: usize,
 }
 
 /// Asks `head` about the labelled recordings of `library` that `passing` lets pass.
 ///
 /// # Errors
-/// [`TrainingProblem::OtherModel`], [`TrainingProblem::NothingLeft`] when the head has learnt from
-/// all of them, [`Error::Store`](crate::Error::Store).
+/// [`TrainingProblem::OtherModel`], [`TrainingProblem::AllLearnt`] when the head has learnt from
+/// all of them, [`TrainingProblem::GroupsUnknown`] when it does not say from which groups,
+/// [`Error::Store`](crate::Error::Store).
 pub fn ask(
     library: &Library,
     head: &Head,
@@ -52,11 +59,23 @@ pub fn ask(
         passing,
     };
     let examples = Examples::collect(library, &selection)?;
-    let known = learnt_from(library, head, model)?;
-    let is_known = |recording: i64| known.contains(&recording);
-    let kept: Vec<usize> =
-        (0..examples.rows.len()).filter(|&row| !is_known(examples.places[row].recording)).collect();
-    let learnt_from = examples.contents.keys().filter(|id| is_known(**id)).count();
+    let column = match &settings.group_by {
+        Some(key) => library.metadata_column(key)?,
+        None => BTreeMap::new(),
+    };
+    let known = learnt_from(library, head, model, &column)?;
+    // Groups hang together by copies, too: what is known of one recording is of its group.
+    let known_groups: BTreeSet<u32> = (0..examples.rows.len())
+        .filter(|&row| known.contains(&examples.places[row].recording))
+        .map(|row| examples.groups[row])
+        .collect();
+    let kept: Vec<usize> = (0..examples.rows.len())
+        .filter(|&row| !known_groups.contains(&examples.groups[row]))
+        .collect();
+    let new: BTreeSet<i64> = kept.iter().map(|&row| examples.places[row].recording).collect();
+    let learnt_from = examples.recordings() - new.len();
+    let is_without = |id: &&i64| settings.group_by.is_some() && !column.contains_key(id);
+    let without_group = new.iter().filter(is_without).count();
     if kept.is_empty() {
         return Err(TrainingProblem::AllLearnt { head: card.name.clone() }.into());
     }
@@ -76,7 +95,7 @@ pub fn ask(
         folds: vec![0; kept.len()],
         rows: kept.iter().map(|&row| examples.places[row]).collect(),
     };
-    Ok(Asked { held_out, learnt_from })
+    Ok(Asked { held_out, learnt_from, without_group })
 }
 
 /// What the head says of rows, as far as they can be read.
@@ -107,17 +126,28 @@ fn said_of(
     Ok((rows, head.outputs_of_sequences(&sequences)?))
 }
 
-/// The recordings that the head learnt from, and those that belong to them.
-fn learnt_from(library: &Library, head: &Head, model: &StoredModel) -> Result<BTreeSet<i64>> {
-    let contents: HashSet<&[u8; 32]> = head.saved().recordings.iter().collect();
+/// The recordings that the head learnt from, and those that belong to them; `column` are the values
+/// of the metadata that training was grouped by.
+fn learnt_from(
+    library: &Library,
+    head: &Head,
+    model: &StoredModel,
+    column: &BTreeMap<i64, MetadataValue>,
+) -> Result<BTreeSet<i64>> {
+    let saved = head.saved();
+    let contents: HashSet<&[u8; 32]> = saved.recordings.iter().collect();
     let hashes = library.content_hashes(model.id)?;
     let mut known: BTreeSet<i64> =
         hashes.iter().filter(|(_, hash)| contents.contains(hash)).map(|(id, _)| *id).collect();
-    if let Some(key) = &head.card().settings.group_by {
-        let column = library.metadata_column(key)?;
-        let values: HashSet<String> =
-            known.iter().filter_map(|id| column.get(id)).map(ToString::to_string).collect();
-        let together = column.iter().filter(|(_, value)| values.contains(&value.to_string()));
+    if head.card().settings.group_by.is_some() {
+        let Some(groups) = &saved.groups else {
+            let head = head.card().name.clone();
+            return Err(TrainingProblem::GroupsUnknown { head }.into());
+        };
+        // What this library says of their groups counts beside what that one said.
+        let here = known.iter().filter_map(|id| column.get(id)).map(group_hash);
+        let groups: HashSet<[u8; 32]> = groups.iter().copied().chain(here).collect();
+        let together = column.iter().filter(|(_, value)| groups.contains(&group_hash(value)));
         known.extend(together.map(|(id, _)| *id));
     }
     Ok(known)

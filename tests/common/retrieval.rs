@@ -13,10 +13,14 @@
 
 use std::path::{Path, PathBuf};
 
+use sonoteca::index::scope::Allowed;
 use sonoteca::ingest::{Cancel, Decoders, IndexOptions, Indexer, Observer, Outcome, Report};
 use sonoteca::model::EmbeddingModel;
-use sonoteca::search::{Hit, Level, Question, SearchOptions, Searcher, choose_model, stored_query};
+use sonoteca::search::{
+    Hit, Level, Question, SearchOptions, Searcher, Voice, choose_model, fuse, stored_query,
+};
 use sonoteca::store::Library;
+use sonoteca::store::models::StoredModel;
 use sonoteca::store::worklist::Sum;
 
 /// Means over all recordings as queries.
@@ -59,8 +63,44 @@ pub fn index(dataset: &Path, path: &Path, model: &EmbeddingModel) -> (Library, R
 
 /// Searches for every recording of `library` among the others.
 pub fn leave_one_out(library: &Library) -> Quality {
-    let model = choose_model(library, None).unwrap();
+    leave_one_out_of(library, None)
+}
+
+/// As [`leave_one_out`], by the model called `name`, or the only one.
+pub fn leave_one_out_of(library: &Library, name: Option<&str>) -> Quality {
+    let model = choose_model(library, name).unwrap();
     let searcher = Searcher::open(library, model.clone(), Level::Recording).unwrap();
+    let ids = recordings(library, &model);
+    let options = SearchOptions { count: ids.len(), ..SearchOptions::default() };
+    measure(library, &ids, |id| {
+        searcher.search(&leaving_out(library, &model, id), &options).unwrap()
+    })
+}
+
+/// As [`leave_one_out`], by the joined rankings of the models with these `names`, over the
+/// recordings of the first.
+pub fn fused_leave_one_out(library: &Library, names: &[&str]) -> Quality {
+    let models: Vec<StoredModel> =
+        names.iter().map(|name| choose_model(library, Some(name)).unwrap()).collect();
+    let ids = recordings(library, &models[0]);
+    let options = SearchOptions { count: ids.len(), ..SearchOptions::default() };
+    let mut voices: Vec<Voice<'_>> = models
+        .iter()
+        .map(|model| Voice {
+            searcher: Searcher::open(library, model.clone(), Level::Recording).unwrap(),
+            question: leaving_out(library, model, ids[0]),
+            allowed: Allowed::All,
+        })
+        .collect();
+    measure(library, &ids, |id| {
+        for (voice, model) in voices.iter_mut().zip(&models) {
+            voice.question = leaving_out(library, model, id);
+        }
+        fuse(&voices, &options).unwrap().into_iter().map(|fused| fused.hit).collect()
+    })
+}
+
+fn recordings(library: &Library, model: &StoredModel) -> Vec<i64> {
     let mut ids = Vec::new();
     library
         .for_each_recording(model.id, model.identity.dimension, |id, _| {
@@ -68,15 +108,22 @@ pub fn leave_one_out(library: &Library) -> Quality {
             Ok(())
         })
         .unwrap();
+    ids
+}
+
+/// Recording `id` as a question, and no answer.
+fn leaving_out(library: &Library, model: &StoredModel, id: i64) -> Question {
+    let vector = stored_query(library, model, id, Level::Recording).unwrap();
+    Question::of_vector(vector).except(id)
+}
+
+/// The quality of the answers that `search` gives for each of `ids`.
+fn measure(library: &Library, ids: &[i64], mut search: impl FnMut(i64) -> Vec<Hit>) -> Quality {
     let mut sums = Quality::default();
-    for &id in &ids {
+    for &id in ids {
         let class = class_of(&library.recording(id).unwrap().unwrap().path);
-        let vector = stored_query(library, &model, id, Level::Recording).unwrap();
-        let question = Question::of_vector(vector).except(id);
-        let options = SearchOptions { count: ids.len(), ..SearchOptions::default() };
-        let hits = searcher.search(&question, &options).unwrap();
         let right: Vec<bool> =
-            hits.iter().map(|hit: &Hit| class_of(&hit.recording.path) == class).collect();
+            search(id).iter().map(|hit| class_of(&hit.recording.path) == class).collect();
         sums.precision_at_1 += precision(&right, 1);
         sums.precision_at_5 += precision(&right, 5);
         sums.mean_average_precision += average_precision(&right);

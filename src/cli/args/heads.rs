@@ -56,7 +56,7 @@ pub(crate) struct TrainArgs {
     /// Folds, each of which is held out once
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub(crate) folds: u16,
-    /// Hold out this share once instead, such as 0.2
+    /// Hold out this share of the groups once instead, such as 0.2; at least one
     #[arg(long, value_name = "SHARE", conflicts_with = "folds", value_parser = share)]
     pub(crate) hold_out: Option<f64>,
     /// How much classes count: as they are, or rare ones as much as frequent ones

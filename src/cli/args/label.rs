@@ -167,6 +167,9 @@ pub(crate) struct ListLabelsArgs {
     /// Labels of recordings that pass this filter, such as 'duration < 5'
     #[arg(long = "where", value_name = "FILTER", long_help = super::filter::HELP)]
     pub(crate) filter: Option<String>,
+    /// The network whose classes the filter speaks of [default: the only one that knows them]
+    #[arg(long, value_name = "NAME", requires = "filter")]
+    pub(crate) model: Option<String>,
     /// List each label, also where nothing is selected
     #[arg(long)]
     pub(crate) all: bool,
@@ -215,6 +218,9 @@ pub(crate) struct ExportLabelsArgs {
     /// Labels of recordings that pass this filter, such as 'duration < 5'
     #[arg(long = "where", value_name = "FILTER", long_help = super::filter::HELP)]
     pub(crate) filter: Option<String>,
+    /// The network whose classes the filter speaks of [default: the only one that knows them]
+    #[arg(long, value_name = "NAME", requires = "filter")]
+    pub(crate) model: Option<String>,
     /// Write paths relative to DIR where they lie below it [default: the current folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) relative_to: Option<PathBuf>,

@@ -26,7 +26,13 @@ Examples are no answers: id:N leaves its recording out, and a stretch of it, wit
                   whether the library has it.
 
 With --by segment, neighbouring segments of one recording that score at least three quarters of the \
-                  best of them are one event. Segments whose gap is at most half a hop are neighbours.",
+                  best of them are one event. Segments whose gap is at most half a hop are neighbours.
+
+With several --model, each ranks by itself, and the score is the mean over them of 61 / (60 + rank): 1 is \
+                  first by all, and what a model does not rank among its first 1,000 counts 0 there \
+                  (reciprocal rank fusion). Beside it stand each model's own score and rank. With \
+                  --by segment, stretches that share at least half of the shorter one are the same \
+                  moment.",
     after_help = "Examples:
   sonoteca search bark.wav                    the ten recordings most like bark.wav
   sonoteca search id:17 -k 5                  the five most like recording 17, itself left out
@@ -34,6 +40,7 @@ With --by segment, neighbouring segments of one recording that score at least th
   sonoteca search walk.wav --start 3.2 --end 4.1 --channel 2
   sonoteca search --like a.wav --like id:12@3.5-4.2 --unlike rain.wav
   ffmpeg -i talk.mp4 -f wav - | sonoteca search -
+  sonoteca search voice.wav --model yamnet --model resemblyzer   what both find
   sonoteca search bark.wav --by segment --per-recording 3 --copy-to barks --padding 0.5
   sonoteca search bark.wav --by segment -k 100 --format audacity --out labels
   sonoteca search --class Dog                 what the network takes for a dog
@@ -96,9 +103,10 @@ pub(crate) struct SearchArgs {
     /// recording score: least, median, best, and the share that is near (--min-score, or 0.6)
     #[arg(long, conflicts_with_all = ["class", "text"])]
     pub(crate) explain: bool,
-    /// The network to use [default: the library's only one]
+    /// The network to use; given several times, what each ranks is joined into one ranking
+    /// [default: the library's only one]
     #[arg(long, value_name = "NAME")]
-    pub(crate) model: Option<String>,
+    pub(crate) model: Vec<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

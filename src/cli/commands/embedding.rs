@@ -15,6 +15,7 @@ use sonoteca::model::EmbeddingModel;
 use sonoteca::model::compute::{self, Compute, Device};
 use sonoteca::model::network::Sent;
 use sonoteca::model::store::ModelStore;
+use sonoteca::search;
 use sonoteca::store::Library;
 use sonoteca::store::lock::WriterLock;
 use sonoteca::store::recordings::ModelSet;
@@ -78,8 +79,9 @@ impl<'a> Embedding<'a> {
         let store = ModelStore::of_user()?;
         let mut models = Vec::new();
         let options = options_of(self.args);
-        for (place, name) in self.args.model.iter().enumerate() {
-            if self.args.model[..place].contains(name) {
+        let names = self.model_names()?;
+        for (place, name) in names.iter().enumerate() {
+            if names[..place].contains(name) {
                 continue;
             }
             let model = EmbeddingModel::load(name, &store, compute)?;
@@ -112,7 +114,7 @@ impl<'a> Embedding<'a> {
             "{} into {} with {} on {} in {}, files decoded {}",
             self.command,
             self.settings.library.display(),
-            self.args.model.join(", "),
+            names.join(", "),
             compute.device,
             compute.precision,
             if self.decoders.are_isolated() { "in processes of their own" } else { "on threads" },
@@ -127,6 +129,18 @@ impl<'a> Embedding<'a> {
             settings: self.settings,
             lock: None,
         })
+    }
+
+    /// The models that are meant: a library goes on with the one it has.
+    fn model_names(&self) -> Result<Vec<String>> {
+        if !self.args.model.is_empty() {
+            return Ok(self.args.model.clone());
+        }
+        match Library::open(&self.settings.library) {
+            Ok(library) => Ok(vec![search::usual_model(&library)?]),
+            Err(Error::LibraryMissing { .. }) => Ok(vec![search::first_model().to_owned()]),
+            Err(error) => Err(error),
+        }
     }
 }
 

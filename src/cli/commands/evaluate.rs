@@ -5,10 +5,11 @@ use sonoteca::search;
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::train::head::Head;
-use sonoteca::train::report::retrieval_as_text;
+use sonoteca::train::head::card::RETRIEVAL;
+use sonoteca::train::report::{Report, retrieval_as_text};
 use sonoteca::train::retrieval::{RetrievalOptions, evaluate_retrieval};
-use sonoteca::train::score::{ScoreOptions, score};
-use sonoteca::train::unseen;
+use sonoteca::train::score::{Given, ScoreOptions, score};
+use sonoteca::train::unseen::{self, Asked};
 use sonoteca::{Error, Result};
 
 use super::train::progress::TrainingProgress;
@@ -18,16 +19,13 @@ use crate::cli::args::{EvaluateArgs, Format};
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 
-/// The word for searches, in place of a head's name.
-pub(super) const RETRIEVAL: &str = "retrieval";
-
 pub(crate) fn run(
     args: &EvaluateArgs,
     settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
     let library = Library::open(&settings.library)?;
-    if args.name == RETRIEVAL {
+    if args.name.eq_ignore_ascii_case(RETRIEVAL) {
         return retrieval(args, &library, settings, printer);
     }
     if args.group_by.is_some() || args.model.is_some() {
@@ -51,11 +49,7 @@ pub(crate) fn run(
                 counted(asked.learnt_from as u64, "recording")
             ));
         }
-        let options =
-            ScoreOptions { precision: head.card().settings.precision, ..ScoreOptions::default() };
-        let mut card = head.card().clone();
-        card.scores = Some(score(&asked.held_out, &options));
-        card.report(Some(&asked.held_out))
+        report_of_asked(&head, &asked)
     } else {
         let card = head.card();
         let how = (Some(card.kind), Some(card.task));
@@ -71,16 +65,49 @@ pub(crate) fn run(
     Ok(Status::Done)
 }
 
+/// What `head`, as it is, makes of recordings that are new to it: by its own temperature and
+/// thresholds, since what was fitted to them would say how well heads can do, not how well it does.
+fn report_of_asked(head: &Head, asked: &Asked) -> Report {
+    let mut card = head.card().clone();
+    let given = Given { temperature: card.temperature, thresholds: &card.thresholds };
+    let options = ScoreOptions {
+        precision: card.settings.precision,
+        given: Some(given),
+        ..ScoreOptions::default()
+    };
+    let mut scores = score(&asked.held_out, &options);
+    if let (1.., Some(key)) = (asked.without_group, &card.settings.group_by) {
+        scores.notes.push(format!(
+            "{} no {key}, so that the head may have learnt from what belongs to them",
+            have(asked.without_group)
+        ));
+    }
+    card.scores = Some(scores);
+    for note in &mut card.notes {
+        *note = format!("when it was trained: {note}");
+    }
+    card.report(Some(&asked.held_out))
+}
+
+fn have(recordings: usize) -> String {
+    let verb = if recordings == 1 { "has" } else { "have" };
+    format!("{} {verb}", counted(recordings as u64, "recording"))
+}
+
 /// The library's model that `head` reads.
 pub(super) fn model_of(library: &Library, head: &Head) -> Result<StoredModel> {
     let own = head.card().model.identity();
     let mut models = library.models()?;
+    models.retain(|model| model.recordings > 0);
     if let Some(found) = models.iter().position(|model| model.identity == own) {
         return Ok(models.swap_remove(found));
     }
-    let model = search::choose_model(library, None)?;
-    head.require_model(&model.identity)?;
-    Ok(model)
+    // Another version of the same model is what most likely was meant.
+    models.sort_by_key(|model| model.identity.name != own.name);
+    if let Some(other) = models.first() {
+        head.require_model(&other.identity)?;
+    }
+    Err(Error::NoVectors { model: own.name })
 }
 
 fn retrieval(

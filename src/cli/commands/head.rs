@@ -43,7 +43,7 @@ pub(crate) fn run(
         HeadCommand::Import { file, name, replace } => {
             let mut head = read_files(file)?;
             if let Some(name) = name {
-                head = head.renamed(name);
+                head = head.renamed(name)?;
             }
             if !replace && library.head(&head.card().name)?.is_some() {
                 return Err(Error::Usage {

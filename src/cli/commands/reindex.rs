@@ -43,7 +43,7 @@ pub(crate) fn run(
         return Ok(Status::NothingFound);
     }
     let cancel = cancel_on_interrupt();
-    let lock = take_lock(&library, &cancel, printer)?;
+    let lock = take_builder_lock(&library, "reindex", &cancel, printer)?;
     let mut rows = Vec::new();
     for model in &models {
         for (level, name) in LEVELS {
@@ -113,10 +113,16 @@ impl Work<'_> {
     }
 }
 
-fn take_lock(library: &Library, cancel: &Cancel, printer: &Printer) -> Result<BuilderLock> {
+/// Waits for the right to build generations of `library`, and says who has it.
+pub(super) fn take_builder_lock(
+    library: &Library,
+    command: &str,
+    cancel: &Cancel,
+    printer: &Printer,
+) -> Result<BuilderLock> {
     let mut told = false;
     loop {
-        let holder = match BuilderLock::try_take(library, "reindex")? {
+        let holder = match BuilderLock::try_take(library, command)? {
             Ok(lock) => return Ok(lock),
             Err(holder) => holder,
         };

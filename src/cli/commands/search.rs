@@ -1,13 +1,14 @@
 //! `sonoteca search`: the most similar recordings, events or segments.
 
 mod examples;
+mod fused;
 mod head;
 mod labels;
 mod rows;
-mod standard_input;
 mod words;
 
 use sonoteca::filter::Filter;
+use sonoteca::index::scope::Allowed;
 use sonoteca::search::collection::CollectionOptions;
 use sonoteca::search::copying::copy_hits;
 use sonoteca::search::explain::NEAR;
@@ -20,6 +21,7 @@ use crate::cli::Status;
 use crate::cli::args::{Format, SearchArgs};
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
+use examples::Examples;
 use rows::HitRow;
 
 pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
@@ -31,20 +33,17 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
         return Ok(Status::NothingFound);
     }
+    if args.model.len() > 1 {
+        return fused::run(args, &library, (filter.as_ref(), level), settings, printer);
+    }
     let asked =
         args.ranking.head.as_deref().map(|name| head::Asked::new(&library, name)).transpose()?;
     let model = match &asked {
         Some(asked) => asked.model.clone(),
-        None => search::choose_model(&library, args.model.as_deref())?,
+        None => search::choose_model(&library, args.model.first().map(String::as_str))?,
     };
     let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
-    let options = SearchOptions {
-        count: args.count as usize,
-        least_score: args.min_score,
-        per_recording: args.per_recording.map(|most| most as usize),
-        single_segments: args.raw,
-        scope: Scope { allowed, ..Scope::default() },
-    };
+    let options = options_of(args, allowed);
     let found = if let Some(asked) = &asked {
         head::find(args, &library, asked, (level, &options), printer)?
     } else if args.class.is_some() || args.text.is_some() {
@@ -54,12 +53,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         similar(args, &library, &model, (level, &options), printer)?
     };
     if found.is_empty() {
-        printer.note(match (&filter, args.min_score) {
-            (Some(_), _) => "Nothing that passes the filter was found.",
-            (None, Some(_)) => "Nothing was found that scores as much.",
-            (None, None) => "Nothing was found.",
-        });
-        return Ok(Status::NothingFound);
+        return Ok(nothing_found(args, printer));
     }
     let (hits, explanations): (Vec<Hit>, Vec<_>) = found.into_iter().unzip();
     let rows = hits.iter().zip(explanations).map(|(hit, why)| HitRow::new(hit, level, why));
@@ -75,6 +69,25 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     copy(&hits, args, printer)
 }
 
+fn options_of(args: &SearchArgs, allowed: Allowed) -> SearchOptions {
+    SearchOptions {
+        count: args.count as usize,
+        least_score: args.min_score,
+        per_recording: args.per_recording.map(|most| most as usize),
+        single_segments: args.raw,
+        scope: Scope { allowed, ..Scope::default() },
+    }
+}
+
+fn nothing_found(args: &SearchArgs, printer: &Printer) -> Status {
+    printer.note(match (&args.filter, args.min_score) {
+        (Some(_), _) => "Nothing that passes the filter was found.",
+        (None, Some(_)) => "Nothing was found that scores as much.",
+        (None, None) => "Nothing was found.",
+    });
+    Status::NothingFound
+}
+
 /// What is like the examples, and why, where that was asked for.
 fn similar(
     args: &SearchArgs,
@@ -83,14 +96,9 @@ fn similar(
     (level, options): (Level, &SearchOptions),
     printer: &Printer,
 ) -> Result<Vec<(Hit, Option<Explanation>)>> {
-    let question = examples::question(library, model, level, args, printer)?;
-    warn_of_other_versions(library, model, printer)?;
-    let exact = CollectionOptions { exact: args.exact };
-    let searcher = Searcher::open_with(library, model.clone(), level, exact)?;
-    let silent = searcher.without_direction() as u64;
-    if silent > 0 {
-        printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
-    }
+    let examples = Examples::typed(args)?;
+    let question = examples.question(library, model, level, printer)?;
+    let searcher = open(args, library, model, level, printer)?;
     let hits = searcher.search(&question, options)?;
     if let Some(warning) = searcher.warning() {
         printer.warning(&warning.to_string());
@@ -101,6 +109,24 @@ fn similar(
         Ok((hit, why))
     };
     hits.into_iter().map(explain).collect()
+}
+
+/// Opens the vectors of `model` at `level`, and says what of them is left out.
+fn open<'a>(
+    args: &SearchArgs,
+    library: &'a Library,
+    model: &StoredModel,
+    level: Level,
+    printer: &Printer,
+) -> Result<Searcher<'a>> {
+    warn_of_other_versions(library, model, printer)?;
+    let exact = CollectionOptions { exact: args.exact };
+    let searcher = Searcher::open_with(library, model.clone(), level, exact)?;
+    let silent = searcher.without_direction() as u64;
+    if silent > 0 {
+        printer.detail(&format!("left out, being all zeros: {}", counted(silent, "vector")));
+    }
+    Ok(searcher)
 }
 
 /// Refuses options that do nothing together.
@@ -117,6 +143,12 @@ fn check(args: &SearchArgs, format: Format, level: Level) -> Result<()> {
                 hint,
             );
         }
+    }
+    if args.model.len() > 1 && (args.class.is_some() || args.text.is_some()) {
+        return usage(
+            "--class and --text ask one model, and several are named",
+            "name one --model; to join the rankings of several, give an example: a file or id:N",
+        );
     }
     if args.output.out.is_some() && !matches!(format, Format::Audacity | Format::Raven) {
         return usage(

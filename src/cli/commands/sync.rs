@@ -121,7 +121,11 @@ fn ask(session: &Session<'_>, gone: &[GoneRecording], printer: &Printer) -> bool
 /// Prints what would be done.
 fn show(plan: &Plan, printer: &mut Printer) -> Result<Status> {
     let mut rows = Vec::new();
-    for (state, name) in [(FileState::New, "new"), (FileState::Changed, "changed")] {
+    for (state, name) in [
+        (FileState::New, "new"),
+        (FileState::NewToModel, "new to the model"),
+        (FileState::Changed, "changed"),
+    ] {
         rows.extend(plan.files(state)?.iter().map(|file| Change::new(name, &file.path, None)));
     }
     for recording in plan.gone()? {

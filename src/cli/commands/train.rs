@@ -10,7 +10,7 @@ use sonoteca::filter::Filter;
 use sonoteca::search;
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
-use sonoteca::train::head::card::TrainingSettings;
+use sonoteca::train::head::card::{TrainingSettings, check_name};
 use sonoteca::train::learner::{ClassWeights, HeadKind, Watch};
 use sonoteca::train::report::Report;
 use sonoteca::train::split::Plan;
@@ -25,12 +25,7 @@ use crate::cli::settings::Settings;
 use progress::TrainingProgress;
 
 pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
-    if args.name.trim().is_empty() || args.name == super::evaluate::RETRIEVAL {
-        return Err(Error::Usage {
-            problem: "a head cannot have that name",
-            hint: "choose a word, such as birds; `retrieval` is what searches are evaluated by",
-        });
-    }
+    check_name(&args.name)?;
     if let Some(path) = &args.report {
         require_new_name(path)?;
     }

@@ -1,4 +1,5 @@
-//! What to try when a question cannot be asked, or its answers cannot be written.
+//! What to try when a question cannot be asked, its answers cannot be written, or it is not clear
+//! which model is meant.
 //!
 //! In: an [`Error`]. Out: one command or flag.
 
@@ -11,6 +12,13 @@ impl Error {
         let hint = match self {
             Self::Filter(problem) => return Some(problem.hint()),
             Self::UnknownClass { nearest, .. } => return Some(class_hint(nearest)),
+            Self::AmbiguousModel { .. } => {
+                "choose one with --model NAME; a search can name several"
+            }
+            Self::HeadsOfModel { .. } => {
+                "remove them with `sonoteca head remove NAME`, or keep them, of no use until the \
+                 recordings are indexed with it again: --force"
+            }
             Self::MetadataTable { .. } => {
                 "the first line names the columns, one of them `path`; or name it with --key COLUMN"
             }
@@ -32,6 +40,9 @@ impl Error {
             Self::UnfitStretch { .. } => {
                 "name another stretch with --start and --end, or give the recording's file instead \
                  of its id"
+            }
+            Self::NoClasses { those_with, .. } => {
+                return Some(format!("models with classes: {}", those_with.join(", ")).into());
             }
             Self::Usage { hint, .. } => hint,
             Self::TooMuchInput { .. } => "save it to a file and name that, or send less of it",

@@ -29,6 +29,8 @@ impl Bench {
 
     /// Traces `forward` on zeros of `shape` and writes the module.
     fn trace(&self, shape: &[i64], forward: &Forward) -> PathBuf {
+        // What is copied into a tensor while it is traced is lost.
+        WEIGHT.with(|_| ());
         let input = Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu));
         let module = CModule::create_by_tracing("traced", "forward", &[input], &mut |inputs| {
             vec![forward(&inputs[0])]
@@ -66,10 +68,17 @@ fn new(name: &str, path: &Path, input: ModuleInput) -> NewModel {
     }
 }
 
+thread_local! {
+    /// `[12, 1, 160]`.
+    static WEIGHT: Tensor = {
+        let numbers: Vec<f32> = (0..12 * 160_i16).map(|n| (f32::from(n) * 0.37).sin()).collect();
+        Tensor::from_slice(&numbers).view([12, 1, 160])
+    };
+}
+
 /// Twelve filters of 160 samples, how loud each is on average, `[batch, 12]`.
 fn filters(samples: &Tensor) -> Tensor {
-    let numbers: Vec<f32> = (0..12 * 160_i16).map(|n| (f32::from(n) * 0.37).sin()).collect();
-    let weight = Tensor::from_slice(&numbers).view([12, 1, 160]);
+    let weight = WEIGHT.with(Tensor::shallow_clone);
     let heard = samples.unsqueeze(1).conv1d(&weight, None::<&Tensor>, 80, 0, 1, 1);
     heard.relu().mean_dim(&[2_i64][..], false, Kind::Float)
 }

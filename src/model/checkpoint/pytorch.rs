@@ -18,9 +18,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use self::pickle::Pickle;
 use self::storage::Storages;
-use self::value::{Id, Kind, TensorView, Value};
 #[cfg(test)]
 pub(in crate::model) use self::tests::published;
+use self::value::{Id, Kind, TensorView, Value};
 
 use super::Problem;
 use crate::model::weights::NamedTensor;

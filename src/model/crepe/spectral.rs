@@ -62,9 +62,8 @@ impl Spectral {
             .f_view([-1, 2 * frames, inputs])?
             .f_bmm(&self.kernel)?
             .f_view([self.kernel.size()[0], 2, frames, 2, -1])?;
-        let part = |of_maps: i64, of_kernel: i64| {
-            products.f_select(1, of_maps)?.f_select(2, of_kernel)
-        };
+        let part =
+            |of_maps: i64, of_kernel: i64| products.f_select(1, of_maps)?.f_select(2, of_kernel);
         let real = part(0, 0)?.f_sub(&part(1, 1)?)?;
         let imaginary = part(0, 1)?.f_add(&part(1, 0)?)?;
         let spectrum = Tensor::f_stack(&[real, imaginary], 1)?;

@@ -48,7 +48,9 @@ fn frames_embeddings_and_pitch_equal_the_reference() {
                 for (ours, what) in [(embeddings, "embedding"), (pitch, "pitch")] {
                     let theirs = golden.array(&format!("{what}_{name}_{case}"));
                     let share = largest_difference(&ours, &theirs) / range(&theirs);
-                    eprintln!("{name} {method:?} {case}: {what} differs by {share:.1e} of its range");
+                    eprintln!(
+                        "{name} {method:?} {case}: {what} differs by {share:.1e} of its range"
+                    );
                     assert!(share <= TOLERANCE, "{name} {method:?} {case} {what}: {share}");
                 }
             }
@@ -63,7 +65,8 @@ fn frames_and_means_come_from_samples() {
     for (size, name) in SIZES {
         let Some(network) = network(size, Method::Fast) else { return };
         for case in CASES {
-            let patch = first_patch(&golden.array(&format!("samples_{case}"))[..PATCH_FRAMES * 160 + 352]);
+            let patch =
+                first_patch(&golden.array(&format!("samples_{case}"))[..PATCH_FRAMES * 160 + 352]);
             // The reference has the first 40 frames.
             let heard = 40 * FRAME_HOP_SAMPLES;
             let frames = to_vec(&normalised(&network.frames(&patch).unwrap()).unwrap()).unwrap();
@@ -98,7 +101,9 @@ fn frames_and_means_come_from_samples() {
 fn an_embedding_does_not_depend_on_its_batch() {
     let Some(network) = network(Size::Tiny, Method::Fast) else { return };
     let noise = |seed: u32| -> Vec<f32> {
-        (0..FRONT_PATCH).map(|n| ((n as u32 ^ seed).wrapping_mul(2_654_435_761) >> 8) as f32 / 8e6 - 1.0).collect()
+        (0..FRONT_PATCH)
+            .map(|n| ((n as u32 ^ seed).wrapping_mul(2_654_435_761) >> 8) as f32 / 8e6 - 1.0)
+            .collect()
     };
     let patches = [noise(1), noise(2), noise(3)];
     let run = |values: &[f32], sound: &[usize]| {

@@ -99,6 +99,24 @@ impl BuilderLock {
     }
 }
 
+/// Removes the generations of `model`. To be done before the model's vectors are removed: a
+/// generation that was left would be taken for one of the same model's next vectors.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_generations(library: &Library, model: &StoredModel, _: &BuilderLock) -> Result<()> {
+    for level in LEVELS {
+        let path = path_of(library, model, level);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::Io { action: "remove", path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Removes generations of models of which the library holds nothing.
 fn remove_strangers(library: &Library) -> Result<()> {
     let mut models = library.models()?;

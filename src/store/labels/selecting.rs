@@ -3,10 +3,13 @@
 //! In: a [`LabelSelection`]. Out: its labels one after another, their counts, or a library without
 //! them. However many there are, one is in memory.
 
-use rusqlite::params_from_iter;
+use std::collections::BTreeSet;
+
 use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
 
 use super::{COLUMNS, Judgement, MACHINE, StoredLabel, read_label};
+use crate::case::folded;
 use crate::error::Result;
 use crate::store::{Library, Writer};
 
@@ -61,7 +64,7 @@ impl LabelSelection {
     }
 
     /// A condition on rows of `labels`, and its parameters.
-    fn condition(&self) -> (String, Vec<Value>) {
+    fn condition(&self, connection: &Connection) -> rusqlite::Result<(String, Vec<Value>)> {
         let mut conditions = Vec::new();
         let mut parameters = Vec::new();
         // Lists are parameters too, as JSON: a statement takes only so many single ones.
@@ -74,7 +77,7 @@ impl LabelSelection {
             add("id", self.ids.clone().into());
         }
         if !self.classes.is_empty() {
-            add("class", self.classes.clone().into());
+            add("class", spellings(connection, &self.classes)?.into());
         }
         if !self.sources.is_empty() {
             add("source", self.sources.clone().into());
@@ -89,8 +92,36 @@ impl LabelSelection {
         if conditions.is_empty() {
             conditions.push("1".to_owned());
         }
-        (conditions.join(" AND "), parameters)
+        Ok((conditions.join(" AND "), parameters))
     }
+}
+
+/// The classes of labels, each in one of its spellings; those that differ by the case of letters
+/// outside ASCII are told apart, as the column does. Each costs one look into the index.
+fn classes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached(
+            "WITH RECURSIVE names (class) AS (
+                 SELECT min(class) FROM labels
+                 UNION ALL
+                 SELECT (SELECT min(class) FROM labels WHERE class > names.class)
+                 FROM names WHERE names.class IS NOT NULL)
+             SELECT class FROM names WHERE class IS NOT NULL",
+        )?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// The classes that the column `class` has to be compared with to find `names` in upper or lower
+/// case, whatever the alphabet; it finds those of ASCII letters by itself.
+pub(in crate::store) fn spellings(
+    connection: &Connection,
+    names: &[String],
+) -> rusqlite::Result<Vec<String>> {
+    let wanted: BTreeSet<String> = names.iter().map(|name| folded(name)).collect();
+    let mut found = classes(connection)?;
+    found.retain(|class| wanted.contains(&folded(class)));
+    Ok(found)
 }
 
 impl Library {
@@ -105,7 +136,7 @@ impl Library {
         mut visit: impl FnMut(StoredLabel) -> Result<()>,
     ) -> Result<()> {
         let failed = |error| self.error("read", error);
-        let (condition, parameters) = selection.condition();
+        let (condition, parameters) = selection.condition(&self.connection).map_err(failed)?;
         let order = match order {
             LabelOrder::Added => "id",
             LabelOrder::Recording => "recording_id, id",
@@ -124,15 +155,12 @@ impl Library {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn count_labels(&self, selection: &LabelSelection) -> Result<u64> {
-        let (condition, parameters) = selection.condition();
-        self.connection
-            .query_row(
-                &format!("SELECT count(*) FROM labels WHERE {condition}"),
-                params_from_iter(parameters),
-                |row| row.get(0),
-            )
-            .map(i64::cast_unsigned)
-            .map_err(|error| self.error("read", error))
+        let count = || -> rusqlite::Result<i64> {
+            let (condition, parameters) = selection.condition(&self.connection)?;
+            let sql = format!("SELECT count(*) FROM labels WHERE {condition}");
+            self.connection.query_row(&sql, params_from_iter(parameters), |row| row.get(0))
+        };
+        count().map(i64::cast_unsigned).map_err(|error| self.error("read", error))
     }
 
     /// The classes of the labels of `selection`, by name, with how many each has.
@@ -140,17 +168,21 @@ impl Library {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn label_classes(&self, selection: &LabelSelection) -> Result<Vec<LabelClass>> {
-        let (condition, parameters) = selection.condition();
-        // With min() in it, SQLite takes the class from the row of the least id.
-        let sql = format!(
-            "SELECT class, min(id), count(*) FILTER (WHERE judgement = 'positive'),
-                 count(*) FILTER (WHERE judgement = 'negative'),
-                 count(*) FILTER (WHERE judgement = 'unsure'),
-                 count(DISTINCT recording_id),
-                 count(*) FILTER (WHERE source GLOB '{MACHINE}*'), count(*)
-             FROM labels WHERE {condition} GROUP BY class ORDER BY class"
-        );
         let list = || -> rusqlite::Result<Vec<LabelClass>> {
+            let (condition, parameters) = selection.condition(&self.connection)?;
+            let known = classes(&self.connection)?;
+            let same: BTreeSet<String> = known.iter().map(|class| folded(class)).collect();
+            // The index groups by the column, which is faster, and mostly the same.
+            let group = if same.len() < known.len() { "lower_case(class)" } else { "class" };
+            // With min() in it, SQLite takes the class from the row of the least id.
+            let sql = format!(
+                "SELECT class, min(id), count(*) FILTER (WHERE judgement = 'positive'),
+                     count(*) FILTER (WHERE judgement = 'negative'),
+                     count(*) FILTER (WHERE judgement = 'unsure'),
+                     count(DISTINCT recording_id),
+                     count(*) FILTER (WHERE source GLOB '{MACHINE}*'), count(*)
+                 FROM labels WHERE {condition} GROUP BY {group} ORDER BY {group}"
+            );
             self.connection
                 .prepare(&sql)?
                 .query_map(params_from_iter(parameters), |row| {
@@ -177,9 +209,11 @@ impl Writer<'_> {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn remove_labels(&self, selection: &LabelSelection) -> Result<usize> {
-        let (condition, parameters) = selection.condition();
-        self.transaction
-            .execute(&format!("DELETE FROM labels WHERE {condition}"), params_from_iter(parameters))
-            .map_err(|error| self.error(error))
+        let remove = || -> rusqlite::Result<usize> {
+            let (condition, parameters) = selection.condition(&self.transaction)?;
+            let sql = format!("DELETE FROM labels WHERE {condition}");
+            self.transaction.execute(&sql, params_from_iter(parameters))
+        };
+        remove().map_err(|error| self.error(error))
     }
 }

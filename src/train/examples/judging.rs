@@ -1,11 +1,17 @@
 //! Labels of stretches into what is known of a row.
 //!
 //! In: the labels of a recording. Out: a cell a class. Where several labels speak of a class, the
-//! newest one counts: people correct themselves, and each other.
+//! newest one counts: people correct themselves, and each other. What somebody was unsure of is
+//! unknown, also where all that is not labelled is taken for absent.
+
+mod recording;
+
+pub(in crate::train) use recording::classes_there;
 
 use std::collections::HashMap;
 
 use crate::audio::segment::TimeRange;
+use crate::case::folded;
 use crate::store::labels::{Judgement, StoredLabel};
 use crate::train::task::Known;
 
@@ -53,18 +59,34 @@ pub(super) struct Judge {
 impl Judge {
     pub(super) fn new(classes: &[String], exhaustive: bool) -> Self {
         let numbered = classes.iter().enumerate();
-        let classes = numbered.map(|(number, class)| (class.to_lowercase(), number)).collect();
+        let classes = numbered.map(|(number, class)| (folded(class), number)).collect();
         Self { classes, exhaustive }
     }
 
-    /// The cells of a whole recording, `[classes]`: a class is there if it is anywhere in it; it is
-    /// not there only if that is said of the whole.
+    /// What a class is that no label speaks of.
+    fn unsaid(&self) -> Cell {
+        if self.exhaustive { Cell::No } else { Cell::Unsaid }
+    }
+
+    /// The number of the class that a label is of, if it counts.
+    fn class_of(&self, label: &StoredLabel) -> Option<usize> {
+        self.classes.get(&folded(&label.class)).copied()
+    }
+
+    /// The cells of a whole recording, `[classes]`: a class is there if it is anywhere in it and was
+    /// not denied there since; it is not there only if that is said of the whole.
     pub(super) fn recording(&self, labels: &[StoredLabel]) -> Vec<Cell> {
-        self.cells(
-            labels
-                .iter()
-                .filter(|label| label.range.is_none() || label.judgement == Judgement::Positive),
-        )
+        let mut of_class: Vec<Vec<&StoredLabel>> = vec![Vec::new(); self.classes.len()];
+        for label in labels {
+            if let Some(class) = self.class_of(label) {
+                of_class[class].push(label);
+            }
+        }
+        let cell = |labels: Vec<&StoredLabel>| match recording::cell(&labels) {
+            Cell::Unsaid => self.unsaid(),
+            said => said,
+        };
+        of_class.into_iter().map(cell).collect()
     }
 
     /// The cells of a segment, `[classes]`; notes which labels are of some segment.
@@ -74,36 +96,51 @@ impl Judge {
         segment: TimeRange,
         covering: &mut [bool],
     ) -> Vec<Cell> {
-        let length = segment.end_s - segment.start_s;
-        let covers = |(label, covering): (&'_ StoredLabel, &mut bool)| {
-            let covers = label.range.is_none_or(|range| {
-                let shared = range.end_s.min(segment.end_s) - range.start_s.max(segment.start_s);
-                // Times are rounded where they are written.
-                shared >= COVERED * length - 1e-6
-            });
-            *covering |= covers;
-            covers
-        };
-        let chosen: Vec<&StoredLabel> = labels
-            .iter()
-            .zip(covering)
-            .filter_map(|(label, covering)| covers((label, covering)).then_some(label))
-            .collect();
-        self.cells(chosen.into_iter())
-    }
-
-    fn cells<'a>(&self, labels: impl Iterator<Item = &'a StoredLabel>) -> Vec<Cell> {
-        let rest = if self.exhaustive { Cell::No } else { Cell::Unsaid };
-        let mut cells = vec![rest; self.classes.len()];
+        let mut cells = vec![Cell::Unsaid; self.classes.len()];
         // Labels come in the order in which they were made.
-        for label in labels {
-            let name = label.class.to_lowercase();
-            if let Some(&class) = self.classes.get(&name) {
+        for (label, covering) in labels.iter().zip(covering) {
+            if !covers(label.range, segment) {
+                continue;
+            }
+            *covering = true;
+            if let Some(class) = self.class_of(label) {
                 cells[class] = Cell::of(label.judgement);
+            }
+        }
+        if self.exhaustive {
+            for (class, cell) in cells.iter_mut().enumerate() {
+                if *cell == Cell::Unsaid {
+                    *cell = self.unsaid_part(labels, segment, class);
+                }
             }
         }
         cells
     }
+
+    /// What a class is in a segment that no label of it covers, where labels are exhaustive: absent,
+    /// but for doubts about a part that nobody has settled since.
+    fn unsaid_part(&self, labels: &[StoredLabel], segment: TimeRange, class: usize) -> Cell {
+        let is_of = |label: &&StoredLabel| self.class_of(label) == Some(class);
+        let is_open = |(number, label): (usize, &StoredLabel)| {
+            let Some(doubted) = label.range else { return false };
+            let is_doubt = label.judgement == Judgement::Unsure && shared_s(doubted, segment) > 0.0;
+            let settles = |later: &StoredLabel| covers(later.range, doubted);
+            is_doubt && is_of(&label) && !labels[number + 1..].iter().filter(is_of).any(settles)
+        };
+        if labels.iter().enumerate().any(is_open) { Cell::Unsure } else { Cell::No }
+    }
+}
+
+/// Whether a label of `stretch`, or of the whole recording, covers half of `range`.
+pub(super) fn covers(stretch: Option<TimeRange>, range: TimeRange) -> bool {
+    // Times are rounded where they are written.
+    let least = COVERED * (range.end_s - range.start_s) - 1e-6;
+    stretch.is_none_or(|stretch| shared_s(stretch, range) >= least)
+}
+
+/// The time that two stretches have in common, in seconds; below 0 where there is a gap.
+fn shared_s(a: TimeRange, b: TimeRange) -> f64 {
+    a.end_s.min(b.end_s) - a.start_s.max(b.start_s)
 }
 
 /// Whether stretches of different classes share time.
@@ -166,5 +203,27 @@ mod tests {
         assert_eq!(judge.recording(&labels), [Cell::Yes, Cell::Yes]);
         let exhaustive = Judge::new(&["Cat".to_owned(), "Dog".to_owned()], true);
         assert_eq!(exhaustive.recording(&labels[..1]), [Cell::No, Cell::Yes]);
+    }
+
+    #[test]
+    fn what_somebody_was_unsure_of_is_no_absence() {
+        use Judgement::{Negative, Positive, Unsure};
+        let judge = Judge::new(&["Cat".to_owned(), "Öl".to_owned()], true);
+        let at = |labels: &[StoredLabel], start_s: f64| {
+            let range = TimeRange { start_s, end_s: start_s + 1.0 };
+            judge.segment(labels, range, &mut vec![false; labels.len()])
+        };
+        // Shorter than half of any segment.
+        let mut labels = vec![
+            label("öl", None, Positive),
+            label("Cat", Some((1.2, 1.4)), Unsure),
+            label("Cat", Some((3.0, 4.0)), Negative),
+        ];
+        assert_eq!(at(&labels, 0.0), [Cell::No, Cell::Yes]);
+        assert_eq!(at(&labels, 0.5), [Cell::Unsure, Cell::Yes]);
+        assert_eq!(judge.recording(&labels), [Cell::Unsure, Cell::Yes]);
+        labels.push(label("Cat", Some((1.2, 1.4)), Negative));
+        assert_eq!(at(&labels, 0.5), [Cell::No, Cell::Yes]);
+        assert_eq!(judge.recording(&labels), [Cell::No, Cell::Yes]);
     }
 }

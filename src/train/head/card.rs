@@ -2,10 +2,11 @@
 //!
 //! In: JSON. Out: [`HeadCard`]. Refuses cards of a newer format, and what does not fit together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::case::folded;
 use crate::error::{Result, TrainingProblem};
 use crate::model::ModelIdentity;
 use crate::model::card::Sha256;
@@ -20,6 +21,20 @@ use crate::train::task::Task;
 
 /// The format of cards that this binary writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
+
+/// The word for searches where heads are evaluated: no head has it for a name.
+pub const RETRIEVAL: &str = "retrieval";
+
+/// Refuses names that no head may have.
+///
+/// # Errors
+/// [`TrainingProblem::HeadName`].
+pub fn check_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() || name.trim().eq_ignore_ascii_case(RETRIEVAL) {
+        return Err(TrainingProblem::HeadName { name: name.to_owned() }.into());
+    }
+    Ok(())
+}
 
 /// What a head is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,7 +132,7 @@ impl HeadCard {
     /// Reads the card of head `name`.
     ///
     /// # Errors
-    /// [`TrainingProblem::Damaged`].
+    /// [`TrainingProblem::Damaged`], [`TrainingProblem::HeadName`], [`TrainingProblem::TooNew`].
     pub fn parse(name: &str, json: &str) -> Result<Self> {
         let damaged = |problem: String| TrainingProblem::Damaged { head: name.to_owned(), problem };
         let format = serde_json::from_str::<serde_json::Value>(json)
@@ -136,6 +151,16 @@ impl HeadCard {
         if card.classes.is_empty() || card.thresholds.len() != thresholds {
             return Err(damaged("its card has not a threshold for each class".to_owned()).into());
         }
+        let mut names = BTreeSet::new();
+        if let Some(class) = card.classes.iter().find(|class| !names.insert(folded(class))) {
+            return Err(damaged(format!("its card has class `{class}` twice")).into());
+        }
+        let no_share = |threshold: &&f64| !(0.0..=1.0).contains(*threshold);
+        if let Some(threshold) = card.thresholds.iter().find(no_share) {
+            let problem = format!("its card has a threshold of {threshold}, expected 0 to 1");
+            return Err(damaged(problem).into());
+        }
+        check_name(&card.name)?;
         if card.input != card.kind.input() {
             let (kind, input) = (card.kind.as_str(), card.input.as_str());
             return Err(damaged(format!("its card says that a {kind} reads {input}")).into());

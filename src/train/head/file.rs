@@ -2,7 +2,9 @@
 //!
 //! In: a head. Out: two files, or their bytes. Refuses to overwrite, and tensors of other types.
 //! The tensors are float32; `recordings` (`[recordings, 32]`, bytes) are the BLAKE3 hashes of the
-//! contents that the head learnt from, so that it is never evaluated on these.
+//! contents that the head learnt from, and `groups` (`[groups, 32]`) those of the values of the
+//! metadata that kept them together, so that it is never evaluated on these, whatever library it is
+//! in. Heads that were stored before there were groups have none of the latter.
 
 use std::fs;
 use std::io::Write as _;
@@ -15,10 +17,12 @@ use super::Head;
 use super::card::HeadCard;
 use crate::error::{Error, Result, TrainingProblem};
 use crate::files::temporary_beside;
+use crate::store::metadata::MetadataValue;
 use crate::train::network::Tensors;
 
-/// The tensor of what was learnt from.
+/// The tensors of what was learnt from.
 const RECORDINGS: &str = "recordings";
+const GROUPS: &str = "groups";
 
 /// The numbers of a head.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +31,15 @@ pub struct Saved {
     pub tensors: Tensors,
     /// BLAKE3 of the content of every recording that it learnt from.
     pub recordings: Vec<[u8; 32]>,
+    /// [`group_hash`] of every value of the metadata that recordings were kept together by, which a
+    /// recording that it learnt from has; `None` where nobody noted them.
+    pub groups: Option<Vec<[u8; 32]>>,
+}
+
+/// What a value of metadata is known by in a head: BLAKE3 of its text, since names of speakers and
+/// places are nobody's business where a head travels.
+pub fn group_hash(value: &MetadataValue) -> [u8; 32] {
+    *blake3::hash(value.to_string().as_bytes()).as_bytes()
 }
 
 impl Saved {
@@ -47,8 +60,12 @@ impl Saved {
                 (name.as_str(), Dtype::F32, shape.clone(), values)
             })
             .collect();
-        let shape = vec![self.recordings.len(), 32];
-        bytes.push((RECORDINGS, Dtype::U8, shape, self.recordings.concat()));
+        for (name, hashes) in [(RECORDINGS, Some(&self.recordings)), (GROUPS, self.groups.as_ref())]
+        {
+            if let Some(hashes) = hashes {
+                bytes.push((name, Dtype::U8, vec![hashes.len(), 32], hashes.concat()));
+            }
+        }
         let mut views = Vec::with_capacity(bytes.len());
         for (name, dtype, shape, bytes) in &bytes {
             let view = TensorView::new(*dtype, shape.clone(), bytes).map_err(damaged)?;
@@ -70,6 +87,9 @@ impl Saved {
             match (tensor.as_str(), view.dtype(), view.shape()) {
                 (RECORDINGS, Dtype::U8, [_, 32]) => {
                     saved.recordings = view.data().as_chunks::<32>().0.to_vec();
+                }
+                (GROUPS, Dtype::U8, [_, 32]) => {
+                    saved.groups = Some(view.data().as_chunks::<32>().0.to_vec());
                 }
                 (_, Dtype::F32, shape) => {
                     let values = view.data().as_chunks::<4>().0;

@@ -29,6 +29,9 @@ const LEAST_GAIN: f64 = 1e-6;
 pub(super) struct Evaluation {
     pub(super) value: f64,
     pub(super) gradient: Vec<f32>,
+    /// What has to become as small as is wanted: the largest entry of the gradient, by whatever
+    /// coordinates that is meant.
+    pub(super) steepest: f64,
 }
 
 /// One of the problems.
@@ -36,6 +39,7 @@ struct Descent {
     point: Vec<f32>,
     value: f64,
     gradient: Vec<f32>,
+    steepest: f64,
     direction: Vec<f32>,
     /// Of the gradient along the direction.
     slope: f64,
@@ -45,8 +49,8 @@ struct Descent {
     is_done: bool,
 }
 
-/// Minimises as many functions as there are `points`, each until no entry of its gradient exceeds
-/// `tolerance`. `evaluate` is given the numbers of the problems that are not done and their trial
+/// Minimises as many functions as there are `points`, each until it is no steeper than `tolerance`,
+/// in coordinates in which their curvature is about one. `evaluate` is given the numbers of the problems that are not done and their trial
 /// points, and returns an evaluation each.
 ///
 /// # Errors
@@ -88,6 +92,7 @@ impl Descent {
             point,
             value: evaluation.value,
             gradient: evaluation.gradient,
+            steepest: evaluation.steepest,
             direction: Vec::new(),
             slope: 0.0,
             step: 1.0,
@@ -136,6 +141,7 @@ impl Descent {
         self.point = trial;
         self.value = found.value;
         self.gradient = found.gradient;
+        self.steepest = found.steepest;
         self.is_done = self.small_gains >= 2;
         self.aim(tolerance);
         Ok(())
@@ -144,8 +150,7 @@ impl Descent {
     /// Chooses the next direction, by the two-loop recursion.
     #[expect(clippy::cast_possible_truncation, reason = "directions are float32")]
     fn aim(&mut self, tolerance: f64) {
-        let largest = self.gradient.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        if f64::from(largest) <= tolerance {
+        if self.steepest <= tolerance {
             self.is_done = true;
             return;
         }
@@ -172,8 +177,8 @@ impl Descent {
             direction = self.gradient.iter().map(|value| -value).collect();
             slope = inner(&self.gradient, &direction);
         }
-        // The first step knows no scale.
-        self.step = if self.history.is_empty() { (1.0 / (-slope).sqrt()).min(1.0) } else { 1.0 };
+        // Newton's, where the curvature is one.
+        self.step = 1.0;
         self.direction = direction;
         self.slope = slope;
     }
@@ -210,7 +215,9 @@ mod tests {
                     let away: Vec<f32> = x.iter().map(|x| x - p as f32).collect();
                     let gradient: Vec<f32> =
                         away.iter().zip(&curvatures).map(|(a, c)| a * c).collect();
-                    Evaluation { value: inner(&away, &gradient) / 2.0, gradient }
+                    let steepest = gradient.iter().fold(0.0, |most: f32, g| most.max(g.abs()));
+                    let value = inner(&away, &gradient) / 2.0;
+                    Evaluation { value, gradient, steepest: steepest.into() }
                 })
                 .collect())
         };

@@ -9,6 +9,7 @@
 //! for all of them, from the C before.
 
 mod choice;
+mod curvature;
 mod loss;
 mod problem;
 mod terms;
@@ -18,12 +19,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::moments::{Moments, Sums};
-use super::{Learnt, Lesson, lbfgs};
+use super::{Learnt, Lesson};
 use crate::error::Result;
 use crate::train::network::{LinearHead, Tensors};
 use crate::train::rows::Rows;
 use crate::train::task::Targets;
 use choice::{Choice, are_paired, choose};
+use curvature::Curvature;
 use loss::Losses;
 use problem::Problem;
 
@@ -45,7 +47,10 @@ const TOLERANCE: f64 = 1e-4;
 
 pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     let some = Sample::of_at_most(ROWS_TO_CHOOSE_BY, lesson)?;
-    let choice = choose_all(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)))?;
+    use_threads(1);
+    let curvature = Curvature::new(lesson)?;
+    let choice =
+        choose_all(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)), &curvature)?;
     let mut choices = BTreeMap::new();
     choices.insert("C".to_owned(), json!(choice.strengths[choice.strengths.len() - 1]));
     if lesson.fold_count > 0 {
@@ -56,14 +61,14 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
         choices.insert("C chosen on rows".to_owned(), json!(some.numbers.len()));
     }
     let Some(judged) = Sample::of_at_most(ROWS_TO_JUDGE_BY, lesson)? else {
-        let fitted = fit(lesson, &kept(lesson), &choice.strengths, choice.points)?;
+        let fitted = fit(lesson, &curvature, &kept(lesson), &choice.strengths, choice.points)?;
         let held_out = say(lesson, &fitted)?;
         return Ok(Learnt { held_out, tensors: fitted[fitted.len() - 1].tensors(lesson), choices });
     };
     // Of so many rows some are enough to judge by; the head itself learns from all of them.
     choices.insert("judged on rows".to_owned(), json!(judged.numbers.len()));
     let smaller = judged.lesson(lesson);
-    let fitted = fit(&smaller, &kept(lesson), &choice.strengths, choice.points)?;
+    let fitted = fit(&smaller, &curvature, &kept(lesson), &choice.strengths, choice.points)?;
     let classes = lesson.class_count;
     let mut held_out = vec![f32::NAN; lesson.rows.len() * classes];
     for (said, &number) in say(&smaller, &fitted)?.chunks_exact(classes).zip(&judged.numbers) {
@@ -72,17 +77,17 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     let (strength, start) =
         (choice.strengths[fitted.len() - 1], fitted[fitted.len() - 1].point.clone());
     drop(judged);
-    let whole = fit(lesson, &[None], &[strength], vec![start])?;
+    let whole = fit(lesson, &curvature, &[None], &[strength], vec![start])?;
     Ok(Learnt { held_out, tensors: whole[0].tensors(lesson), choices })
 }
 
 /// Chooses C for all heads; with many folds for some at a time, which bounds the memory.
-fn choose_all(lesson: &Lesson<'_>) -> Result<Choice> {
+fn choose_all(lesson: &Lesson<'_>, curvature: &Curvature) -> Result<Choice> {
     let kept = kept(lesson);
     let mut all = Choice { strengths: Vec::new(), points: Vec::new() };
     let at_once = if are_paired(lesson) { kept.len() } else { HEADS_AT_ONCE };
     for some in kept.chunks(at_once) {
-        let choice = choose(lesson, some)?;
+        let choice = choose(lesson, some, curvature)?;
         all.strengths.extend(choice.strengths);
         all.points.extend(choice.points);
     }
@@ -121,6 +126,7 @@ impl Fitted {
 /// at a time.
 fn fit(
     lesson: &Lesson<'_>,
+    curvature: &Curvature,
     without: &[Option<u32>],
     strengths: &[f64],
     points: Vec<Vec<f32>>,
@@ -128,17 +134,18 @@ fn fit(
     let mut fitted = Vec::with_capacity(without.len());
     let mut points = points.into_iter();
     for (without, strengths) in without.chunks(HEADS_AT_ONCE).zip(strengths.chunks(HEADS_AT_ONCE)) {
-        let points = points.by_ref().take(without.len()).collect();
-        fitted.extend(fit_some(lesson, without, strengths, points)?);
+        let points: Vec<Vec<f32>> = points.by_ref().take(without.len()).collect();
+        fitted.extend(fit_some(lesson, curvature, without, strengths, &points)?);
     }
     Ok(fitted)
 }
 
 fn fit_some(
     lesson: &Lesson<'_>,
+    curvature: &Curvature,
     without: &[Option<u32>],
     strengths: &[f64],
-    points: Vec<Vec<f32>>,
+    points: &[Vec<f32>],
 ) -> Result<Vec<Fitted>> {
     let sums = Sums::read(lesson, |row| (lesson.folds[row], None))?;
     let moments: Vec<Moments> =
@@ -148,12 +155,9 @@ fn fit_some(
             lesson.folds.iter().map(|fold| out.is_none() || fold != out).collect();
         Problem::new(lesson, moments.clone(), &learns)
     });
-    let mut losses = Losses::new(lesson, problems.collect())?;
+    let mut losses = Losses::new(lesson, problems.collect(), curvature)?;
     losses.set_strengths(strengths);
-    let points = lbfgs::minimise(points, TOLERANCE, |numbers, points| {
-        lesson.goes_on(choice::CHOOSING)?;
-        losses.evaluate(numbers, points)
-    })?;
+    let points = losses.minimise(points, TOLERANCE, || lesson.goes_on(choice::CHOOSING))?;
     Ok(moments.into_iter().zip(points).map(|(moments, point)| Fitted { moments, point }).collect())
 }
 

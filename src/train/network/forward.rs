@@ -127,7 +127,7 @@ fn both_ways(
     let size = steps.size();
     let start = Tensor::f_zeros([2, size[0], cells], (Kind::Float, tch::Device::Cpu))?;
     let (packed, together) =
-        steps.f_internal_pack_padded_sequence(&Tensor::f_from_slice(lengths)?, true)?;
+        steps.f_internal_pack_padded_sequence(&whole_numbers(lengths)?, true)?;
     let (states, _, _) = Tensor::f_lstm_data(
         &packed,
         &together,
@@ -144,23 +144,33 @@ fn both_ways(
     Ok(states)
 }
 
+/// Whole numbers as a tensor. Equal ones are made by a call that a trace keeps
+/// (`crate::train::hidden`); what is copied into a tensor, it loses.
+fn whole_numbers(values: &[i64]) -> Torch<Tensor> {
+    match values {
+        [first, rest @ ..] if rest.iter().all(|value| value == first) => {
+            Tensor::f_full([signed(values.len())], *first, (Kind::Int64, tch::Device::Cpu))
+        }
+        _ => Tensor::f_from_slice(values),
+    }
+}
+
 /// 1 where there is a step and 0 behind it, `[sequences, steps]`.
 fn mask(lengths: &[i64], steps: i64) -> Torch<Tensor> {
     let places = Tensor::f_arange(steps, (Kind::Int64, tch::Device::Cpu))?.f_unsqueeze(0)?;
-    places.f_less_tensor(&Tensor::f_from_slice(lengths)?.f_unsqueeze(1)?)?.f_to_kind(Kind::Float)
+    places.f_less_tensor(&whole_numbers(lengths)?.f_unsqueeze(1)?)?.f_to_kind(Kind::Float)
 }
 
 /// The mean over a sequence's states, and its last one, `[sequences, 2 cells]`.
 fn mean_and_last(states: &Tensor, lengths: &[i64]) -> Torch<Tensor> {
     let size = states.size();
     let mask = mask(lengths, size[1])?.f_unsqueeze(2)?;
-    let counts = Tensor::f_from_slice(lengths)?.f_to_kind(Kind::Float)?.f_unsqueeze(1)?;
+    let counts = whole_numbers(lengths)?.f_to_kind(Kind::Float)?.f_unsqueeze(1)?;
     let mean =
         states.f_mul(&mask)?.f_sum_dim_intlist(&[1_i64][..], false, Kind::Float)?.f_div(&counts)?;
     let ends: Vec<i64> = lengths.iter().map(|length| length - 1).collect();
-    let ends = Tensor::f_from_slice(&ends)?
-        .f_view([size[0], 1, 1])?
-        .f_expand([size[0], 1, size[2]], false)?;
+    let ends =
+        whole_numbers(&ends)?.f_view([size[0], 1, 1])?.f_expand([size[0], 1, size[2]], false)?;
     let last = states.f_gather(1, &ends, false)?.f_squeeze_dim(1)?;
     Tensor::f_cat(&[mean, last], 1)
 }

@@ -60,8 +60,8 @@ pub(super) fn time_frequency(
     let peephole = named(parameters, "cell.peephole")?;
     let (peek_before, peek_after) = (peephole.f_narrow(0, 0, 2)?, peephole.f_select(0, 2)?);
     let place = (Kind::Float, tch::Device::Cpu);
-    // The forget gate begins open.
-    let open = Tensor::f_from_slice(&[0.0_f32, 1.0])?.f_view([2, 1])?;
+    // The forget gate begins open: 0 and 1, by a call that a trace keeps.
+    let open = Tensor::f_arange(2, place)?.f_view([2, 1])?;
     let mut state = Tensor::f_zeros([sequences, groups, units], place)?;
     let mut cell = Tensor::f_zeros([sequences * groups, units], place)?;
     let mut states = Vec::new();

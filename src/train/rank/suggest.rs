@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::in_turns;
 use crate::audio::segment::TimeRange;
+use crate::case::folded;
 use crate::error::{Result, TrainingProblem};
 use crate::index::scope::Scope;
 use crate::store::Library;
@@ -121,13 +122,13 @@ impl Known {
             .classes
             .iter()
             .enumerate()
-            .map(|(number, class)| (class.to_lowercase(), number))
+            .map(|(number, class)| (folded(class), number))
             .collect();
         let is_single = head.card().task == Task::Single;
         let mut labels: HashMap<i64, Vec<Labelled>> = HashMap::new();
         library.for_each_labelled(model.id, |labelled| {
             let own = labelled.labels.iter().filter_map(|label| {
-                let class = classes.get(&label.class.to_lowercase()).copied()?;
+                let class = classes.get(&folded(&label.class)).copied()?;
                 // Of one class among several, whichever was said settles it.
                 Some(((!is_single).then_some(class), label.range))
             });

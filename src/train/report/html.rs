@@ -121,7 +121,7 @@ fn classes(report: &Report) -> String {
         part,
         "<h2>Thresholds</h2>\n<p>From which probability on a class may be said to be there: for a \
          precision of {wanted}, and for the greatest F1. What a threshold reaches elsewhere was \
-         measured in folds that it was not chosen by.</p>"
+         measured on rows that it was not chosen by.</p>"
     );
     part + &table(&numbers::thresholds(report), "Thresholds by class")
 }
@@ -193,7 +193,7 @@ fn reliability(report: &Report) -> String {
     let _ = writeln!(
         part,
         "<figure>{}<figcaption>Circles, dashed: without the temperature. Triangles, solid: with \
-         temperatures from other folds. Each mark stands for about as many \
+         temperatures from other rows. Each mark stands for about as many \
          rows.</figcaption></figure>",
         plots::reliability(&calibration.bins_before, &calibration.bins_after)
     );

@@ -123,11 +123,16 @@ pub(super) fn confusion(confusion: &Confusion, classes: &[String]) -> Option<Str
 /// Precision over recall of one class, the share that any order has, and where its threshold is.
 pub(super) fn precision_recall(curve: &PrecisionRecall, threshold: Option<Threshold>) -> String {
     let title = format!("Precision over recall of {}", curve.class);
-    let about = match threshold {
-        Some(threshold) => format!(
-            "The triangle is the threshold: precision {:.2}, recall {:.2}.",
-            threshold.precision, threshold.recall
-        ),
+    // On the rows that are drawn, whether they chose it or not.
+    let mark = threshold.and_then(|threshold| {
+        let recall = threshold.recall.or(threshold.recall_elsewhere);
+        recall.zip(threshold.precision.or(threshold.precision_elsewhere))
+    });
+    let about = match mark {
+        Some((recall, precision)) => {
+            format!("The triangle is the threshold: precision {precision:.2}, recall {recall:.2}.")
+        }
+        None if threshold.is_some() => "Its threshold says nothing here.".to_owned(),
         None => "No threshold has the wanted precision.".to_owned(),
     };
     // The precision of a step holds for all recalls since the one before.
@@ -164,7 +169,6 @@ pub(super) fn precision_recall(curve: &PrecisionRecall, threshold: Option<Thresh
             chart.draw_series(DashedLineSeries::new(any_order, 4, 4, style))?;
         }
         chart.draw_series(LineSeries::new(steps, BLUE.stroke_width(2)))?;
-        let mark = threshold.map(|threshold| (threshold.recall, threshold.precision));
         chart.draw_series(mark.map(|at| TriangleMarker::new(at, 6, ORANGE.filled())))?;
         Ok(())
     })
@@ -173,7 +177,7 @@ pub(super) fn precision_recall(curve: &PrecisionRecall, threshold: Option<Thresh
 /// In what share of cases probabilities come true, before and after the temperature.
 pub(super) fn reliability(before: &[Bin], after: &[Bin]) -> String {
     let about = "Circles on a dashed line: without the temperature; triangles on a solid line: with \
-                 temperatures from other folds. On the diagonal probabilities come true as often \
+                 temperatures from other rows. On the diagonal probabilities come true as often \
                  as they say.";
     plot((440, 380), "Reliability of probabilities", about, |area| {
         let mut chart = ChartBuilder::on(area)

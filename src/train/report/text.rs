@@ -32,7 +32,7 @@ pub(super) fn report(report: &Report) -> String {
         if scores.classes.is_empty() { Table::default() } else { numbers::thresholds(report) };
     for (heading, table) in [
         ("Classes", numbers::by_class(report)),
-        ("Thresholds, and what they reach in folds that they were not chosen by", thresholds),
+        ("Thresholds, and what they reach on rows that they were not chosen by", thresholds),
         ("Most often confused", numbers::confused(report, LISTED)),
         (numbers::mistakes_heading(report), numbers::mistakes(report, LISTED)),
     ] {

@@ -1,7 +1,7 @@
 //! How far probabilities can be believed, and the one number that mends most of it.
 //!
 //! In: held-out logits. Out: [`Calibration`]. The numbers "after" come from temperatures that were
-//! fitted to other folds than the rows that they are judged by.
+//! fitted to other rows than those that they are judged by: to other folds, or before.
 //!
 //! One temperature, and no bias by class: it cannot change what a head decides, and a bias for a
 //! class of a few examples would be fitted to noise (C. Guo et al., "On calibration of modern
@@ -33,7 +33,7 @@ pub struct Calibration {
     pub temperature: f64,
     /// Mean of −ln p of what is true, without the temperature.
     pub log_loss_before: Option<f64>,
-    /// The same with temperatures that were fitted to other folds.
+    /// The same with temperatures that were fitted to other rows.
     pub log_loss_after: Option<f64>,
     /// By how much probabilities are wrong in the mean over [`bins_before`](Self::bins_before).
     pub expected_calibration_error_before: Option<f64>,
@@ -41,7 +41,7 @@ pub struct Calibration {
     pub expected_calibration_error_after: Option<f64>,
     /// The reliability diagram without the temperature.
     pub bins_before: Vec<Bin>,
-    /// The same with temperatures that were fitted to other folds.
+    /// The same with temperatures that were fitted to other rows.
     pub bins_after: Vec<Bin>,
 }
 
@@ -122,6 +122,21 @@ pub(super) fn calibrate(rows: &Rows<'_>, notes: &mut Vec<String>) -> Calibration
         temperature: fitted.unwrap_or(1.0),
         log_loss_before: log_loss(rows, &everything, 1.0),
         log_loss_after,
+        expected_calibration_error_before: expected_error(&bins_before),
+        expected_calibration_error_after: expected_error(&bins_after),
+        bins_before,
+        bins_after,
+    }
+}
+
+/// How far a temperature of before makes probabilities of these rows right.
+pub(super) fn judge(rows: &Rows<'_>, temperature: f64) -> Calibration {
+    let everything = spread(rows, usize::MAX, |_| true);
+    let (bins_before, bins_after) = (bins(rows, |_| 1.0), bins(rows, |_| temperature));
+    Calibration {
+        temperature,
+        log_loss_before: log_loss(rows, &everything, 1.0),
+        log_loss_after: log_loss(rows, &everything, temperature),
         expected_calibration_error_before: expected_error(&bins_before),
         expected_calibration_error_after: expected_error(&bins_after),
         bins_before,

@@ -11,7 +11,7 @@ use super::probability::{RowSums, Scale, most_probable};
 use super::ranking::{Measures, Ranked, Ranking};
 use super::resample::Resampling;
 use super::rows::Rows;
-use super::threshold::{Thresholds, thresholds};
+use super::threshold::{Thresholds, given_thresholds, thresholds};
 
 /// Rows times classes times resamples at most, some seconds' work. With more rows there are fewer
 /// resamples, and their intervals are narrow anyway.
@@ -115,7 +115,7 @@ impl Sums {
 pub(super) fn score_classes(
     rows: &Rows<'_>,
     scale: &Scale,
-    options: &super::ScoreOptions,
+    options: &super::ScoreOptions<'_>,
 ) -> (Vec<ClassScores>, Overall) {
     let task = rows.held_out.targets.task();
     let work = rows.len().saturating_mul(rows.class_count()).max(1);
@@ -141,7 +141,10 @@ pub(super) fn score_classes(
         for (sums, measures) in resampled.iter_mut().zip(drawn) {
             sums.add(task, measures);
         }
-        let thresholds = thresholds(rows, class, scale, options.precision);
+        let thresholds = match options.given {
+            Some(given) => given_thresholds(rows, class, scale, given.thresholds),
+            None => thresholds(rows, class, scale, options.precision),
+        };
         classes.push(of_class(rows, class, measures, thresholds));
     }
     let estimate = |read: &dyn Fn(&Sums) -> Option<f64>| {

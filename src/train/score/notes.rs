@@ -35,7 +35,7 @@ pub(super) fn mend_perfect(scores: &mut Scores) {
 }
 
 /// Says what is missing, and what is worth little.
-pub(super) fn explain(scores: &mut Scores, rows: &Rows<'_>, options: &ScoreOptions) {
+pub(super) fn explain(scores: &mut Scores, rows: &Rows<'_>, options: &ScoreOptions<'_>) {
     let mut notes = std::mem::take(&mut scores.notes);
     let mut say = |note: String| notes.push(note);
     if scores.rows == 0 {
@@ -73,8 +73,10 @@ pub(super) fn explain(scores: &mut Scores, rows: &Rows<'_>, options: &ScoreOptio
         &|class| class.positives > 0 && class.negatives == 0,
         "no held-out row is known not to be of these classes, so they have no curves",
     );
+    // Where there are few groups at all, that is said of all classes.
+    let are_many = scores.groups >= FEW_GROUPS;
     of_classes(
-        &|class| class.groups > 0 && class.groups < FEW_GROUPS,
+        &|class| are_many && class.groups > 0 && class.groups < FEW_GROUPS,
         "fewer than 10 groups, so the numbers of these classes may be far off",
     );
     let precise = |class: &ClassScores| class.thresholds.for_precision;

@@ -24,12 +24,13 @@ pub struct Thresholds {
 pub struct Threshold {
     /// The least probability at which the class is said to be there.
     pub probability: f64,
-    /// Precision on the rows that it was chosen by.
-    pub precision: f64,
+    /// Precision on the rows that it was chosen by; `None` where it was chosen before.
+    pub precision: Option<f64>,
     /// Recall on these.
-    pub recall: f64,
-    /// Precision on rows of other folds than those that thresholds were chosen by; `None` where
-    /// nothing was said of them.
+    pub recall: Option<f64>,
+    /// Precision on other rows than those that thresholds were chosen by: of other folds, or of
+    /// recordings that are new to a head that has its threshold. `None` where nothing was said of
+    /// them.
     pub precision_elsewhere: Option<f64>,
     /// Recall on these.
     pub recall_elsewhere: Option<f64>,
@@ -60,6 +61,43 @@ pub(super) fn thresholds(
     scale: &Scale,
     wanted_precision: f64,
 ) -> Thresholds {
+    let mut cells = cells(rows, class, scale);
+    cells.sort_unstable_by(|a, b| b.probability.total_cmp(&a.probability));
+    let choose = |choice| crossed(&cells, rows.part_count, choice);
+    Thresholds {
+        for_precision: choose(&|steps| {
+            steps.filter(|step| step.counts.precision() >= Some(wanted_precision)).last()
+        }),
+        for_f1: choose(&|steps| {
+            steps.reduce(|best, step| if step.counts.f1() > best.counts.f1() { step } else { best })
+        }),
+    }
+}
+
+/// What the threshold of `class` that a head was given before reaches on these rows.
+pub(super) fn given_thresholds(
+    rows: &Rows<'_>,
+    class: usize,
+    scale: &Scale,
+    given: &[f64],
+) -> Thresholds {
+    let Some(&probability) = given.get(class) else { return Thresholds::default() };
+    let mut counts = Counts::default();
+    for cell in cells(rows, class, scale) {
+        cell.count(probability, &mut counts);
+    }
+    let threshold = Threshold {
+        probability,
+        precision: None,
+        recall: None,
+        precision_elsewhere: counts.precision(),
+        recall_elsewhere: counts.recall(),
+    };
+    Thresholds { for_precision: Some(threshold), for_f1: None }
+}
+
+/// The rows of which it is known whether they are of `class`.
+fn cells(rows: &Rows<'_>, class: usize, scale: &Scale) -> Vec<Cell> {
     let mut cells = Vec::with_capacity(rows.len());
     for row in 0..rows.len() {
         let positive = match rows.known(row, class) {
@@ -70,15 +108,18 @@ pub(super) fn thresholds(
         let probability = scale.probability(rows, row, class);
         cells.push(Cell { probability, part: rows.parts[row], positive });
     }
-    cells.sort_unstable_by(|a, b| b.probability.total_cmp(&a.probability));
-    let choose = |choice| crossed(&cells, rows.part_count, choice);
-    Thresholds {
-        for_precision: choose(&|steps| {
-            steps.filter(|step| step.counts.precision() >= Some(wanted_precision)).last()
-        }),
-        for_f1: choose(&|steps| {
-            steps.reduce(|best, step| if step.counts.f1() > best.counts.f1() { step } else { best })
-        }),
+    cells
+}
+
+impl Cell {
+    /// Counts it as what it is, where a class is said from probability `least` on.
+    fn count(&self, least: f64, counts: &mut Counts) {
+        *(match (self.positive, self.probability >= least) {
+            (true, true) => &mut counts.true_positives,
+            (false, true) => &mut counts.false_positives,
+            (true, false) => &mut counts.false_negatives,
+            (false, false) => &mut counts.true_negatives,
+        }) += 1;
     }
 }
 
@@ -92,18 +133,13 @@ fn crossed(cells: &[Cell], part_count: usize, choice: Choice<'_>) -> Option<Thre
         let chosen = choice(&mut steps(cells, Some(part)));
         let least = chosen.map_or(f64::INFINITY, |step| step.probability);
         for cell in cells.iter().filter(|cell| cell.part == part) {
-            *(match (cell.positive, cell.probability >= least) {
-                (true, true) => &mut elsewhere.true_positives,
-                (false, true) => &mut elsewhere.false_positives,
-                (true, false) => &mut elsewhere.false_negatives,
-                (false, false) => &mut elsewhere.true_negatives,
-            }) += 1;
+            cell.count(least, &mut elsewhere);
         }
     }
     Some(Threshold {
         probability: everywhere.probability,
-        precision: everywhere.counts.precision()?,
-        recall: everywhere.counts.recall()?,
+        precision: everywhere.counts.precision(),
+        recall: everywhere.counts.recall(),
         precision_elsewhere: elsewhere.precision(),
         recall_elsewhere: elsewhere.recall(),
     })
@@ -170,7 +206,7 @@ mod tests {
         let threshold = precise(0.75).unwrap();
         assert_eq!(
             (threshold.probability, threshold.precision, threshold.recall),
-            (0.7, 0.75, 1.0)
+            (0.7, Some(0.75), Some(1.0))
         );
         assert_eq!(threshold.precision_elsewhere, None);
         assert_eq!(precise(1.0).map(|threshold| threshold.probability), Some(0.9));
@@ -193,7 +229,7 @@ mod tests {
             steps.filter(|step| step.counts.precision() >= Some(1.0)).last()
         })
         .unwrap();
-        assert!(threshold.precision >= 1.0);
+        assert_eq!(threshold.precision, Some(1.0));
         // By part 0 alone 0.8 is right, which is wrong in part 1; part 1 has no threshold.
         assert_eq!(threshold.precision_elsewhere, Some(0.0));
         assert_eq!(threshold.recall_elsewhere, Some(0.0));

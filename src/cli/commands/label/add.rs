@@ -35,7 +35,7 @@ pub(super) fn run(args: &AddArgs, library: &mut Library, printer: &mut Printer) 
         let source = source.as_str();
         let label = NewLabel { recording, class, range, judgement, source, score, band_hz };
         rows.push(AddedRow {
-            label_id: writer.add_label_once(&label)?,
+            label_id: writer.say_label(&label)?,
             recording_id: recording,
             start_s: range.map(|range| range.start_s),
             end_s: range.map(|range| range.end_s),

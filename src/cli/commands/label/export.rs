@@ -32,7 +32,8 @@ pub(super) fn run(
     printer: &mut Printer,
 ) -> Result<Status> {
     let mut selection = selection(&args.selection);
-    selection.recordings = recordings(library, &[], args.filter.as_deref())?;
+    selection.recordings =
+        recordings(library, &[], (args.filter.as_deref(), args.model.as_deref()))?;
     let export = Export::new(args, library, selection)?;
     if export.labels == 0 {
         printer.note(if export.selection.is_all() {

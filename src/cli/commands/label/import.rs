@@ -1,15 +1,17 @@
 //! `sonoteca label import`: files of labels into the library, all at once.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
 use serde::Serialize;
+use sonoteca::case::folded;
 use sonoteca::label::places::Places;
 use sonoteca::label::problem::Refusal;
 use sonoteca::label::reading::{ReadingSpec, read};
 use sonoteca::label::{LabelFormat, ReadLabel, folders};
-use sonoteca::store::labels::{Judgement, NewLabel};
+use sonoteca::store::labels::{Judgement, NewLabel, Once};
 use sonoteca::store::{Library, Writer};
 use sonoteca::{Error, Result};
 
@@ -41,6 +43,7 @@ pub(super) fn run(
         report: Report { dry_run: args.dry_run, ..Report::default() },
         source: args.source.clone().unwrap_or_else(user_name),
         judgement: judgement(args.judgement),
+        overruled: HashMap::new(),
     };
     if let Some(folder) = &args.from_folders {
         folders::read(folder, &places, &mut |row| import.take(folder, row))?;
@@ -67,6 +70,7 @@ pub(super) fn run(
             Err(error) => return Err(error),
         }
     }
+    import.say_again()?;
     let Import { writer, printer, report, .. } = import;
     if args.dry_run {
         drop(writer);
@@ -100,7 +104,13 @@ struct Import<'a> {
     report: Report,
     source: String,
     judgement: Judgement,
+    /// Labels that the library has, but not as their sources' last word. They are said again if the
+    /// files do not take them back either.
+    overruled: HashMap<Said, ReadLabel>,
 }
+
+/// What a word is about, and whose it is: recording, stretch, class, source.
+type Said = (i64, Option<[u64; 2]>, String, String);
 
 impl Import<'_> {
     fn take(&mut self, path: &Path, row: std::result::Result<ReadLabel, Refusal>) -> Result<()> {
@@ -112,7 +122,32 @@ impl Import<'_> {
                 return Ok(());
             }
         };
-        let added = self.writer.add_label_once(&NewLabel {
+        let new = self.new_label(&label);
+        let said = (
+            new.recording,
+            new.range.map(|range| [range.start_s.to_bits(), range.end_s.to_bits()]),
+            folded(new.class),
+            new.source.to_owned(),
+        );
+        match self.writer.add_label_once(&new)? {
+            Once::Added(_) => {
+                self.report.added += 1;
+                self.overruled.remove(&said);
+            }
+            Once::There => {
+                self.report.already_there += 1;
+                self.overruled.remove(&said);
+            }
+            Once::Overruled => {
+                self.report.already_there += 1;
+                self.overruled.insert(said, label);
+            }
+        }
+        Ok(())
+    }
+
+    fn new_label<'a>(&'a self, label: &'a ReadLabel) -> NewLabel<'a> {
+        NewLabel {
             recording: label.recording,
             class: &label.class,
             range: label.range,
@@ -120,10 +155,18 @@ impl Import<'_> {
             source: label.source.as_deref().unwrap_or(&self.source),
             score: label.score,
             band_hz: label.band_hz,
-        })?;
-        match added {
-            Some(_) => self.report.added += 1,
-            None => self.report.already_there += 1,
+        }
+    }
+
+    /// Stores what the files say last, where the library's last word is another. Only now is that
+    /// known: a file that has a word and its opposite changes nothing when it is read twice.
+    fn say_again(&mut self) -> Result<()> {
+        let mut labels: Vec<(Said, ReadLabel)> = self.overruled.drain().collect();
+        labels.sort_by(|a, b| a.0.cmp(&b.0));
+        for (_, label) in labels {
+            self.writer.add_label(&self.new_label(&label))?;
+            self.report.added += 1;
+            self.report.already_there -= 1;
         }
         Ok(())
     }

@@ -25,7 +25,8 @@ pub(super) fn run(
     printer: &mut Printer,
 ) -> Result<Status> {
     let mut selection = selection(&args.selection);
-    selection.recordings = recordings(library, &args.recordings, args.filter.as_deref())?;
+    selection.recordings =
+        recordings(library, &args.recordings, (args.filter.as_deref(), args.model.as_deref()))?;
     let found = if selection.is_all() && !args.all {
         summary(library, printer)?
     } else {

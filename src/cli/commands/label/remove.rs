@@ -16,7 +16,7 @@ pub(super) fn run(
 ) -> Result<Status> {
     let mut selection = selection(&args.selection);
     selection.ids.clone_from(&args.ids);
-    selection.recordings = recordings(library, &args.recording, None)?;
+    selection.recordings = recordings(library, &args.recording, (None, None))?;
     if selection.is_all() {
         return Err(Error::Usage {
             problem: "which labels are to be removed is not said",

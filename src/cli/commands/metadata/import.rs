@@ -137,7 +137,7 @@ impl Table<'_> {
                 let cell = cell.unwrap_or_default();
                 if index != names && !column.is_empty() && !cell.is_empty() {
                     let piece = (column.clone(), MetadataValue::of_cell(cell));
-                    pieces.insert((recording, column.to_lowercase()), piece);
+                    pieces.insert((recording, column.to_ascii_lowercase()), piece);
                 }
             }
         }
@@ -157,9 +157,8 @@ impl Table<'_> {
             let heading = heading.strip_prefix(b"\xef\xbb\xbf").unwrap_or(heading);
             let heading = str::from_utf8(heading)
                 .map_err(|_| self.problem("its first line is not UTF-8".to_owned()))?;
-            let same = |known: &String| {
-                !heading.is_empty() && known.to_lowercase() == heading.to_lowercase()
-            };
+            // The library tells keys apart as SQLite does: by more than the case of ASCII.
+            let same = |known: &String| !heading.is_empty() && known.eq_ignore_ascii_case(heading);
             if columns.iter().any(same) {
                 return Err(self.problem(format!("it has two columns called `{heading}`")));
             }

@@ -3,7 +3,8 @@
 //! In: `FILE`, `id:N` and `-`, each with `@START-END` or without. Out: [`Example`]s. Refuses what
 //! is neither a file nor an id.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
 
-use super::standard_input::Spooled;
+use super::super::standard_input::Spooled;
 use crate::cli::args::{PartArgs, SearchArgs};
 use crate::cli::commands::embedding::tell_of_sent;
 use crate::cli::printer::{Printer, readable_path};
@@ -39,44 +40,64 @@ struct Typed {
     part: Part,
 }
 
-/// Makes the question that `args` ask.
-pub(super) fn question(
-    library: &Library,
-    model: &StoredModel,
-    level: Level,
-    args: &SearchArgs,
-    printer: &Printer,
-) -> Result<Question> {
-    let mut likes = Vec::new();
-    if let Some(query) = &args.query {
-        likes.push(with_part(typed(query), &args.part)?);
+/// What was typed to be looked for, for any number of models.
+pub(super) struct Examples {
+    likes: Vec<Typed>,
+    unlikes: Vec<Typed>,
+    /// What came on standard input, which can be read only once.
+    spooled: OnceCell<Spooled>,
+    /// Files whose flaws were told.
+    told: RefCell<HashSet<PathBuf>>,
+}
+
+impl Examples {
+    /// The examples of `args`.
+    pub(super) fn typed(args: &SearchArgs) -> Result<Self> {
+        let mut likes = Vec::new();
+        if let Some(query) = &args.query {
+            likes.push(with_part(typed(query), &args.part)?);
+        }
+        likes.extend(args.like.iter().map(|text| typed(text)));
+        let unlikes: Vec<Typed> = args.unlike.iter().map(|text| typed(text)).collect();
+        let from_input = |example: &&Typed| example.source == Source::StandardInput;
+        if likes.iter().chain(&unlikes).filter(from_input).count() > 1 {
+            return Err(Error::Usage {
+                problem: "standard input can be read only once",
+                hint: "save it to a file, and name that",
+            });
+        }
+        Ok(Self { likes, unlikes, spooled: OnceCell::new(), told: RefCell::default() })
     }
-    likes.extend(args.like.iter().map(|text| typed(text)));
-    let unlikes: Vec<Typed> = args.unlike.iter().map(|text| typed(text)).collect();
-    let from_input = |example: &&Typed| example.source == Source::StandardInput;
-    if likes.iter().chain(&unlikes).filter(from_input).count() > 1 {
-        return Err(Error::Usage {
-            problem: "standard input can be read only once",
-            hint: "save it to a file, and name that",
-        });
+
+    /// The question that they are to `model`.
+    pub(super) fn question(
+        &self,
+        library: &Library,
+        model: &StoredModel,
+        level: Level,
+        printer: &Printer,
+    ) -> Result<Question> {
+        let Self { likes, unlikes, spooled, told } = self;
+        let is_one_file =
+            likes.len() == 1 && unlikes.is_empty() && !matches!(likes[0].source, Source::Stored(_));
+        let extractor = OnceCell::new();
+        let embedder = Embedder { library, model, level, printer, spooled, told, extractor };
+        let embed = |examples: &[Typed]| -> Result<Vec<Example>> {
+            examples.iter().map(|example| embedder.embed(example)).collect()
+        };
+        let examples = embed(likes).and_then(|likes| Ok((likes, embed(unlikes)?)));
+        let sent = embedder.extractor.get().and_then(|extractor| extractor.model().sent());
+        if let Some(sent) = sent {
+            tell_of_sent(&sent, printer);
+        }
+        let (likes, unlikes) = examples?;
+        let mut question = Question::new(&likes, &unlikes)?;
+        if is_one_file {
+            // Whether the library has it, and under which names, is part of the answer.
+            question.own.clear();
+        }
+        Ok(question)
     }
-    let is_one_file =
-        likes.len() == 1 && unlikes.is_empty() && !matches!(likes[0].source, Source::Stored(_));
-    let embedder = Embedder { library, model, level, printer, extractor: OnceCell::new() };
-    let embed = |examples: &[Typed]| -> Result<Vec<Example>> {
-        examples.iter().map(|example| embedder.embed(example)).collect()
-    };
-    let examples = embed(&likes).and_then(|likes| Ok((likes, embed(&unlikes)?)));
-    if let Some(sent) = embedder.extractor.get().and_then(|extractor| extractor.model().sent()) {
-        tell_of_sent(&sent, printer);
-    }
-    let (likes, unlikes) = examples?;
-    let mut question = Question::new(&likes, &unlikes)?;
-    if is_one_file {
-        // Whether the library has it, and under which names, is part of the answer.
-        question.own.clear();
-    }
-    Ok(question)
 }
 
 /// What `text` names. A file whose own name looks like a stretch or an id wins, except that
@@ -144,6 +165,8 @@ struct Embedder<'a> {
     model: &'a StoredModel,
     level: Level,
     printer: &'a Printer,
+    spooled: &'a OnceCell<Spooled>,
+    told: &'a RefCell<HashSet<PathBuf>>,
     extractor: OnceCell<Extractor>,
 }
 
@@ -155,7 +178,12 @@ impl Embedder<'_> {
             }
             Source::File(path) => self.embed_file(path, example.part),
             Source::StandardInput => {
-                let spooled = Spooled::read()?;
+                let spooled = if let Some(spooled) = self.spooled.get() {
+                    spooled
+                } else {
+                    let spooled = Spooled::read()?;
+                    self.spooled.get_or_init(|| spooled)
+                };
                 self.embed_file(spooled.path(), example.part)
             }
         }
@@ -176,7 +204,9 @@ impl Embedder<'_> {
         };
         let (example, integrity) =
             Example::from_file(self.library, extractor, path, part, self.level)?;
-        if let Some(flaw) = integrity.flaw() {
+        if let Some(flaw) = integrity.flaw()
+            && self.told.borrow_mut().insert(path.to_owned())
+        {
             let path = readable_path(path);
             self.printer.warning(&format!("{path} is {flaw}; what there is was used"));
         }

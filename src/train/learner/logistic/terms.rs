@@ -4,7 +4,7 @@
 //! learns from. Standardisation is folded into the weights, so that the product with the rows is
 //! one for all heads, though each has its own moments.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::super::failed;
 use super::super::lbfgs::Evaluation;
@@ -84,8 +84,11 @@ impl Terms<'_> {
         })?;
         let evaluations = numbers.iter().zip(points).enumerate().map(|(head, (&number, point))| {
             let Problem { moments, penalty, .. } = &self.problems[number];
-            let mut evaluation =
-                Evaluation { value: values[head], gradient: Vec::with_capacity(point.len()) };
+            let mut evaluation = Evaluation {
+                value: values[head],
+                gradient: Vec::with_capacity(point.len()),
+                steepest: 0.0,
+            };
             for (class, row) in point.chunks_exact(dimension + 1).enumerate() {
                 let output = head * classes + class;
                 let slopes = &slopes[output * dimension..][..dimension];
@@ -98,41 +101,31 @@ impl Terms<'_> {
                 }
                 evaluation.gradient.push(biases[output] as f32);
             }
+            let steepest = evaluation.gradient.iter().fold(0.0_f32, |most, g| most.max(g.abs()));
+            evaluation.steepest = f64::from(steepest);
             evaluation
         });
         Ok(evaluations.collect())
     }
 
-    /// The summed loss of each head over a block, `[heads]`, and its derivative by the outputs,
-    /// `[rows, heads, classes]`.
-    fn errors(&self, numbers: &[usize], first: usize, outputs: &Tensor) -> Torch<(Tensor, Tensor)> {
-        let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
-        let (heads, classes) = (numbers.len(), self.classes);
-        let shape = [signed(rows), signed(heads), 1];
-        let of_block = first..first + rows;
-        match self.targets {
+    /// What the cells of a block count by each of the heads `numbers`: `[rows, heads, 1]` of one
+    /// class, `[rows, heads, classes]` of several.
+    fn weights(&self, numbers: &[usize], first: usize, rows: usize) -> Torch<Tensor> {
+        let classes = self.classes;
+        let mut weights = Vec::new();
+        let width = match self.targets {
             Targets::Single(found) => {
-                let mut weights = Vec::with_capacity(rows * heads);
-                for row in of_block.clone() {
+                for (row, &class) in found.iter().enumerate().skip(first).take(rows) {
                     weights.extend(numbers.iter().map(|&number| {
                         let problem = &self.problems[number];
-                        problem.weights[row] * problem.yes[found[row] as usize]
+                        problem.weights[row] * problem.yes[class as usize]
                     }));
                 }
-                let weights = Tensor::f_from_slice(&weights)?.f_view(shape)?;
-                let wanted = wanted(&found[of_block], classes)?;
-                let logs = outputs.f_log_softmax(-1, Kind::Float)?;
-                let losses = logs
-                    .f_mul(&wanted)?
-                    .f_mul(&weights)?
-                    .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?
-                    .f_neg()?;
-                Ok((losses, logs.f_exp()?.f_sub(&wanted)?.f_mul(&weights)?))
+                1
             }
             Targets::Multi(cells) => {
-                let cells = &cells[of_block.start * classes..of_block.end * classes];
-                let mut weights = Vec::with_capacity(rows * heads * classes);
-                for (row, cells) in of_block.zip(cells.chunks_exact(classes)) {
+                let cells = cells.chunks_exact(classes).enumerate().skip(first).take(rows);
+                for (row, cells) in cells {
                     for &number in numbers {
                         let problem = &self.problems[number];
                         weights.extend(cells.iter().enumerate().map(|(class, known)| {
@@ -145,7 +138,48 @@ impl Terms<'_> {
                         }));
                     }
                 }
-                let weights = Tensor::f_from_slice(&weights)?.f_view_as(outputs)?;
+                classes
+            }
+            // Refused before.
+            Targets::Numbers(_) => return Tensor::f_zeros([1], (Kind::Float, Device::Cpu)),
+        };
+        Tensor::f_from_slice(&weights)?.f_view([signed(rows), signed(numbers.len()), signed(width)])
+    }
+
+    /// The mean of p (1 − p) of each head `numbers` over what it learns of a block, to be summed,
+    /// `[heads]`.
+    pub(super) fn slack(&self, numbers: &[usize], first: usize, outputs: &Tensor) -> Torch<Tensor> {
+        let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
+        let said = match self.targets {
+            Targets::Single(_) => outputs.f_softmax(-1, Kind::Float)?,
+            Targets::Multi(_) | Targets::Numbers(_) => outputs.f_sigmoid()?,
+        };
+        said.f_sub(&said.f_square()?)?
+            .f_mul(&self.weights(numbers, first, rows)?)?
+            .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?
+            .f_div_scalar(signed(self.classes))
+    }
+
+    /// The summed loss of each head over a block, `[heads]`, and its derivative by the outputs,
+    /// `[rows, heads, classes]`.
+    fn errors(&self, numbers: &[usize], first: usize, outputs: &Tensor) -> Torch<(Tensor, Tensor)> {
+        let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
+        let classes = self.classes;
+        let of_block = first..first + rows;
+        let weights = self.weights(numbers, first, rows)?;
+        match self.targets {
+            Targets::Single(found) => {
+                let wanted = wanted(&found[of_block], classes)?;
+                let logs = outputs.f_log_softmax(-1, Kind::Float)?;
+                let losses = logs
+                    .f_mul(&wanted)?
+                    .f_mul(&weights)?
+                    .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?
+                    .f_neg()?;
+                Ok((losses, logs.f_exp()?.f_sub(&wanted)?.f_mul(&weights)?))
+            }
+            Targets::Multi(cells) => {
+                let cells = &cells[of_block.start * classes..of_block.end * classes];
                 let wanted = presence(cells, classes)?;
                 let losses = cell_losses(outputs, &wanted)?.f_mul(&weights)?.f_sum_dim_intlist(
                     [0_i64, 2].as_slice(),
@@ -154,7 +188,6 @@ impl Terms<'_> {
                 )?;
                 Ok((losses, outputs.f_sigmoid()?.f_sub(&wanted)?.f_mul(&weights)?))
             }
-            // Refused before.
             Targets::Numbers(_) => Ok((outputs.f_zeros_like()?, outputs.f_zeros_like()?)),
         }
     }

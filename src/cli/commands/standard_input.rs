@@ -28,7 +28,7 @@ impl Spooled {
         if input.is_terminal() {
             return Err(Error::Usage {
                 problem: "standard input is a terminal, not audio",
-                hint: "send audio there: sonoteca search - < FILE",
+                hint: "send audio there: sonoteca search - < FILE, or sonoteca describe - < FILE",
             });
         }
         Self::of(input.lock(), LIMIT_BYTES)
