@@ -104,6 +104,7 @@ pub(super) fn build(
     engine: Engine,
 ) -> Result<Box<dyn Network>> {
     let parameters = Parameters::take(weights, classes)?;
+    // Our kernels have no bfloat16 convolution of this kind.
     Ok(match (engine, compute) {
         (
             Engine::Own,

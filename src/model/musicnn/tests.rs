@@ -60,6 +60,26 @@ fn embeddings_and_tags_equal_the_reference() {
 }
 
 #[test]
+fn bfloat16_keeps_the_direction_of_embeddings() {
+    let sound = frames(4 * FRONT_END.patch_frames);
+    let compute = Compute { precision: Precision::Bfloat16, ..CPU };
+    for (model, _) in MODELS {
+        let parameters = Parameters::take(weights(model), 50).unwrap();
+        let exact = run(&cpu::Musicnn::new(&parameters), &sound).embeddings;
+        let rounded = build(weights(model), 50, compute, Engine::Own).unwrap();
+        let rounded = run(rounded.as_ref(), &sound).embeddings;
+        let dot = |a: &[f32], b: &[f32]| -> f64 {
+            a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        let norms = dot(&exact, &exact) * dot(&rounded, &rounded);
+        let cosine = dot(&exact, &rounded) / norms.sqrt();
+        eprintln!("{model}: cosine in bfloat16 {cosine:.6}");
+        // What is asked of YAMNet's, too.
+        assert!(cosine >= 0.999, "{model}: {cosine}");
+    }
+}
+
+#[test]
 fn a_shift_by_one_frame_would_show() {
     let Some(golden) = arrays("musicnn.safetensors") else { return };
     let size = FRONT_END.patch_values();
