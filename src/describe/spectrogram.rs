@@ -8,7 +8,7 @@
 //! sum to one.
 
 use super::columns::{Column, Columns};
-use crate::frontend::mel::{MelBank, mel};
+use crate::frontend::mel::{MelBank, mel, mel_hertz};
 use crate::frontend::stft::Stft;
 use crate::units::SampleRate;
 
@@ -59,6 +59,8 @@ pub struct Spectrogram {
     scale: f32,
     /// From the next unit's window on.
     samples: Vec<f32>,
+    /// Whether there are samples before the first one.
+    has_begun: bool,
     received: usize,
     spectrum: Vec<f32>,
     columns: Columns<Powers>,
@@ -75,10 +77,13 @@ impl Spectrogram {
         let hertz = sample_rate.hertz();
         // Even, so that a window has a middle.
         let window_samples = 2 * (WINDOW_S * f64::from(hertz) / 2.0).round() as usize;
-        // Bins are 12 Hz apart at most: the lowest bands are as narrow as that.
-        let fft_samples = hertz.div_ceil(12).next_power_of_two() as usize;
+        let nyquist_hz = f64::from(hertz) / 2.0;
+        // Bins are no further apart than the lowest bands, so that each band has one at least.
+        let lowest_hz = mel_hertz(mel(nyquist_hz) / (BANDS + 1) as f64);
+        let bins = (f64::from(hertz) / lowest_hz).ceil() as usize;
+        let fft_samples = bins.max(window_samples).next_power_of_two();
         let stft = Stft::new(window_samples, fft_samples);
-        let bank = MelBank::new(BANDS, 0.0, f64::from(hertz) / 2.0, stft.bins(), hertz);
+        let bank = MelBank::new(BANDS, 0.0, nyquist_hz, stft.bins(), hertz);
         // The squares of a Hann window sum to 3/8 of its length.
         let squares = 0.375 * window_samples as f64;
         Self {
@@ -89,8 +94,8 @@ impl Spectrogram {
             stft,
             bank,
             scale: (4.0 / (fft_samples as f64 * squares)) as f32,
-            // The first window's middle is the first sample.
-            samples: vec![0.0; window_samples / 2],
+            samples: Vec::new(),
+            has_begun: false,
             received: 0,
             columns: Columns::new(MOST_COLUMNS),
         }
@@ -100,11 +105,30 @@ impl Spectrogram {
     pub fn push(&mut self, samples: &[f32]) {
         self.received += samples.len();
         self.samples.extend_from_slice(samples);
-        self.cut();
+        // The first window's middle is the first sample. What is before it, and behind the last
+        // one, is mirrored: an edge to silence would look like a click.
+        let half = self.window_samples / 2;
+        if !self.has_begun && self.samples.len() > half {
+            let mirrored: Vec<f32> = self.samples[1..=half].iter().rev().copied().collect();
+            self.samples.splice(0..0, mirrored);
+            self.has_begun = true;
+        }
+        if self.has_begun {
+            self.cut();
+        }
     }
 
     /// Ends the recording: every sample is in a window.
     pub fn finish(&mut self) {
+        let half = self.window_samples / 2;
+        if self.has_begun {
+            let mirrored = self.samples.iter().rev().skip(1).take(half).copied();
+            let mirrored: Vec<f32> = mirrored.collect();
+            self.samples.extend(mirrored);
+        } else {
+            // Shorter than half a window: nothing to mirror.
+            self.samples.splice(0..0, vec![0.0; half]);
+        }
         self.samples.resize(self.samples.len() + self.window_samples, 0.0);
         self.cut();
     }
@@ -212,12 +236,18 @@ mod tests {
             let half = samples.len() / 2;
             samples[..half].fill(0.0);
             let levels = spectrogram(&samples, 8_000, 8_000).levels(100);
-            let loudest = |column: usize| {
-                levels[column * BANDS..][..BANDS].iter().copied().fold(FLOOR_DB, f32::max)
+            let level = |column: usize| {
+                let bands = levels[column * BANDS..][..BANDS].iter();
+                10.0 * bands.map(|level| 10.0_f32.powf(level / 10.0)).sum::<f32>().log10()
             };
-            // Half a window, 16 ms, reaches into two columns of 10 ms.
-            assert!(loudest(46) < -60.0 && loudest(52) > -10.0, "{seconds} s");
-            assert!(loudest(0) <= FLOOR_DB && loudest(99) > -12.0, "{seconds} s");
+            // 128 bands at the floor sum to −99 dB. Half a window, 16 ms, reaches into two columns
+            // of 10 ms, and one of 64 ms, as two minutes have, is less than one of 1.2 s.
+            for silent in [0, 46] {
+                assert!(level(silent) < -98.0, "{seconds} s: {}", level(silent));
+            }
+            for sounding in [52, 99] {
+                assert!((level(sounding) + 6.0).abs() < 0.2, "{seconds} s: {}", level(sounding));
+            }
         }
     }
 

@@ -17,6 +17,11 @@ pub fn mel(hertz: f64) -> f64 {
     1127.0 * (hertz / 700.0).ln_1p()
 }
 
+/// Mel on the HTK scale to Hz.
+pub fn mel_hertz(mel: f64) -> f64 {
+    700.0 * (mel / 1127.0).exp_m1()
+}
+
 /// Slaney's scale is linear up to here, in Hz; and what a mel is there.
 const SLANEY_LINEAR_HZ: f64 = 1_000.0;
 const SLANEY_HZ_PER_MEL: f64 = 200.0 / 3.0;
