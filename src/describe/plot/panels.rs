@@ -1,7 +1,7 @@
 //! The panels of a picture, one above the other along one axis of time.
 //!
 //! In: a figure. Out: lines and letters on a drawing area, and images with their places. Letters
-//! are 12 pixels high and take at most 0.65 of that in width, in DejaVu Sans, which is among the
+//! are 12 pixels high and take at most 0.65 of that in width, in `DejaVu` Sans, which is among the
 //! widest fonts: what fits in it fits in others.
 
 use std::io;
