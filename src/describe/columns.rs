@@ -13,7 +13,7 @@ pub trait Column: Clone + Default {
 /// Columns of one length of time, the last one perhaps not full.
 #[derive(Clone, Debug)]
 pub struct Columns<C> {
-    columns: Vec<C>,
+    held: Vec<C>,
     most: usize,
     units_per_column: usize,
     units: usize,
@@ -23,7 +23,7 @@ impl<C: Column> Columns<C> {
     /// No columns yet, and never more than `most`, which is rounded up to an even number.
     pub fn new(most: usize) -> Self {
         let most = most.max(2).next_multiple_of(2);
-        Self { columns: Vec::new(), most, units_per_column: 1, units: 0 }
+        Self { held: Vec::new(), most, units_per_column: 1, units: 0 }
     }
 
     /// Adds the next unit.
@@ -32,27 +32,27 @@ impl<C: Column> Columns<C> {
             self.halve();
         }
         if self.units.is_multiple_of(self.units_per_column) {
-            self.columns.push(C::default());
+            self.held.push(C::default());
         }
-        if let Some(column) = self.columns.last_mut() {
+        if let Some(column) = self.held.last_mut() {
             column.add(unit);
         }
         self.units += 1;
     }
 
     fn halve(&mut self) {
-        let pairs = self.columns.chunks_exact(2).map(|pair| {
+        let pairs = self.held.chunks_exact(2).map(|pair| {
             let mut column = pair[0].clone();
             column.add(&pair[1]);
             column
         });
-        self.columns = pairs.collect();
+        self.held = pairs.collect();
         self.units_per_column *= 2;
     }
 
     /// The columns, in the order of time.
     pub fn columns(&self) -> &[C] {
-        &self.columns
+        &self.held
     }
 
     /// Units of a full column: a power of two.
@@ -76,9 +76,9 @@ impl<C: Column> Columns<C> {
                 let first = index * self.units / count;
                 let behind = ((index + 1) * self.units).div_ceil(count);
                 let first = first / self.units_per_column;
-                let behind = behind.div_ceil(self.units_per_column).min(self.columns.len());
+                let behind = behind.div_ceil(self.units_per_column).min(self.held.len());
                 let mut column = C::default();
-                self.columns[first..behind].iter().for_each(|one| column.add(one));
+                self.held[first..behind].iter().for_each(|one| column.add(one));
                 column
             })
             .collect()

@@ -262,9 +262,13 @@ impl<'a> Listener<'a> {
         let end_s = self.start_s + end.duration_s;
         let mut events = self.joiner.finish();
         // The last segments are padded past the end.
-        events.iter_mut().for_each(|event| event.range.end_s = event.range.end_s.min(end_s));
+        for event in &mut events {
+            event.range.end_s = event.range.end_s.min(end_s);
+        }
         let mut heard = self.heard;
-        heard.iter_mut().for_each(|one| one.range.end_s = one.range.end_s.min(end_s));
+        for segment in &mut heard {
+            segment.range.end_s = segment.range.end_s.min(end_s);
+        }
         Hearing {
             model: card.name.clone(),
             class_names: self.class_names,

@@ -14,6 +14,8 @@ mod png;
 pub mod raster;
 pub mod scales;
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE_64;
 use plotters::backend::SVGBackend;
@@ -91,9 +93,11 @@ impl Picture {
         for ((x, y), raster) in &self.images {
             let (width, height) = (raster.width, raster.height);
             let data = BASE_64.encode(raster.to_png()?);
-            head += &format!(
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                head,
                 "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" \
-                 href=\"data:image/png;base64,{data}\"/>\n"
+                 href=\"data:image/png;base64,{data}\"/>"
             );
         }
         // Texts are escaped, so that the first one ends the opening tag.

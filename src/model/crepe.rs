@@ -47,7 +47,7 @@ const LAYERS: usize = 6;
 const FIRST: (usize, usize) = (512, 4);
 const TAPS: usize = 64;
 /// Positions of a frame that are left after the last layer.
-const LAST_POSITIONS: usize = FRAME_SAMPLES / FIRST.1 >> LAYERS;
+const LAST_POSITIONS: usize = (FRAME_SAMPLES / FIRST.1) >> LAYERS;
 /// Bins of the pitch, 20 cents each.
 const PITCH_BINS: usize = 360;
 /// Added to the variance of a batch norm.

@@ -1,8 +1,6 @@
 //! What the golden tests of several networks share: weights out of the user's store, and reference
 //! arrays.
 
-#![expect(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -56,10 +56,8 @@ pub(crate) fn run(
     }
     let subject = Subject::find(&args.recording, settings)?;
     let (hearings, outline) = listen(args, &subject.path, plot.is_some())?;
-    if let Some(hearing) = hearings.first() {
-        if let Some(flaw) = hearing.end.integrity.flaw() {
-            printer.warning(&format!("{} is {flaw}; what there is was used", subject.name));
-        }
+    if let Some(flaw) = hearings.first().and_then(|hearing| hearing.end.integrity.flaw()) {
+        printer.warning(&format!("{} is {flaw}; what there is was used", subject.name));
     }
     rows::print(args, &subject.name, &hearings, settings.format, printer)?;
     for hearing in &hearings {

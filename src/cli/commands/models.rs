@@ -36,8 +36,19 @@ pub(crate) fn run(
         }
         ModelsCommand::Add(args) => add::add(args, &store, settings, printer),
         ModelsCommand::Remove { name, yes } => add::remove(name, *yes, &store, settings, printer),
-        ModelsCommand::Pull { name, from, layer } => {
-            pull(name, from.as_deref(), *layer, &store, printer)
+        ModelsCommand::Pull { names, all, from, layer } => {
+            let every: Vec<String> = registry::built_in().map(str::to_owned).collect();
+            let names = if *all { &every } else { names };
+            if names.len() > 1 && from.is_some() {
+                return Err(Error::Usage {
+                    problem: "one file or folder is of one network",
+                    hint: "give one name with --from",
+                });
+            }
+            for name in names {
+                pull(name, from.as_deref(), *layer, &store, printer)?;
+            }
+            Ok(Status::Done)
         }
         ModelsCommand::Verify { names } => verify(names, &store, printer),
         // Above: it is about a library, and needs no store.

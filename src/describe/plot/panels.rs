@@ -1,7 +1,7 @@
 //! The panels of a picture, one above the other along one axis of time.
 //!
 //! In: a figure. Out: lines and letters on a drawing area, and images with their places. Letters
-//! are 12 pixels high and take at most 0.65 of that in width, in DejaVu Sans, which is among the
+//! are 12 pixels high and take at most 0.65 of that in width, in `DejaVu` Sans, which is among the
 //! widest fonts: what fits in it fits in others.
 
 use std::io;
@@ -16,6 +16,7 @@ use plotters::style::{Color, FontTransform, IntoFont, RGBColor, TextStyle};
 use super::raster::{LevelRange, Raster, colour_bar, lane, spectrogram};
 use super::scales::{amplitude_limit, frequencies, kilohertz, time_ticks};
 use super::{Figure, one_line, shortened};
+use crate::describe::events::EventSpec;
 use crate::describe::hearing::{ClassSummary, Hearing};
 
 /// What drawing fails with.
@@ -71,7 +72,9 @@ impl Layout {
         let mut bottom = SPECTROGRAM_TOP + SPECTROGRAM_HEIGHT;
         let mut groups = Vec::new();
         for hearing in figure.hearings {
-            let classes = hearing.classes(figure.lanes);
+            // Of nothing that was heard, lanes would be of any classes.
+            let is_heard = hearing.left_out < hearing.segments;
+            let classes = hearing.classes(if is_heard { figure.lanes } else { 0 });
             let lanes = i32::try_from(classes.len()).unwrap_or(i32::MAX / LANE_HEIGHT / 2);
             groups.push((bottom, classes));
             bottom += GROUP_HEADING + lanes * (LANE_HEIGHT + LANE_GAP) - LANE_GAP;
@@ -115,7 +118,8 @@ impl Drawing<'_, '_> {
         };
         let silent = if outline.envelope.peak() > 0.0 { "" } else { ", silent" };
         let flaw = outline.integrity.flaw().map_or_else(String::new, |flaw| format!(", {flaw}"));
-        let facts = format!("{stretch}, {}, {channels}{flaw}{silent}", outline.format.sample_rate);
+        let rate = kilohertz(f64::from(outline.format.sample_rate.hertz()));
+        let facts = format!("{stretch}, {rate} kHz, {channels}{flaw}{silent}");
         self.text(&facts, (PLOT_LEFT, 44), GREY, HPos::Left)
     }
 
@@ -188,7 +192,8 @@ impl Drawing<'_, '_> {
         while f32::from(index) <= steps {
             let share = f32::from(index) / steps;
             let y = top + whole(f64::from(share) * f64::from(height));
-            let level = f64::from(range.high_db - 10.0 * f32::from(index));
+            // Without the sign that a zero may have.
+            let level = f64::from(range.high_db - 10.0 * f32::from(index)) + 0.0;
             let text = format!("{level:.0}").replace('-', "−");
             // The first and the last one stay beside the bar.
             self.right_tick(left + COLOUR_BAR_WIDTH, y, y.clamp(top + 5, top + height - 5), &text)?;
@@ -205,11 +210,18 @@ impl Drawing<'_, '_> {
         classes: &[ClassSummary],
         images: &mut Images,
     ) -> Drawn {
-        let heading = format!(
-            "{}: scores of classes; black below a lane: an event, {} or more and among the highest {}",
-            hearing.model, hearing.spec.threshold, hearing.spec.top
-        );
         let heading_y = top + GROUP_HEADING - 11;
+        if classes.is_empty() {
+            let heading = format!("{}: nothing but silence", hearing.model);
+            return self.text(&heading, (PLOT_LEFT, heading_y), INK, HPos::Left);
+        }
+        let hatched = if hearing.left_out > 0 { "; hatched: silent" } else { "" };
+        let EventSpec { threshold, top: highest } = hearing.spec;
+        let heading = format!(
+            "{}: scores of classes; black below: an event, {threshold} or more and among the \
+             {highest} highest{hatched}",
+            hearing.model
+        );
         self.text(&heading, (PLOT_LEFT, heading_y), INK, HPos::Left)?;
         self.text("highest", (PLOT_RIGHT + 6, heading_y), GREY, HPos::Left)?;
         let first = top + GROUP_HEADING;

@@ -1,6 +1,6 @@
 //! Pictures into PNG: the only place that imports resvg.
 //!
-//! In: SVG and images. Out: the bytes of a PNG file. Letters are those of DejaVu Sans, of which the
+//! In: SVG and images. Out: the bytes of a PNG file. Letters are those of `DejaVu` Sans, of which the
 //! binary has the Latin, Greek and Cyrillic ones; others are left out of PNG and are in the SVG.
 
 use std::sync::{Arc, LazyLock};
@@ -11,7 +11,7 @@ use resvg::usvg::{Options, Tree, fontdb};
 use super::raster::Raster;
 use crate::error::{Error, Result, Source};
 
-/// DejaVu Sans 2.37, a part of its letters.
+/// `DejaVu` Sans 2.37, a part of its letters.
 const FONT: &[u8] = include_bytes!("sans.ttf");
 const FAMILY: &str = "DejaVu Sans";
 

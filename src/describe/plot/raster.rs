@@ -97,16 +97,11 @@ pub fn lane(hearing: &Hearing, class: usize, (width, height): (usize, usize)) ->
     let is_event = event_columns(hearing, class, width);
     let bar = height - height.div_ceil(5);
     Raster::new(width, height, |x, y| match scores.get(x) {
-        Some(Some(_)) if y == bar => WHITE,
-        Some(Some(_)) if y > bar => {
-            if is_event[x] {
-                BLACK
-            } else {
-                WHITE
-            }
-        }
+        // A segment that is heard reaches into the silence beside it.
+        _ if y > bar && is_event[x] => BLACK,
+        Some(Some(_)) if y >= bar => WHITE,
         Some(Some(score)) => colour(*score),
-        _ if (x + y) % HATCH_PIXELS == 0 => HATCH,
+        _ if (x + y).is_multiple_of(HATCH_PIXELS) => HATCH,
         _ => WHITE,
     })
 }

@@ -44,7 +44,7 @@ impl Parameters {
         // behind.
         let before = (taps - stride) / 2;
         let padding = [before, taps - stride - before];
-        let positions = if index == 0 { FRAME_SAMPLES } else { FRAME_SAMPLES / FIRST.1 >> index };
+        let positions = if index == 0 { FRAME_SAMPLES } else { (FRAME_SAMPLES / FIRST.1) >> index };
         let mut take = |part: &str| weights.take_values(&format!("{name}.{part}"), &[outputs]);
         let mut bias = take("convolution.bias")?;
         let (scale, shift) = (take("norm.weight")?, take("norm.bias")?);

@@ -2,7 +2,8 @@
 //!
 //! In: a graph over rows. Out: the least width at which it finds what is wanted, and what it finds
 //! then. Some of the rows are the questions; half of them choose the width, the others measure it,
-//! because a width is chosen for what happens to be found with it.
+//! because a width is chosen for what happens to be found with it. For the same reason it has to
+//! find more than is wanted.
 
 use rayon::prelude::*;
 
@@ -58,10 +59,16 @@ pub(super) fn tune(
     let pool = Pool::default();
     let width = WIDTHS
         .into_iter()
-        .find(|&width| find(rows, graph, &choosing, width, &pool).recall >= wanted)
+        .find(|&width| is_enough(&find(rows, graph, &choosing, width, &pool), wanted))
         .unwrap_or(WIDTHS[WIDTHS.len() - 1]);
     let recall = find(rows, graph, &measuring, width, &pool);
     Some(AboutGraph { width, wanted, recall })
+}
+
+/// Whether what was found of some questions promises `wanted` of others: the interval lies above
+/// it, or, where so few questions cannot say that, half of what may be missed was.
+fn is_enough(found: &RecallMeasured, wanted: f64) -> bool {
+    found.low >= wanted || 2.0 * (1.0 - found.recall) <= 1.0 - wanted
 }
 
 fn ask(rows: Rows<'_, [u8]>, position: usize) -> Option<Question> {
