@@ -140,7 +140,7 @@ mod tests {
     #[test]
     #[ignore = "writes files of the repository"]
     fn write_the_expected_embeddings() {
-        for name in registry::names() {
+        for name in registry::built_in() {
             let card = registry::find(name).unwrap();
             let weights = ModelStore::of_user().unwrap().read_weights(card).unwrap();
             let model = EmbeddingModel::unchecked(card, weights, CPU, Engine::Torch).unwrap();

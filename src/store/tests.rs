@@ -67,7 +67,7 @@ pub(super) fn add(
 }
 
 fn known(library: &Library, model: i64, path: &Path) -> KnownFile {
-    worklist::Worklist::new(library, model).unwrap().known(path).unwrap().unwrap()
+    worklist::Worklist::new(library, &[model]).unwrap().known(path).unwrap().unwrap()
 }
 
 fn count(library: &Library, table: &str) -> i64 {
