@@ -40,7 +40,7 @@ folder: tools
 demo: folder setup ## index real recordings and search them (AUDIO=FOLDER for your own)
 	@SONOTECA='$(abspath $(SONOTECA))' python3 scripts/demo.py
 
-models: setup ## the weights of every network that is built in (some 400 MB to download)
+models: setup ## the weights of every network that is built in (some 350 MB to download)
 	$(SONOTECA) models pull --all
 
 test: models ## unit, golden, property and end-to-end tests, with the real weights
