@@ -152,7 +152,9 @@ fn compress(compression: Compression, values: &mut [f32]) {
         Compression::Linear => return,
         Compression::Logarithm { offset } => {
             // The hot one, without a call for each value.
-            values.iter_mut().for_each(|value| *value = (*value + offset).ln());
+            for value in values {
+                *value = (*value + offset).ln();
+            }
             return;
         }
         Compression::Scaled => {
@@ -160,7 +162,9 @@ fn compress(compression: Compression, values: &mut [f32]) {
         }
         Compression::Floored => &|sum| sum.max(1e-10).log10(),
     };
-    values.iter_mut().for_each(|value| *value = each(*value));
+    for value in values {
+        *value = each(*value);
+    }
 }
 
 /// Cuts frames of mel bands out of a stream of samples.

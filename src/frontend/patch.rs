@@ -254,8 +254,8 @@ mod tests {
         let eight: Vec<f32> = (0..8_u8).map(f32::from).collect();
         let mirrored = [3, 2, 1, 0, 1, 2, 3, 4, 5, 6, 7, 6, 5, 4_u8].map(f32::from);
         assert_eq!(patches(front_end, &eight, 3), mirrored);
-        // What is missing is padded first: zeros are mirrored, not sound.
-        let padded = [3, 2, 1, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0_u8].map(f32::from);
+        // What is missing is padded first, and mirrored with what is before it.
+        let padded = [3, 2, 1, 0, 1, 2, 3, 4, 0, 0, 0, 0, 0, 4_u8].map(f32::from);
         assert_eq!(patches(front_end, &eight[..5], 1), padded);
         let two = [0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0_u8].map(f32::from);
         assert_eq!(patches(front_end, &eight[..2], 1), two);

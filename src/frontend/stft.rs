@@ -58,7 +58,9 @@ impl Stft {
     /// When either length is not this transform's.
     pub fn magnitudes(&mut self, samples: &[f32], magnitudes: &mut [f32]) {
         self.powers(samples, magnitudes);
-        magnitudes.iter_mut().for_each(|value| *value = value.sqrt());
+        for value in magnitudes {
+            *value = value.sqrt();
+        }
     }
 
     /// Writes the squared magnitudes of one window of samples to `powers`, `[bins]`.
