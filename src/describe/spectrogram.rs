@@ -57,10 +57,9 @@ pub struct Spectrogram {
     bank: MelBank,
     /// What makes a sine at full scale 1.
     scale: f32,
-    /// From the next unit's window on.
+    /// The last samples, from number `first` on: what a later window needs.
     samples: Vec<f32>,
-    /// Whether there are samples before the first one.
-    has_begun: bool,
+    first: usize,
     received: usize,
     spectrum: Vec<f32>,
     columns: Columns<Powers>,
@@ -95,7 +94,7 @@ impl Spectrogram {
             bank,
             scale: (4.0 / (fft_samples as f64 * squares)) as f32,
             samples: Vec::new(),
-            has_begun: false,
+            first: 0,
             received: 0,
             columns: Columns::new(MOST_COLUMNS),
         }
@@ -105,41 +104,34 @@ impl Spectrogram {
     pub fn push(&mut self, samples: &[f32]) {
         self.received += samples.len();
         self.samples.extend_from_slice(samples);
-        // The first window's middle is the first sample. What is before it, and behind the last
-        // one, is mirrored: an edge to silence would look like a click.
-        let half = self.window_samples / 2;
-        if !self.has_begun && self.samples.len() > half {
-            let mirrored: Vec<f32> = self.samples[1..=half].iter().rev().copied().collect();
-            self.samples.splice(0..0, mirrored);
-            self.has_begun = true;
-        }
-        if self.has_begun {
-            self.cut();
-        }
+        self.cut(false);
     }
 
-    /// Ends the recording: every sample is in a window.
+    /// Ends the recording.
     pub fn finish(&mut self) {
-        let half = self.window_samples / 2;
-        if self.has_begun {
-            let mirrored = self.samples.iter().rev().skip(1).take(half).copied();
-            let mirrored: Vec<f32> = mirrored.collect();
-            self.samples.extend(mirrored);
-        } else {
-            // Shorter than half a window: nothing to mirror.
-            self.samples.splice(0..0, vec![0.0; half]);
-        }
-        self.samples.resize(self.samples.len() + self.window_samples, 0.0);
-        self.cut();
+        let missing = self.window_samples.saturating_sub(self.samples.len());
+        self.samples.resize(self.samples.len() + missing, 0.0);
+        self.cut(true);
     }
 
-    fn cut(&mut self) {
-        let mut start = 0;
-        while let Some(window) = self.samples.get(start..start + self.window_samples) {
-            // The window's middle is behind the end of what is padded.
-            if self.columns.units() * self.unit_samples >= self.received {
-                break;
-            }
+    /// Takes the units whose windows are there. The middle of a unit's window is its first sample;
+    /// near an edge the nearest window that lies in the recording stands for it, because an edge to
+    /// silence would look like a click.
+    fn cut(&mut self, is_over: bool) {
+        let last = self.received.saturating_sub(self.window_samples);
+        loop {
+            let middle = self.columns.units() * self.unit_samples;
+            let start = middle.saturating_sub(self.window_samples / 2);
+            let start = if is_over { start.min(last) } else { start };
+            let from = start - self.first;
+            let window = self.samples.get(from..from + self.window_samples);
+            let Some(window) = window.filter(|_| middle < self.received) else {
+                // Also the last window may be asked for again.
+                let needless = (start.min(last) - self.first).min(self.samples.len());
+                self.samples.drain(..needless);
+                self.first += needless;
+                return;
+            };
             let stride = (self.columns.units_per_column() / 2).clamp(1, MOST_STRIDE);
             let mut unit = Powers::default();
             if self.columns.units().is_multiple_of(stride) {
@@ -148,9 +140,7 @@ impl Spectrogram {
                 self.bank.sums(&self.spectrum, &mut unit.sums);
             }
             self.columns.push(&unit);
-            start += self.unit_samples;
         }
-        self.samples.drain(..start.min(self.samples.len()));
     }
 
     /// The rate of the samples that it is of.
