@@ -5,6 +5,7 @@
 #[path = "common/bench.rs"]
 mod bench;
 
+use std::fmt::Write;
 use std::fs;
 
 use bench::{Answer, Bench};
@@ -117,7 +118,7 @@ fn the_hidden_layer_of_a_head_indexes_a_library() {
         bench.noise(&format!("sounds/noise-{take}.wav"), 7 + u32::from(take));
         bench.clicks(&format!("sounds/clicks-{take}.wav"), 4 + u32::from(take));
         for kind in ["tone", "noise", "clicks"] {
-            table += &format!("sounds/{kind}-{take}.wav,,,{kind}\n");
+            writeln!(table, "sounds/{kind}-{take}.wav,,,{kind}").unwrap();
         }
     }
     fs::write(bench.path("labels.csv"), table).unwrap();

@@ -48,14 +48,14 @@ fn a_wheel_with_another_hash_is_refused() {
             let wheel = folder.path().join(format!("{name}.whl"));
             fs::write(&wheel, bytes).unwrap();
             let error = refused(card, folder.path(), &wheel);
-            assert_checksum(&error, &wheel, &card.source.wheel_sha256.to_string(), bytes);
+            assert_checksum(&error, &wheel, &card.source.as_ref().unwrap().wheel_sha256.to_string(), bytes);
         }
     }
 }
 
 /// Writes an unpacked package whose checkpoint is `data` with `index` beside it.
 fn unpack(card: &ModelCard, folder: &Path, data: &[u8], index: Option<&[u8]>) -> PathBuf {
-    let file = folder.join(&card.source.file);
+    let file = folder.join(&card.source.as_ref().unwrap().file);
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, data).unwrap();
     let (prefix, _) = file.to_str().unwrap().rsplit_once(".data-").unwrap();
@@ -80,7 +80,7 @@ fn a_damaged_checkpoint_is_refused() {
         for path in [folder.path(), parent, &data, &index] {
             let store = ModelStore::at(&folder.path().join("store"));
             let error = pull::install(card, &store, path).unwrap_err();
-            assert_checksum(&error, &data, &card.source.file_sha256.to_string(), b"damaged");
+            assert_checksum(&error, &data, &card.source.as_ref().unwrap().file_sha256.to_string(), b"damaged");
             assert_eq!(store.installed(card), Installed::Missing);
         }
     }

@@ -13,6 +13,7 @@ use super::{DecodeProblem, Error};
 impl Error {
     /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
     /// shown.
+    #[expect(clippy::too_many_lines, reason = "one line an error")]
     pub fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),

@@ -43,8 +43,7 @@ pub(super) fn companion(format: Format, file: &Path) -> Option<PathBuf> {
             let (prefix, _shards) = name.split_once(".data-")?;
             Some(file.with_file_name(format!("{prefix}.index")))
         }
-        Format::PyTorch => None,
-        Format::CTranslate2 => None,
+        Format::PyTorch | Format::CTranslate2 => None,
     }
 }
 

@@ -3,6 +3,8 @@
 //! In: a card's rate, window, hop and mel bands. Out: [`FrontEnd`]. Refuses numbers with which
 //! there is nothing to hear, or no end of memory.
 
+use std::fmt::Write;
+
 use sha2::Digest;
 
 use super::card::{Base, ModelCard};
@@ -74,7 +76,9 @@ fn version(card: &ModelCard, patch_frames: usize, patch_hop_frames: usize) -> u3
     let mut text = format!("{} {patch_frames} {patch_hop_frames}", card.sample_rate);
     if let Some(mel) = card.mel {
         let MelSpec { window_samples, hop_samples, fft_samples, mel_bands, .. } = mel;
-        text += &format!(
+        // Writing to a text cannot fail.
+        let _ = write!(
+            text,
             " {window_samples} {hop_samples} {fft_samples} {:?} {mel_bands} {:?} {:?} {:?} {:?}",
             mel.spectrum, mel.low_hz, mel.high_hz, mel.scale, mel.compression
         );
@@ -179,7 +183,7 @@ mod tests {
 
     fn card(mel: Option<MelSpec>, (sample_rate, window_s, hop_s): (u32, f64, f64)) -> ModelCard {
         let card = registry::find("yamnet").unwrap().clone();
-        ModelCard { mel, sample_rate, window_s, hop_s, ..card }
+        ModelCard { sample_rate, window_s, hop_s, mel, ..card }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::frontend::spec::{Features, FrontEnd};
 pub(super) struct Module {
     model: String,
     /// Shared between threads: `forward` changes nothing in a module that passed the inspection.
-    module: Arc<CModule>,
+    network: Arc<CModule>,
     place: Place,
     input: ModuleInput,
     /// Values of an embedding, once they are known.
@@ -85,8 +85,8 @@ impl Module {
             path: path.to_owned(),
             source: first_line(&error).into(),
         })?;
-        let (model, module) = (model.to_owned(), Arc::new(module));
-        Ok(Self { model, module, place, input, dimension: None })
+        let (model, network) = (model.to_owned(), Arc::new(module));
+        Ok(Self { model, network, place, input, dimension: None })
     }
 
     /// The same, of which is known that it gives `dimension` values.
@@ -127,7 +127,7 @@ impl Module {
             tch::jit::f_set_graph_executor_optimize(false)?;
             let (shape, _) = self.input(patches);
             let input = IValue::Tensor(self.place.tensor(values, &shape)?);
-            Ok(match self.module.forward_is(&[input])? {
+            Ok(match self.network.forward_is(&[input])? {
                 IValue::Tensor(tensor) => Given::of(&tensor)?,
                 IValue::Tuple(all) => Given::Other(format!("a tuple of {}", all.len())),
                 IValue::TensorList(all) => Given::Other(format!("a list of {} tensors", all.len())),
@@ -158,7 +158,7 @@ impl Module {
     pub(super) fn shared(&self) -> Self {
         Self {
             model: self.model.clone(),
-            module: Arc::clone(&self.module),
+            network: Arc::clone(&self.network),
             place: self.place,
             input: self.input.clone(),
             dimension: self.dimension,

@@ -54,32 +54,30 @@ pub fn hidden_layer(head: &Head, window_s: Option<f64>, hop_s: Option<f64>) -> R
     head.require_model(&identity_of(base))?;
     let own = front_end_of(base);
     let one_at_a_time = card.kind != HeadKind::Mlp;
-    let (shape, reads, window_s) = match form.frames() {
-        0 => {
-            let (embeddings, hop_embeddings) = match form.body {
-                Body::Perceptron { .. } => (1, 1),
-                _ => embeddings(&own, window_s, hop_s),
-            };
-            let reads = Reads::Embeddings(Base {
-                name: card.model.name.clone(),
-                weights_sha256: card.model.weights_sha256,
-                front_end_version: card.model.front_end_version,
-                embeddings,
-                hop_embeddings,
-            });
-            let shape = match form.body {
-                // Any number of them.
-                Body::Perceptron { .. } => vec![2, form.width],
-                _ => vec![1, embeddings, form.width],
-            };
-            (shape, reads, own.step_s())
-        }
-        _ => {
-            let mel = frames_of_head(&card.name, &own, &form)?;
-            let window_s = window_s.unwrap_or(USUAL_WINDOW_S);
-            let frames = frames_of(window_s, own.sample_rate, mel.hop_samples);
-            (vec![1, frames, form.width], Reads::Frames(mel), window_s)
-        }
+    let (shape, reads, window_s) = if form.frames() == 0 {
+        let (embeddings, hop_embeddings) = if matches!(form.body, Body::Perceptron { .. }) {
+            (1, 1)
+        } else {
+            embeddings(&own, window_s, hop_s)
+        };
+        let reads = Reads::Embeddings(Base {
+            name: card.model.name.clone(),
+            weights_sha256: card.model.weights_sha256,
+            front_end_version: card.model.front_end_version,
+            embeddings,
+            hop_embeddings,
+        });
+        let shape = match form.body {
+            // Any number of them.
+            Body::Perceptron { .. } => vec![2, form.width],
+            _ => vec![1, embeddings, form.width],
+        };
+        (shape, reads, own.step_s())
+    } else {
+        let mel = frames_of_head(&card.name, &own, &form)?;
+        let window_s = window_s.unwrap_or(USUAL_WINDOW_S);
+        let frames = frames_of(window_s, own.sample_rate, mel.hop_samples);
+        (vec![1, frames, form.width], Reads::Frames(mel), window_s)
     };
     let archive = trace(&form, tensors, &shape)?;
     let layer = HiddenLayer { head: card.name.clone(), archive, one_at_a_time, reads };

@@ -22,7 +22,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// No wait of ours is longer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 /// Nor is one that a server asks for: a run should fail rather than stand still for an hour.
-const LONGEST_ASKED: Duration = Duration::from_secs(120);
+const LONGEST_ASKED: Duration = Duration::from_mins(2);
 /// Of what a server says when it refuses, so many bytes are read, and so many letters shown.
 const MOST_REFUSAL: u64 = 1 << 16;
 const SHOWN_REFUSAL: usize = 200;
@@ -222,7 +222,8 @@ impl Client {
         if let Again::After(asked) = again
             && asked > LONGEST_ASKED
         {
-            words = format!("it asks to wait {} s. {words}", asked.as_secs()).trim().to_owned();
+            words = format!("it asks to wait {} s. {words}", asked.as_secs());
+            words.truncate(words.trim_end().len());
         } else if (300..400).contains(&status) {
             "redirections are not followed".clone_into(&mut words);
         }

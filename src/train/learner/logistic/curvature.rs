@@ -169,6 +169,7 @@ mod tests {
     const NOISE: f32 = 1e-4;
 
     #[test]
+    #[expect(clippy::cast_possible_truncation, reason = "made in f64, given as f32")]
     fn there_and_back_is_the_same_and_curvature_is_one() {
         let dimension = 6;
         for count in [4_usize, 40] {
