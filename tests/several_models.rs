@@ -17,11 +17,8 @@ const MODELS: [&str; 3] = ["yamnet", "resemblyzer", "crnn-bell"];
 fn vectors(bench: &Bench, library: &str, model: &str) -> Vec<String> {
     let arguments = ["export", "--csv", "-", "--model", model, "--library", library];
     let table = bench.run(&arguments).expect(0).out;
-    let mut rows: Vec<String> = table
-        .lines()
-        .skip(1)
-        .map(|line| line.splitn(3, ',').nth(2).unwrap().to_owned())
-        .collect();
+    let mut rows: Vec<String> =
+        table.lines().skip(1).map(|line| line.splitn(3, ',').nth(2).unwrap().to_owned()).collect();
     rows.sort();
     assert!(!rows.is_empty(), "{model}");
     rows

@@ -203,31 +203,40 @@ fn store_recording(
     belonging: &[Belonging],
     finished: Vec<(usize, Finished)>,
 ) -> Result<(PathBuf, FileStamp, Outcome)> {
-    let mut stored: Option<(PathBuf, FileStamp, Outcome)> = None;
+    // One row, whoever heard it.
+    let mut stored: Option<(i64, PathBuf, FileStamp, Outcome)> = None;
     for (place, finished) in finished {
         let Finished { file, content_hash, format, recorded, end, pooled, scores, segments } =
             finished;
-        let id = writer.put_recording(&NewRecording {
-            path: &file.path,
-            stamp: file.stamp,
-            content_hash,
-            format: &format,
-            duration_s: end.duration_s,
-            integrity: end.integrity,
-        })?;
-        writer.put_recorded(id, &file.path, recorded)?;
+        let id = if let Some((id, ..)) = &stored {
+            *id
+        } else {
+            let id = writer.put_recording(&NewRecording {
+                path: &file.path,
+                stamp: file.stamp,
+                content_hash,
+                format: &format,
+                duration_s: end.duration_s,
+                integrity: end.integrity,
+            })?;
+            writer.put_recorded(id, &file.path, recorded)?;
+            writer.remove_failure(&file.path)?;
+            id
+        };
         let Belonging { model, run } = belonging[place];
         let of = VectorsOf { recording: id, model, run };
         let count = writer.put_vectors(of, segments, &pooled)?;
         writer.put_classes(id, model, &scores)?;
-        writer.remove_failure(&file.path)?;
         if let Some((.., Outcome::Indexed { segments, .. })) = &mut stored {
             *segments += count;
         } else {
             let (duration_s, flaw) = (end.duration_s, end.integrity.flaw());
             let outcome = Outcome::Indexed { duration_s, segments: count, flaw };
-            stored = Some((file.path, file.stamp, outcome));
+            stored = Some((id, file.path, file.stamp, outcome));
         }
     }
-    stored.ok_or_else(|| Error::Output(std::io::Error::other("a recording of no network")))
+    match stored {
+        Some((_, path, stamp, outcome)) => Ok((path, stamp, outcome)),
+        None => Err(Error::Output(std::io::Error::other("a recording of no network"))),
+    }
 }
