@@ -98,11 +98,11 @@ impl EmbeddingModel {
     /// Loads the weights of `name` from the per-user store and builds its network for `compute`.
     ///
     /// # Errors
-    /// [`Error::UnknownModel`](crate::Error::UnknownModel) without such a card,
-    /// [`Error::ModelMissing`](crate::Error::ModelMissing) when the weights were not pulled,
-    /// [`Error::Checksum`](crate::Error::Checksum) when they are not the card's,
-    /// [`Error::DeviceMissing`](crate::Error::DeviceMissing) when there is no such device,
-    /// [`Error::Probe`](crate::Error::Probe) when it does not embed a known sound as it should.
+    /// [`Error::UnknownModel`] without such a card,
+    /// [`Error::ModelMissing`] when the weights were not pulled,
+    /// [`Error::Checksum`] when they are not the card's,
+    /// [`Error::DeviceMissing`] when there is no such device,
+    /// [`Error::Probe`] when it does not embed a known sound as it should.
     pub fn load(name: &str, store: &ModelStore, compute: Compute) -> Result<Self> {
         Self::load_on(name, store, compute, Engine::Own)
     }
@@ -240,7 +240,7 @@ impl EmbeddingModel {
     /// Embeds patches that are sound throughout, `[patches, frames, values]`.
     ///
     /// # Errors
-    /// [`Error::Network`](crate::Error::Network) when libtorch fails.
+    /// [`Error::Network`] when libtorch fails.
     ///
     /// # Panics
     /// When `patches` is not a whole number of patches.
@@ -253,7 +253,7 @@ impl EmbeddingModel {
     /// Embeds a batch of patches: a row for every step of every patch.
     ///
     /// # Errors
-    /// [`Error::Network`](crate::Error::Network) when libtorch fails.
+    /// [`Error::Network`] when libtorch fails.
     ///
     /// # Panics
     /// When the batch has not as many values as its patches need.

@@ -1,6 +1,6 @@
 //! What goes into a network and what comes out.
 //!
-//! In: [`Batch`]. Out: [`NetworkOutput`]. Every architecture implements [`Network`].
+//! In: [`Batch`]. Out: [`NetworkOutput`]. Every architecture implements `Network`.
 
 use crate::error::Result;
 

@@ -12,14 +12,14 @@
 //! models 0.5 is first by one alone.
 //!
 //! - **Depth.** Each ranking is read to [`DEPTH`] answers, or as many as are wanted where that is
-//!   more, and at least so far that nothing behind could be among the first ([`depth`]).
+//!   more, and at least so far that nothing behind could be among the first (`depth`).
 //! - **What a ranking does not have counts 0 there**, as in the paper: what lies behind that depth,
 //!   and what was not indexed with the model. Its score by the model is told nevertheless, where
 //!   the library has vectors of it.
 //! - **Recordings** are the same by their ids.
 //! - **Moments** are stretches, and models cut recordings differently. Two stretches of one
 //!   recording are the same moment when they share at least half of the shorter one
-//!   ([`is_same_moment`]). A stretch has of every other model the best rank among that model's
+//!   (`is_same_moment`). A stretch has of every other model the best rank among that model's
 //!   stretches of the same moment. Then, best first, a stretch is left out when one of another
 //!   model that is the same moment stands before it; so the stretch that is listed is that of the
 //!   model that ranks the moment best. Stretches of one model never displace one another, since
