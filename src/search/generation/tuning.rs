@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::state::RecallMeasured;
 use super::{AboutGraph, BuildStage, Watcher};
 use crate::index::codes::Rows;
-use crate::index::graph::{OwnedGraph, Pool};
+use crate::index::graph::{OwnedGraph, Pool, scanning_is_cheaper};
 use crate::index::quantise::PreparedQuery;
 use crate::index::scan::{Candidate, refine, scan};
 use crate::search::recall::NEIGHBOURS;
@@ -20,7 +20,10 @@ const QUESTIONS: usize = 600;
 /// Questions that are answered in parallel.
 const AT_ONCE: usize = 20;
 /// Widths that are tried; the last one is taken where none is enough.
-const WIDTHS: [usize; 14] = [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1_024];
+const WIDTHS: [usize; 16] =
+    [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1_024, 2_048, 4_096];
+/// Wider walks are for collections so large that scanning them would take longer.
+const USUAL_WIDTHS: usize = 14;
 
 /// A row whose neighbours are looked for among the others.
 struct Question {
@@ -57,10 +60,15 @@ pub(super) fn tune(
         if number % 2 == 0 { choosing.push(question) } else { measuring.push(question) }
     }
     let pool = Pool::default();
-    let width = WIDTHS
+    let pays = |width: &usize| !scanning_is_cheaper(rows.len(), rows.len(), *width);
+    let (usual, wide) = WIDTHS.split_at(USUAL_WIDTHS);
+    let widths: Vec<usize> =
+        usual.iter().chain(wide.iter().filter(|width| pays(width))).copied().collect();
+    let widest = widths[widths.len() - 1];
+    let width = widths
         .into_iter()
         .find(|&width| is_enough(&find(rows, graph, &choosing, width, &pool), wanted))
-        .unwrap_or(WIDTHS[WIDTHS.len() - 1]);
+        .unwrap_or(widest);
     let recall = find(rows, graph, &measuring, width, &pool);
     Some(AboutGraph { width, wanted, recall })
 }
