@@ -20,8 +20,8 @@ const QUESTIONS: usize = 600;
 /// Questions that are answered in parallel.
 const AT_ONCE: usize = 20;
 /// Widths that are tried; the last one is taken where none is enough.
-const WIDTHS: [usize; 16] =
-    [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1_024, 2_048, 4_096];
+const WIDTHS: [usize; 17] =
+    [16, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512, 1_024, 2_048, 4_096, 8_192];
 /// Wider walks are for collections so large that scanning them would take longer.
 const USUAL_WIDTHS: usize = 14;
 
