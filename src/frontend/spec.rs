@@ -358,8 +358,9 @@ pub const WHISPER: FrontEnd = FrontEnd {
     least_last_share: 0.0,
 };
 
-/// wav2vec 2.0's front end: samples, 10 s at a time, and 80 more, so that the last of 500 frames of
-/// 20 ms is whole.
+/// wav2vec 2.0's front end: samples, 10 s at a time, and 80 more, which would make the last of 500
+/// frames of 20 ms whole. The network hears each patch at the length of its own sound, so that a
+/// whole one has 499 frames, and its last step is the mean of 24.
 ///
 /// Source: A. Baevski et al., arXiv:2006.11477, section 2; strides and kernels of the feature
 /// encoder give a frame of 400 samples every 320.
