@@ -107,13 +107,15 @@ pub enum Error {
         known: Vec<String>,
     },
 
-    /// A model that embeds and scores no classes, where classes are wanted.
-    #[error("`{model}` scores no classes, so it has no words for what it hears")]
-    NoClasses {
+    /// A model that embeds and says no more, where what it hears is wanted.
+    #[error("`{model}` scores no classes and tells no pitch, so it has no words for what it hears")]
+    NothingHeard {
         /// The model.
         model: String,
-        /// The models that score some.
-        those_with: Vec<String>,
+        /// The models that score classes.
+        with_classes: Vec<String>,
+        /// The models that tell the pitch.
+        with_pitch: Vec<String>,
     },
 
     /// A model card that does not read.

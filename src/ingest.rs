@@ -30,7 +30,7 @@ use std::time::{Duration, Instant};
 use crate::audio::resample::FilterCache;
 use crate::audio::segment::Segmentation;
 use crate::error::{Error, Result};
-use crate::model::card::ModelCard;
+use crate::model::card::{MemoryNeed, ModelCard};
 use crate::model::{EmbeddingModel, registry, set_threads_per_operation};
 use crate::store::Library;
 use crate::store::runs::NewRun;
@@ -173,10 +173,10 @@ impl IndexOptions {
     /// [`Error::Segments`], [`Error::TooLittleMemory`].
     pub fn check(&self, card: &ModelCard) -> Result<()> {
         check_segments(card, self.segments)?;
-        self.share(1).map(drop)
+        self.share(&[card.memory]).map(drop)
     }
 
-    fn share(&self, networks: usize) -> Result<memory::Share> {
+    fn share(&self, networks: &[MemoryNeed]) -> Result<memory::Share> {
         memory::share(self.jobs, networks, self.memory_bytes.unwrap_or_else(sensible_limit))
     }
 }
@@ -255,7 +255,8 @@ impl Indexer<'_> {
         // Workers run networks side by side; one operation split among threads would only get in
         // their way. Threads that use libtorch first from now on inherit it.
         set_threads_per_operation(1);
-        let share = self.options.share(self.models.len())?;
+        let networks: Vec<_> = self.models.iter().map(|model| model.card().memory).collect();
+        let share = self.options.share(&networks)?;
         let models: Vec<i64> =
             self.models.iter().map(|model| self.model_id(library, model)).collect::<Result<_>>()?;
         let mut report = self.begin_report(library, &plan)?;

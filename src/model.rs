@@ -11,7 +11,7 @@ mod chained;
 mod checkpoint;
 pub mod compute;
 mod conversion;
-pub(crate) mod crepe;
+mod crepe;
 mod crnn;
 #[cfg(test)]
 mod golden;
@@ -45,7 +45,7 @@ use crate::frontend::spec::FrontEnd;
 use card::{Architecture, ModelCard};
 use chained::Chained;
 use compute::Compute;
-use network::{Batch, Network, NetworkOutput, Sent};
+use network::{Batch, Network, NetworkOutput, PitchOutput, Sent};
 use remote::Hosted;
 use store::ModelStore;
 use torchscript::{Module, ModuleInput};
@@ -264,6 +264,33 @@ impl EmbeddingModel {
             return Ok(NetworkOutput::default());
         }
         self.network.run(batch)
+    }
+
+    /// The pitch of a batch of patches along time.
+    ///
+    /// # Errors
+    /// [`Error::NothingHeard`] when the model knows of no pitch, [`Error::Network`] when libtorch
+    /// fails.
+    ///
+    /// # Panics
+    /// When the batch has not as many values as its patches need.
+    pub fn pitch(&self, batch: &Batch<'_>) -> Result<PitchOutput> {
+        let values = batch.sound_samples.len() * self.front_end.patch_values();
+        assert_eq!(batch.values.len(), values, "whole patches");
+        let known = self.network.pitch(batch);
+        known.unwrap_or_else(|| Err(nothing_heard(&self.card.name)))
+    }
+}
+
+/// The refusal of a model that has no words for what it hears, which names those that have.
+pub fn nothing_heard(model: &str) -> Error {
+    let those = |say: fn(&ModelCard) -> bool| {
+        registry::names().filter(|name| registry::find(name).is_ok_and(say)).collect()
+    };
+    Error::NothingHeard {
+        model: model.to_owned(),
+        with_classes: those(|card| card.class_count() > 0),
+        with_pitch: those(ModelCard::tells_pitch),
     }
 }
 

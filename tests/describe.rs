@@ -244,3 +244,81 @@ fn standard_input_is_described_and_drawn_when_it_is_audio() {
     assert!(refused.err.contains("no audio stream"), "{}", refused.err);
     assert!(!bench.path("none.png").exists());
 }
+
+/// Half a second of silence, two notes of half a second, silence, and a glide of an octave in 1.5 s.
+fn with_a_tune() -> Bench {
+    let bench = Bench::new();
+    let mut phase = 0.0_f64;
+    let samples = (0..9 * 11_025_u32).map(move |n| {
+        let seconds = f64::from(n) / 22_050.0;
+        let hertz = match seconds {
+            0.5..1.0 => 261.63,
+            1.0..1.5 => 392.0,
+            2.5..4.0 => 220.0 * ((seconds - 2.5) / 1.5).exp2(),
+            _ => return 0.0,
+        };
+        phase += 2.0 * std::f64::consts::PI * hertz / 22_050.0;
+        0.3 * (phase.sin() + 0.4 * (2.0 * phase).sin() + 0.2 * (3.0 * phase).sin())
+    });
+    bench.wav("tune.wav", samples);
+    bench
+}
+
+#[test]
+fn the_pitch_of_a_tune_is_told_as_its_notes_and_drawn() {
+    let bench = with_a_tune();
+    let options = ["describe", "tune.wav", "--model", "crepe-tiny"];
+    let found = json(&bench, &[&options[..], &["--plot", "tune.svg"]].concat());
+    let stretches: Vec<&Value> = of_kind(&found, "pitch").collect();
+    let notes: Vec<&str> = stretches.iter().map(|row| row["note"].as_str().unwrap()).collect();
+    // The glide's middle lies half-way between D#4 and E4.
+    assert_eq!(notes[..2], ["C4", "G4"], "{stretches:?}");
+    assert_eq!(notes.len(), 3, "{stretches:?}");
+    // A frame of 64 ms hears both sides of a border.
+    for (row, (start_s, end_s)) in stretches.iter().zip([(0.5, 1.0), (1.0, 1.5), (2.5, 4.0)]) {
+        assert!((number(row, "start_s") - start_s).abs() <= 0.04, "{row}");
+        assert!((number(row, "end_s") - end_s).abs() <= 0.04, "{row}");
+    }
+    // CREPE is right within a quarter of a semitone, as its authors count.
+    let glide = stretches[2];
+    for (key, hertz) in [("lowest_hz", 220.0), ("highest_hz", 440.0)] {
+        let cents = 1200.0 * (number(glide, key) / hertz).log2();
+        assert!(cents.abs() < 25.0, "{glide}");
+    }
+    let summary = of_kind(&found, "recording").next().unwrap();
+    // 2.5 s of it sound, and the last half second does not.
+    assert!((240.0..=260.0).contains(&number(summary, "pitched_frames")), "{summary}");
+    assert!((number(summary, "frames") - 450.0).abs() < 1e-9, "{summary}");
+    let svg = fs::read_to_string(bench.path("tune.svg")).unwrap();
+    assert!(svg.contains("crepe-tiny: pitch") && svg.contains("pitch, Hz") && svg.contains("C4"));
+
+    let frames = json(&bench, &[&options[..], &["--segments"]].concat());
+    let heard = of_kind(&frames, "frame").filter(|row| number(row, "confidence") >= 0.5).count();
+    assert_eq!(heard as f64, number(summary, "pitched_frames"));
+    let part = json(&bench, &[&options[..], &["--start", "1.1", "--end", "1.4"]].concat());
+    let only = of_kind(&part, "pitch").next().unwrap();
+    assert!(number(only, "start_s") >= 1.1 && number(only, "end_s") <= 1.4, "{only}");
+    assert_eq!(only["note"], "G4");
+}
+
+#[test]
+fn classes_and_pitch_are_told_together_where_the_format_has_room_for_both() {
+    let bench = with_a_tune();
+    let both = ["describe", "tune.wav", "--model", "crepe-tiny", "--model", "yamnet"];
+    let found = json(&bench, &both);
+    assert!(of_kind(&found, "event").count() > 0 && of_kind(&found, "pitch").count() == 3);
+    // As each of them alone.
+    for model in ["crepe-tiny", "yamnet"] {
+        let alone = json(&bench, &["describe", "tune.wav", "--model", model]);
+        assert!(alone.iter().all(|row| found.contains(row)), "{model}");
+    }
+    let track = bench.run(&[&both[..], &["--format", "audacity"]].concat()).expect(0).out;
+    // A pitch has a band, as a line of its own.
+    assert!(track.contains("C4 26") && track.contains("\n\\\t2"), "{track}");
+    let csv = bench.run(&[&both[..], &["--format", "csv"]].concat()).expect(2);
+    assert!(csv.err.contains("one of the models at a time"), "{}", csv.err);
+    let deaf = bench.run(&["describe", "tune.wav", "--model", "resemblyzer"]).expect(2);
+    assert!(deaf.err.contains("pitch: crepe-tiny, crepe"), "{}", deaf.err);
+    let none = ["describe", "tune.wav", "--model", "crepe-tiny", "--pitch-confidence", "1"];
+    assert!(bench.run(&none).expect(1).err.contains("--pitch-confidence sets another"));
+}

@@ -81,6 +81,8 @@ def grow(folder: Path, rows: int) -> None:
         grown[start : start + len(some)] = np.maximum(
             0, (share * vectors[some] + (1 - share) * vectors[second]) * noise
         )
+    # A library keeps vectors in half precision.
+    grown = grown.astype(np.float16).astype(np.float32)
     write(folder / str(rows), grown, labels[first], folds[first])
     (folder / str(rows) / "tasks.json").write_text(json.dumps([{"head": "logistic", "shots": 0}]))
 

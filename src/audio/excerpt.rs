@@ -54,6 +54,13 @@ pub struct Part {
     pub channel: Option<u16>,
 }
 
+impl Part {
+    /// Where it begins, in seconds from the recording's beginning.
+    pub fn start_s(&self) -> f64 {
+        self.stretch.map_or(0.0, |stretch| stretch.start_s)
+    }
+}
+
 /// A part of a recording, opened for streaming.
 #[derive(Debug)]
 pub struct Excerpt {

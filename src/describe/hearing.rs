@@ -1,36 +1,23 @@
 //! What a model that scores classes hears along a recording.
 //!
-//! In: the path of a recording, a part of it, and a model. Out: [`Hearing`]. Refuses models without
-//! classes. Segments of silence, and of one constant value, are left out and counted: networks say
-//! something of them all the same. Classes are heard by the rule of [`events`](super::events).
-
-use std::path::Path;
+//! In: patches of a recording, and a model. Out: [`Hearing`]. Segments of silence, and of one constant
+//! value, are left out and counted: networks say something of them all the same. Classes are heard by
+//! the rule of [`events`](super::events).
 
 use super::columns::{Column, Columns};
 use super::events::{Event, EventJoiner, EventSpec};
-use crate::audio::excerpt::{Part, Stretch};
+use super::listening::HearingSpec;
 use crate::audio::health::Health;
-use crate::audio::resample::FilterCache;
 use crate::audio::segment::{TimeRange, patch_range};
-use crate::error::{Error, Result};
-use crate::extract::{PatchReader, Patches, RecordingEnd};
+use crate::error::Result;
+use crate::extract::RecordingEnd;
 use crate::model::EmbeddingModel;
+use crate::model::network::Batch;
 use crate::model::pool::{Mean, top_scores};
 use crate::model::registry;
 
 /// More than a picture has pixels across, and with 521 classes some 8 MB.
 const MOST_COLUMNS: usize = 2_048;
-
-/// What is asked about a recording.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HearingSpec {
-    /// The part that is listened to.
-    pub part: Part,
-    /// When a class is heard.
-    pub events: EventSpec,
-    /// Whether the highest classes of every segment are kept; they grow with the recording.
-    pub keeps_segments: bool,
-}
 
 /// The highest classes of one segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,29 +88,6 @@ pub struct Hearing {
 }
 
 impl Hearing {
-    /// Listens to the recording at `path` with `model`.
-    ///
-    /// # Errors
-    /// [`Error::NoClasses`] when the model scores none, [`Error::Io`] and [`Error::Decode`] when the
-    /// file cannot be used, [`Error::NoChannel`] and [`Error::NoStretch`] when it has no such part,
-    /// [`Error::Network`] when libtorch fails.
-    pub fn of(
-        path: &Path,
-        model: &EmbeddingModel,
-        spec: &HearingSpec,
-        filters: &FilterCache,
-    ) -> Result<Self> {
-        let mut listener = Listener::new(model, spec)?;
-        let batch_patches = model.card().batch_patches;
-        let mut reader = PatchReader::open_part(path, spec.part, model.front_end(), filters)?;
-        let mut patches = Patches::default();
-        while reader.read(&mut patches)? {
-            listener.listen(&mut patches, batch_patches)?;
-        }
-        listener.listen(&mut patches, 1)?;
-        Ok(listener.finish(reader.end()))
-    }
-
     /// The `count` classes that are heard longest; of those heard as long, such as not at all,
     /// those with the highest scores.
     pub fn classes(&self, count: usize) -> Vec<ClassSummary> {
@@ -176,8 +140,9 @@ impl Hearing {
     }
 }
 
-/// Listens to one recording.
-struct Listener<'a> {
+/// Hears the classes of one recording.
+#[derive(Debug)]
+pub(super) struct ClassEar<'a> {
     model: &'a EmbeddingModel,
     spec: &'a HearingSpec,
     class_names: Vec<String>,
@@ -191,18 +156,16 @@ struct Listener<'a> {
     left_out: usize,
 }
 
-impl<'a> Listener<'a> {
-    fn new(model: &'a EmbeddingModel, spec: &'a HearingSpec) -> Result<Self> {
+impl<'a> ClassEar<'a> {
+    /// An ear for a model that scores classes.
+    pub(super) fn new(model: &'a EmbeddingModel, spec: &'a HearingSpec) -> Result<Self> {
         let card = model.card();
         let classes = card.class_count();
-        if classes == 0 {
-            return Err(without_classes(&card.name));
-        }
         Ok(Self {
             model,
             spec,
             class_names: registry::class_names(&card.name)?,
-            start_s: spec.part.stretch.map_or(0.0, |Stretch { start_s, .. }| start_s),
+            start_s: spec.part.start_s(),
             joiner: EventJoiner::new(spec.events, card.hop_s),
             heard: Vec::new(),
             mean: Mean::new(classes),
@@ -213,22 +176,12 @@ impl<'a> Listener<'a> {
         })
     }
 
-    /// Hears and removes whole batches from `patches` while there are at least `least` patches.
-    fn listen(&mut self, patches: &mut Patches, least: usize) -> Result<()> {
-        let front_end = self.model.front_end();
-        let batch_patches = self.model.card().batch_patches;
-        let mut health = patches.health.iter();
-        let mut done = 0;
-        while patches.count() - done >= least {
-            let batch = patches.batch(&front_end, done, batch_patches);
-            let output = self.model.embed_batch(&batch)?;
-            let scores = output.scores.chunks_exact(self.highest.len());
-            for (scores, &health) in scores.zip(&mut health) {
-                self.hear(scores, health);
-            }
-            done += batch.sound_samples.len();
+    /// Hears the next patches, `health` being that of their steps.
+    pub(super) fn listen(&mut self, batch: &Batch<'_>, health: &[Health]) -> Result<()> {
+        let output = self.model.embed_batch(batch)?;
+        for (scores, &health) in output.scores.chunks_exact(self.highest.len()).zip(health) {
+            self.hear(scores, health);
         }
-        *patches = patches.split_off(&front_end, done);
         Ok(())
     }
 
@@ -257,7 +210,8 @@ impl<'a> Listener<'a> {
         }
     }
 
-    fn finish(self, end: RecordingEnd) -> Hearing {
+    /// What was heard of a recording, or of a part, that ended so.
+    pub(super) fn finish(self, end: RecordingEnd) -> Hearing {
         let card = self.model.card();
         let end_s = self.start_s + end.duration_s;
         let mut events = self.joiner.finish();
@@ -286,11 +240,4 @@ impl<'a> Listener<'a> {
             columns: self.columns,
         }
     }
-}
-
-/// The refusal of a model that scores no classes, which names those that do.
-pub fn without_classes(model: &str) -> Error {
-    let has_classes = |name: &String| registry::find(name).is_ok_and(|card| card.class_count() > 0);
-    let those_with = registry::names().filter(has_classes).collect();
-    Error::NoClasses { model: model.to_owned(), those_with }
 }

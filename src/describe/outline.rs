@@ -49,7 +49,7 @@ impl Outline {
         spectrogram.finish();
         Ok(Self {
             format: excerpt.format().clone(),
-            start_s: part.stretch.map_or(0.0, |stretch| stretch.start_s),
+            start_s: part.start_s(),
             duration_s: excerpt.duration_s(),
             integrity: excerpt.integrity(),
             envelope,

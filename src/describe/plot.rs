@@ -10,6 +10,7 @@
 
 pub mod colour;
 pub mod panels;
+mod pitch_panel;
 mod png;
 pub mod raster;
 pub mod scales;
@@ -23,6 +24,7 @@ use plotters::drawing::IntoDrawingArea;
 
 use super::hearing::Hearing;
 use super::outline::Outline;
+use super::pitch::PitchTrack;
 use crate::error::{Error, Result};
 use panels::{Drawing, Layout};
 use raster::Raster;
@@ -36,6 +38,8 @@ pub struct Figure<'a> {
     pub outline: &'a Outline,
     /// What models hear of the same part; a group of lanes each.
     pub hearings: &'a [Hearing],
+    /// The pitch that models tell of the same part; a panel each.
+    pub pitches: &'a [PitchTrack],
     /// Lanes of a group, at most.
     pub lanes: usize,
 }
@@ -68,9 +72,13 @@ impl Figure<'_> {
             area.present().map_err(failed)?;
             images
         };
-        let about = format!("Waveform, mel spectrogram and classes heard, over {} along", {
-            scales::time_ticks(self.outline.start_s, self.end_s(), panels::TIME_TICKS).unit
-        });
+        let unit = scales::time_ticks(self.outline.start_s, self.end_s(), panels::TIME_TICKS).unit;
+        let heard = match (self.hearings.is_empty(), self.pitches.is_empty()) {
+            (_, true) => "classes heard",
+            (true, false) => "pitch",
+            (false, false) => "classes heard, and pitch",
+        };
+        let about = format!("Waveform, mel spectrogram and {heard}, over {unit} along");
         Ok(Picture { size: layout.size, title: one_line(self.title), about, vectors, images })
     }
 

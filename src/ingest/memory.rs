@@ -1,16 +1,17 @@
 //! How much memory indexing may take, and what follows from it.
 //!
 //! In: a limit in bytes, and the number of jobs wanted. Out: [`Share`]: as many jobs as fit, and
-//! the bounds of what they hold. The figures below were measured (see `benches/growth.py`).
+//! the bounds of what they hold. The figure below and those of the cards were measured: the program's
+//! own as in `benches/growth.py`, a network's by indexing the same files with one, two and four jobs.
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::{Error, Result};
+use crate::model::card::MemoryNeed;
 
-/// What the program takes before its first job: libtorch, the weights, SQLite, and the plan.
-const BASE_BYTES: u64 = 220_000_000;
-/// What a job takes for each network: its maps and scratch space, its decoder, its patches on the way.
-const JOB_BYTES: u64 = 70_000_000;
+/// What the program takes before its first network: libtorch, SQLite, and the plan.
+const BASE_MB: u64 = 200;
+const MEGABYTE: u64 = 1_000_000;
 
 /// Batches on the way to the network, for each job: enough that one is always full.
 pub(super) const BATCHES_PER_JOB: usize = 4;
@@ -39,20 +40,19 @@ pub fn sensible_limit() -> u64 {
     free / 2
 }
 
-/// What `jobs` jobs of so many networks may take of `limit_bytes`: fewer jobs, where they do not
+/// What `jobs` jobs of these networks may take of `limit_bytes`: fewer jobs, where they do not
 /// fit.
 ///
 /// # Errors
 /// [`Error::TooLittleMemory`] when not even one fits.
-pub(super) fn share(jobs: usize, networks: usize, limit_bytes: u64) -> Result<Share> {
-    let job_bytes = JOB_BYTES * networks.max(1) as u64;
-    let fitting = limit_bytes.saturating_sub(BASE_BYTES) / job_bytes;
+pub(super) fn share(jobs: usize, networks: &[MemoryNeed], limit_bytes: u64) -> Result<Share> {
+    let base_mb = networks.iter().fold(BASE_MB, |sum, need| sum.saturating_add(need.network_mb));
+    let job_mb = networks.iter().fold(0, |sum: u64, need| sum.saturating_add(need.job_mb)).max(1);
+    let allowed_mb = limit_bytes / MEGABYTE;
+    let fitting = allowed_mb.saturating_sub(base_mb) / job_mb;
     if fitting == 0 {
-        let megabyte = 1_000_000;
-        return Err(Error::TooLittleMemory {
-            allowed_mb: limit_bytes / megabyte,
-            least_mb: (BASE_BYTES + job_bytes) / megabyte,
-        });
+        let least_mb = base_mb.saturating_add(job_mb);
+        return Err(Error::TooLittleMemory { allowed_mb, least_mb });
     }
     let jobs = jobs.min(usize::try_from(fitting).unwrap_or(usize::MAX)).max(1);
     let (least, most) = DECODER_BYTES;
@@ -65,10 +65,13 @@ mod tests {
 
     #[test]
     fn jobs_that_do_not_fit_are_not_started() {
-        assert_eq!(share(4, 1, 10_000_000_000).unwrap().jobs, 4);
-        assert_eq!(share(64, 1, 500_000_000).unwrap().jobs, 4);
-        assert_eq!(share(2, 1, 300_000_000).unwrap().jobs, 1);
-        let error = share(2, 1, 100_000_000).unwrap_err().to_string();
+        let small = MemoryNeed { network_mb: 20, job_mb: 70 };
+        let large = MemoryNeed { network_mb: 300, job_mb: 140 };
+        assert_eq!(share(4, &[small], 10_000_000_000).unwrap().jobs, 4);
+        assert_eq!(share(64, &[small], 500_000_000).unwrap().jobs, 4);
+        assert_eq!(share(64, &[small, large], 1_000_000_000).unwrap().jobs, 2);
+        assert_eq!(share(2, &[small], 300_000_000).unwrap().jobs, 1);
+        let error = share(2, &[small], 100_000_000).unwrap_err().to_string();
         assert!(error.contains("100 MB") && error.contains("290 MB"), "{error}");
         assert!(sensible_limit() > 0);
     }

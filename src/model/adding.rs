@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 use sha2::Digest;
 
 use super::card::{
-    Answering, Architecture, Base, Measured, ModelCard, Remote, Sending, Sha256, Weights,
+    Answering, Architecture, Base, Measured, MemoryNeed, ModelCard, Remote, Sending, Sha256,
+    Weights,
 };
 use super::chained::{self, Chained};
 use super::compute::Compute;
@@ -284,7 +285,9 @@ fn finish(
     let model = EmbeddingModel::added(drafted, compute, network);
     let audio_s_per_s = inspection::inspect(&model)?;
     let probe: Vec<u8> = probe::embedding(&model)?.into_iter().flat_map(f32::to_le_bytes).collect();
-    let card = ModelCard { measured: Some(Measured { audio_s_per_s }), ..drafted.clone() };
+    let memory = MemoryNeed::of_file(module.map_or(0, <[u8]>::len));
+    let measured = Some(Measured { audio_s_per_s });
+    let card = ModelCard { memory, measured, ..drafted.clone() };
     let text = toml::to_string(&card)
         .map_err(|error| Error::Card { name: name.clone(), source: error.into() })?;
     store.add(&card, &text, &probe, module)?;
@@ -317,6 +320,7 @@ fn blank_card(name: &str) -> ModelCard {
         segments: None,
         layer: None,
         batch_patches: 1,
+        memory: MemoryNeed::default(),
         weights: Weights {
             file: String::new(),
             sha256: Sha256([0; 32]),

@@ -41,6 +41,9 @@ pub struct ModelCard {
     /// Patches that go through the network at once: as many as it takes to be fast.
     #[serde(default = "usual_batch")]
     pub batch_patches: usize,
+    /// What it takes in memory.
+    #[serde(default)]
+    pub memory: MemoryNeed,
     /// The weights as they are stored here.
     pub weights: Weights,
     /// Where the weights come from, unless the user brought them.
@@ -69,6 +72,31 @@ pub struct ModelCard {
     pub(super) inherited: Option<FrontEnd>,
 }
 
+/// What a network takes in memory, rounded up, in millions of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryNeed {
+    /// Its weights and what is made of them, once.
+    pub network_mb: u64,
+    /// Its maps and scratch space, for each job.
+    pub job_mb: u64,
+}
+
+impl MemoryNeed {
+    /// An upper estimate for a network in a file of so many bytes: the file and its tensors, and as
+    /// much for a job as the largest of the built-in models takes.
+    pub(super) fn of_file(bytes: usize) -> Self {
+        let megabytes = bytes.div_ceil(1_000_000) as u64;
+        Self { network_mb: 20 + 2 * megabytes, job_mb: 150 }
+    }
+}
+
+impl Default for MemoryNeed {
+    fn default() -> Self {
+        Self::of_file(100_000_000)
+    }
+}
+
 /// A few patches are slower a patch, more no faster; for most networks.
 fn usual_batch() -> usize {
     16
@@ -78,6 +106,11 @@ impl ModelCard {
     /// How many classes it scores.
     pub fn class_count(&self) -> usize {
         self.classes.as_ref().map_or(0, |classes| classes.count)
+    }
+
+    /// Whether it tells the pitch along time.
+    pub fn tells_pitch(&self) -> bool {
+        matches!(self.architecture, Architecture::CrepeTiny | Architecture::CrepeFull)
     }
 
     /// Whether the user added it.

@@ -20,12 +20,12 @@ mod windows;
 use tch::{Kind, Tensor};
 
 pub(super) use self::conversion::from_checkpoint;
-pub(crate) use self::pitch::Pitch;
 
 use self::convolution::Method;
 use self::layer::Layer;
+use self::pitch::pitch_of;
 use super::compute::Compute;
-use super::network::{Batch, Network, NetworkOutput};
+use super::network::{Batch, Network, NetworkOutput, PitchOutput};
 use super::torch::{self, Place, Torch, to_vec};
 use super::weights::Weights;
 use crate::error::Result;
@@ -134,15 +134,6 @@ impl Crepe {
         Ok(Self { size, place, layers, head })
     }
 
-    /// The pitch of every frame of `batch` that lies in sound, one behind the other.
-    ///
-    /// # Errors
-    /// [`Error::Network`](crate::Error::Network) when libtorch fails.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what describes a file will draw it"))]
-    pub(crate) fn pitch(&self, batch: &Batch<'_>) -> Result<Vec<Pitch>> {
-        Ok(self.salience(batch)?.as_chunks().0.iter().map(Pitch::of).collect())
-    }
-
     /// The network's answer, `[frames, 360]`: how sure it is of each pitch, for every frame of
     /// `batch` that lies in sound.
     fn salience(&self, batch: &Batch<'_>) -> Result<Vec<f32>> {
@@ -206,6 +197,14 @@ impl Network for Crepe {
             output.embeddings.extend(embedding);
         }
         Ok(output)
+    }
+
+    fn pitch(&self, batch: &Batch<'_>) -> Option<Result<PitchOutput>> {
+        Some(self.salience(batch).map(|salience| PitchOutput {
+            frames: salience.as_chunks().0.iter().map(pitch_of).collect(),
+            frames_of: batch.sound_samples.iter().map(|&samples| frames_of(samples)).collect(),
+            frame_hop_s: FRAME_HOP_SAMPLES as f64 / f64::from(FRONT_END.sample_rate),
+        }))
     }
 
     fn share(&self) -> Box<dyn Network> {

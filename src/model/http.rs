@@ -1,6 +1,7 @@
 //! Requests that are tried again, and answers that say when.
 //!
-//! In: addresses. Out: answers with their bodies to be read. The only room that imports ureq.
+//! In: addresses. Out: answers with their bodies to be read; for the client of hosted models beside,
+//! when to ask again.
 //! Redirections are the caller's, who knows whom a token may be shown to.
 
 use std::io::Read;
@@ -72,7 +73,7 @@ impl Client {
             .timeout_connect(Some(CONNECT))
             .timeout_recv_response(Some(SILENCE))
             .timeout_per_read(Some(SILENCE))
-            .user_agent(concat!("sonoteca/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .build();
         Self { agent: config.into() }
     }
@@ -110,23 +111,36 @@ impl Answer {
         self.header(name)?.trim().parse().ok()
     }
 
-    /// Whether the same request may go well later (RFC 9110, section 15.5.9 and 15.6; RFC 6585,
-    /// section 4).
+    /// Whether the same request may go well later.
     pub(super) fn passes(&self) -> bool {
-        matches!(self.status(), 408 | 429 | 500 | 502 | 503 | 504)
+        passes(self.status())
     }
 
-    /// The wait that the server asks for: seconds or a date (RFC 9110, section 10.2.3).
+    /// The wait that the server asks for.
     pub(super) fn retry_after(&self) -> Option<Duration> {
-        let asked = self.header("retry-after")?.trim();
-        let seconds = asked.parse().ok().or_else(|| dates::seconds_until(asked))?;
-        Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default())
+        retry_after(&self.response)
     }
 
     /// The body, from the front.
     pub(super) fn body(&mut self) -> impl Read {
         self.response.body_mut().as_reader()
     }
+}
+
+/// What this program calls itself.
+pub(super) const USER_AGENT: &str = concat!("sonoteca/", env!("CARGO_PKG_VERSION"));
+
+/// Whether a request that was answered with `status` may go well later (RFC 9110, section 15.5.9 and
+/// 15.6; RFC 6585, section 4).
+pub(super) fn passes(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
+}
+
+/// The wait that an answer asks for: seconds or a date (RFC 9110, section 10.2.3).
+pub(super) fn retry_after(response: &Response<ureq::Body>) -> Option<Duration> {
+    let asked = response.headers().get("retry-after")?.to_str().ok()?.trim();
+    let seconds = asked.parse().ok().or_else(|| dates::seconds_until(asked))?;
+    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -32,6 +32,26 @@ pub struct NetworkOutput {
     pub scores: Vec<f32>,
 }
 
+/// The pitch of a frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pitch {
+    /// Its frequency in Hz; of a frame without a pitch, any.
+    pub frequency_hz: f64,
+    /// How sure the network is that there is a pitch, and this one: in [0, 1].
+    pub confidence: f32,
+}
+
+/// The pitch along time of a batch.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PitchOutput {
+    /// Of each frame that lies in sound, `[frames]`.
+    pub frames: Vec<Pitch>,
+    /// How many of them each patch has, `[patches]`.
+    pub frames_of: Vec<usize>,
+    /// From one frame to the next, in seconds.
+    pub frame_hop_s: f64,
+}
+
 /// What a hosted model was sent.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sent {
@@ -56,6 +76,11 @@ pub(super) trait Network: Send {
 
     /// The same network for another thread; the weights are shared.
     fn share(&self) -> Box<dyn Network>;
+
+    /// The pitch along time; `None`, where the network knows of none.
+    fn pitch(&self, _batch: &Batch<'_>) -> Option<Result<PitchOutput>> {
+        None
+    }
 
     /// What left this machine, by this network and those that share its weights.
     fn sent(&self) -> Option<Sent> {

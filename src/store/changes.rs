@@ -19,6 +19,10 @@ pub struct ChangeMark {
     pub nonce: [u8; 8],
 }
 
+/// Changes that are kept when a library is compacted: a commit has one or few. A copy of the vectors
+/// that is older was made again long ago, or is not searched.
+pub const KEPT: u32 = 10_000;
+
 impl Writer<'_> {
     /// Remembers that the segments `first` up to `last` of `model` were added, for the commit.
     pub(super) fn note_added(&self, model: i64, first: i64, last: i64) {
@@ -103,6 +107,19 @@ impl Library {
                 .collect()
         };
         list().map_err(|error| self.error("read", error))
+    }
+
+    /// Forgets all changes but the last `kept`: what was made before them is no longer known to come
+    /// from this library.
+    pub(super) fn forget_changes(&self, kept: u32) -> Result<()> {
+        self.connection
+            .execute(
+                "DELETE FROM vector_changes
+                 WHERE serial <= (SELECT max(serial) FROM vector_changes) - ?1",
+                [kept],
+            )
+            .map(drop)
+            .map_err(|error| self.error("compact", error))
     }
 
     /// The highest segment id that was ever given.

@@ -17,11 +17,18 @@ A class is heard in a segment (yamnet: 0.96 s, every 0.48 s) when its score ther
                   left out and counted.
 
 Scores are those of the network, and no probabilities: what a good threshold is differs from class to \
-                  class. Any recording can be described, whether the library has it or not; times \
+                  class.
+
+--model crepe or crepe-tiny tells the pitch instead, every 10 ms: where its confidence is at least \
+                  --pitch-confidence. What follows one another within 50 ms, and moves by less than a \
+                  semitone at a time, is one stretch; stretches below 50 ms are left out. It is made \
+                  for one voice or instrument, from 32 to 2,000 Hz.
+
+Any recording can be described, whether the library has it or not; times \
                   count from the recording's beginning, also with --start.
 
---plot draws the waveform, the spectrogram up to half the recording's sample rate, and the classes that are \
-                  heard longest, along one axis of time. It takes half a second as well as a day. \
+--plot draws the waveform, the spectrogram up to half the recording's sample rate, the classes that are \
+                  heard longest, and the pitch, along one axis of time. It takes half a second as well as a day. \
                   Darker is more, also in grey. What it shows of a column is the highest score in it.",
     after_help = "Examples:
   sonoteca describe bark.wav
@@ -29,6 +36,7 @@ Scores are those of the network, and no probabilities: what a good threshold is 
   sonoteca describe id:17 --start 60 --end 90 --plot minute.svg
   sonoteca describe night.flac --threshold 0.5 --format audacity > night.txt
   sonoteca describe walk.wav --segments --format csv
+  sonoteca describe song.wav --model crepe --plot song.png
   ffmpeg -i talk.mp4 -f wav - | sonoteca describe -"
 )]
 pub(crate) struct DescribeArgs {
@@ -44,7 +52,7 @@ pub(crate) struct DescribeArgs {
     /// The channel that counts, from 1 [default: the mean over all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) channel: Option<u16>,
-    /// The network whose classes are said; may be given several times
+    /// The network whose classes, or whose pitch, are said; may be given several times
     #[arg(long, value_name = "NAME", default_value = "yamnet")]
     pub(crate) model: Vec<String>,
     /// From which score on a class is heard
@@ -58,7 +66,10 @@ pub(crate) struct DescribeArgs {
         value_parser = clap::value_parser!(u16).range(1..=100)
     )]
     pub(crate) top: u16,
-    /// List the highest classes of every segment, instead of events
+    /// From which confidence on a pitch is heard
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = score)]
+    pub(crate) pitch_confidence: f32,
+    /// List the highest classes of every segment, and the pitch of every frame, instead of events
     #[arg(long)]
     pub(crate) segments: bool,
     /// Draw it into FILE, a .png or .svg; nothing is overwritten

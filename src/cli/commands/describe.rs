@@ -1,6 +1,8 @@
 //! `sonoteca describe`: what is heard in a recording along time, and a picture of it.
 
 mod drawing;
+mod pitch_rows;
+mod progress;
 mod rows;
 
 use std::ffi::OsStr;
@@ -8,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use sonoteca::audio::excerpt::{Part, Stretch};
 use sonoteca::audio::resample::FilterCache;
-use sonoteca::describe::hearing::without_classes;
-use sonoteca::describe::{EventSpec, Hearing, HearingSpec, Outline};
+use sonoteca::describe::{EventSpec, Hearing, HearingSpec, Listening, Outline, PitchTrack};
 use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
-use sonoteca::model::{EmbeddingModel, registry};
+use sonoteca::model::{EmbeddingModel, nothing_heard, registry};
 use sonoteca::store::Library;
 use sonoteca::{Error, Result};
 
@@ -22,6 +23,7 @@ use crate::cli::args::{DescribeArgs, Format};
 use crate::cli::printer::{Printer, counted, readable_path};
 use crate::cli::settings::Settings;
 use drawing::PlotFile;
+use progress::ListeningProgress;
 
 /// What is described: a file, and how it is called.
 struct Subject {
@@ -49,26 +51,38 @@ pub(crate) fn run(
     }
     // What cannot be written, or has no words, is refused before anything takes time.
     let plot = args.plot.as_deref().map(PlotFile::new).transpose()?;
+    let mut pitch_models = 0;
     for name in &args.model {
-        if registry::find(name)?.class_count() == 0 {
-            return Err(without_classes(name));
+        let card = registry::find(name)?;
+        if card.class_count() == 0 && !card.tells_pitch() {
+            return Err(nothing_heard(name));
         }
+        pitch_models += usize::from(card.tells_pitch());
+    }
+    if settings.format == Format::Csv && (1..args.model.len()).contains(&pitch_models) {
+        return Err(Error::Usage {
+            problem: "classes and pitch have different columns, and CSV has one set of them",
+            hint: "describe with one of the models at a time, or choose --format json",
+        });
     }
     let subject = Subject::find(&args.recording, settings)?;
-    let (hearings, outline) = listen(args, &subject.path, plot.is_some())?;
-    if let Some(flaw) = hearings.first().and_then(|hearing| hearing.end.integrity.flaw()) {
+    let progress = ListeningProgress::new(settings);
+    let heard = listen(args, &subject.path, plot.is_some(), &progress);
+    progress.clear();
+    let (listening, outline) = heard?;
+    if let Some(flaw) = listening.end.integrity.flaw() {
         printer.warning(&format!("{} is {flaw}; what there is was used", subject.name));
     }
-    rows::print(args, &subject.name, &hearings, settings.format, printer)?;
-    for hearing in &hearings {
-        tell_of(hearing, printer);
-    }
+    rows::print(args, &subject.name, &listening, settings.format, printer)?;
+    listening.hearings.iter().for_each(|hearing| tell_of(hearing, printer));
+    listening.pitches.iter().for_each(|pitch| tell_of_pitch(pitch, printer));
     if let (Some(plot), Some(outline)) = (plot, outline) {
         printer.flush()?;
-        plot.write(&subject.name, &outline, &hearings, usize::from(args.top))?;
+        plot.write(&subject.name, &outline, &listening, usize::from(args.top))?;
         printer.note(&format!("Drawn into {}", plot.path().display()));
     }
-    let nothing = hearings.iter().all(|hearing| hearing.events.is_empty());
+    let nothing = listening.hearings.iter().all(|hearing| hearing.events.is_empty())
+        && listening.pitches.iter().all(|pitch| pitch.stretches.is_empty());
     Ok(if nothing { Status::NothingFound } else { Status::Done })
 }
 
@@ -107,15 +121,20 @@ fn listen(
     args: &DescribeArgs,
     path: &Path,
     wants_outline: bool,
-) -> Result<(Vec<Hearing>, Option<Outline>)> {
+    progress: &ListeningProgress,
+) -> Result<(Listening, Option<Outline>)> {
     let is_whole = args.start.is_none() && args.end.is_none();
     let stretch = Stretch { start_s: args.start.unwrap_or(0.0), end_s: args.end };
     let part = Part {
         stretch: (!is_whole).then_some(stretch),
         channel: args.channel.map(|channel| channel - 1),
     };
-    let events = EventSpec { threshold: args.threshold, top: usize::from(args.top) };
-    let spec = HearingSpec { part, events, keeps_segments: args.segments };
+    let spec = HearingSpec {
+        part,
+        events: EventSpec { threshold: args.threshold, top: usize::from(args.top) },
+        pitch_confidence: args.pitch_confidence,
+        keeps_segments: args.segments,
+    };
     let (store, filters) = (ModelStore::of_user()?, FilterCache::default());
     let mut names: Vec<&String> = Vec::new();
     for name in &args.model {
@@ -127,25 +146,38 @@ fn listen(
         .into_iter()
         .map(|name| EmbeddingModel::load(name, &store, Compute::default()))
         .collect::<Result<Vec<_>>>()?;
-    let hear = move || -> Result<Vec<Hearing>> {
-        models.iter().map(|model| Hearing::of(path, model, &spec, &filters)).collect()
-    };
+    let hear =
+        move || Listening::of(path, &models, &spec, &filters, |heard_s| progress.at(heard_s));
     let look = || wants_outline.then(|| Outline::read(path, part)).transpose();
-    let (hearings, outline) = rayon::join(hear, look);
-    Ok((hearings?, outline?))
+    let (listening, outline) = rayon::join(hear, look);
+    Ok((listening?, outline?))
 }
 
 /// Says what the rows do not show.
 fn tell_of(hearing: &Hearing, printer: &Printer) {
-    if hearing.left_out > 0 {
-        let left_out = counted(hearing.left_out as u64, "segment");
-        let all = if hearing.left_out == hearing.segments { ", which is all" } else { "" };
-        printer.note(&format!("{}: left out, being silent: {left_out}{all}", hearing.model));
-    }
+    tell_of_silence(&hearing.model, (hearing.left_out, hearing.segments), "segment", printer);
     if hearing.events.is_empty() && hearing.left_out < hearing.segments {
         printer.note(&format!(
             "{}: no class scores {} in any segment; --threshold sets another",
             hearing.model, hearing.spec.threshold
         ));
+    }
+}
+
+fn tell_of_pitch(track: &PitchTrack, printer: &Printer) {
+    tell_of_silence(&track.model, (track.left_out, track.patches), "half second", printer);
+    if track.stretches.is_empty() && track.left_out < track.patches {
+        printer.note(&format!(
+            "{}: no pitch with a confidence of {} for 50 ms; --pitch-confidence sets another",
+            track.model, track.least_confidence
+        ));
+    }
+}
+
+fn tell_of_silence(model: &str, (silent, all): (usize, usize), noun: &str, printer: &Printer) {
+    if silent > 0 {
+        let left_out = counted(silent as u64, noun);
+        let which = if silent == all { ", which is all" } else { "" };
+        printer.note(&format!("{model}: left out, being silent: {left_out}{which}"));
     }
 }

@@ -13,11 +13,13 @@ use plotters::element::{PathElement, Polygon, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use plotters::style::{Color, FontTransform, IntoFont, RGBColor, TextStyle};
 
+use super::pitch_panel::{PITCH_HEIGHT, PitchAxis, track_raster};
 use super::raster::{LevelRange, Raster, colour_bar, lane, spectrogram};
 use super::scales::{amplitude_limit, frequencies, kilohertz, time_ticks};
 use super::{Figure, one_line, shortened};
 use crate::describe::events::EventSpec;
 use crate::describe::hearing::{ClassSummary, Hearing};
+use crate::describe::pitch::PitchTrack;
 
 /// What drawing fails with.
 pub(super) type DrawingError = DrawingAreaErrorKind<io::Error>;
@@ -63,6 +65,8 @@ pub(super) struct Layout {
     pub(super) size: (u32, u32),
     /// Of each group of lanes, the upper edge of its heading, and its classes.
     groups: Vec<(i32, Vec<ClassSummary>)>,
+    /// The upper edge of the heading of each panel of pitch.
+    pitches: Vec<i32>,
     /// The lower edge of the last panel.
     bottom: i32,
 }
@@ -79,8 +83,13 @@ impl Layout {
             groups.push((bottom, classes));
             bottom += GROUP_HEADING + lanes * (LANE_HEIGHT + LANE_GAP) - LANE_GAP;
         }
+        let mut pitches = Vec::new();
+        for track in figure.pitches {
+            pitches.push(bottom);
+            bottom += GROUP_HEADING + if track.pitched > 0 { PITCH_HEIGHT } else { 0 };
+        }
         let height = bottom + TIME_AXIS_HEIGHT;
-        Self { size: (WIDTH.cast_unsigned(), height.cast_unsigned()), groups, bottom }
+        Self { size: (WIDTH.cast_unsigned(), height.cast_unsigned()), groups, pitches, bottom }
     }
 }
 
@@ -98,6 +107,9 @@ impl Drawing<'_, '_> {
         self.spectrogram(figure, &mut images)?;
         for (hearing, (top, classes)) in figure.hearings.iter().zip(&self.layout.groups) {
             self.lanes(hearing, *top, classes, &mut images)?;
+        }
+        for (track, top) in figure.pitches.iter().zip(&self.layout.pitches) {
+            self.pitch(track, *top, &mut images)?;
         }
         self.time_axis(figure)?;
         Ok(images)
@@ -248,6 +260,38 @@ impl Drawing<'_, '_> {
         let beside = left + COLOUR_BAR_WIDTH;
         self.right_tick(beside, first, first + 5, "1")?;
         self.right_tick(beside, first + height, first + height - 5, "0")
+    }
+
+    fn pitch(&self, track: &PitchTrack, top: i32, images: &mut Images) -> Drawn {
+        let heading_y = top + GROUP_HEADING - 11;
+        let Some(axis) = PitchAxis::of(track) else {
+            let heading = format!("{}: no pitch", track.model);
+            return self.text(&heading, (PLOT_LEFT, heading_y), INK, HPos::Left);
+        };
+        let heading = format!(
+            "{}: pitch, where its confidence is {} or more; darker is surer",
+            track.model, track.least_confidence
+        );
+        self.text(&heading, (PLOT_LEFT, heading_y), INK, HPos::Left)?;
+        let first = top + GROUP_HEADING;
+        let width = PLOT_WIDTH.cast_unsigned() as usize;
+        images.push((place(PLOT_LEFT, first), track_raster(track, axis, width)));
+        self.frame(first, PITCH_HEIGHT)?;
+        let mut last = i32::MAX;
+        for (hertz, text) in axis.frequencies() {
+            let y = first + whole(axis.from_top(hertz) * f64::from(PITCH_HEIGHT));
+            if last - y >= 18 {
+                self.left_tick(y, &text)?;
+                last = y;
+            }
+        }
+        for (hertz, name) in axis.notes() {
+            let y = first + whole(axis.from_top(hertz) * f64::from(PITCH_HEIGHT));
+            self.right_tick(PLOT_RIGHT, y, y, &name)?;
+        }
+        let middle = first + PITCH_HEIGHT / 2;
+        self.vertical("pitch, Hz", (PLOT_LEFT - 64, middle))?;
+        self.vertical("note", (PLOT_RIGHT + 54, middle))
     }
 
     fn time_axis(&self, figure: &Figure<'_>) -> Drawn {

@@ -71,7 +71,8 @@ fn a_picture_is_whole_whatever_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let outline = outline(folder.path(), |_| 0.0, 1);
     let title = "<&\" \u{1}犬.wav>";
-    let picture = Figure { title, outline: &outline, hearings: &[], lanes: 8 }.draw().unwrap();
+    let picture =
+        Figure { title, outline: &outline, hearings: &[], pitches: &[], lanes: 8 }.draw().unwrap();
     let svg = picture.to_svg().unwrap();
     assert!(svg.contains("time, s") && svg.contains("frequency, kHz"), "{svg}");
     assert!(svg.contains("silent") && svg.contains("data:image/png;base64,"));

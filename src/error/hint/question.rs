@@ -41,8 +41,9 @@ impl Error {
                 "name another stretch with --start and --end, or give the recording's file instead \
                  of its id"
             }
-            Self::NoClasses { those_with, .. } => {
-                return Some(format!("models with classes: {}", those_with.join(", ")).into());
+            Self::NothingHeard { with_classes, with_pitch, .. } => {
+                let (classes, pitch) = (with_classes.join(", "), with_pitch.join(", "));
+                return Some(format!("models with classes: {classes}; pitch: {pitch}").into());
             }
             Self::Usage { hint, .. } => hint,
             Self::TooMuchInput { .. } => "save it to a file and name that, or send less of it",

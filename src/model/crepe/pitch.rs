@@ -7,6 +7,7 @@
 //! does not pull the first one away.
 
 use super::PITCH_BINS;
+use crate::model::network::Pitch;
 
 /// From one bin to the next, in cents.
 const BIN_CENTS: f64 = 20.0;
@@ -18,32 +19,22 @@ const REFERENCE_HZ: f64 = 10.0;
 /// Bins to each side of the largest that count.
 const REACH: usize = 4;
 
-/// The pitch of a frame.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Pitch {
-    /// Its frequency in Hz; of a frame without a pitch, any.
-    pub(crate) frequency_hz: f64,
-    /// The largest bin, in [0, 1]: how sure the network is that there is a pitch, and this one.
-    pub(crate) confidence: f32,
-}
-
-impl Pitch {
-    pub(super) fn of(bins: &[f32; PITCH_BINS]) -> Self {
-        let (largest, confidence) = bins
-            .iter()
-            .copied()
-            .enumerate()
-            .fold((0, 0.0), |best, bin| if bin.1 > best.1 { bin } else { best });
-        let near = largest.saturating_sub(REACH)..(largest + REACH + 1).min(PITCH_BINS);
-        let (mut weights, mut sum) = (0.0, 0.0);
-        for bin in near {
-            let weight = f64::from(bins[bin]);
-            weights += weight;
-            sum += weight * (BIN_CENTS * bin as f64 + LOWEST_CENTS);
-        }
-        let cents = if weights > 0.0 { sum / weights } else { LOWEST_CENTS };
-        Self { frequency_hz: REFERENCE_HZ * (cents / 1200.0).exp2(), confidence }
+/// What `bins` speak of. The largest of them is the confidence.
+pub(super) fn pitch_of(bins: &[f32; PITCH_BINS]) -> Pitch {
+    let (largest, confidence) = bins
+        .iter()
+        .copied()
+        .enumerate()
+        .fold((0, 0.0), |best, bin| if bin.1 > best.1 { bin } else { best });
+    let near = largest.saturating_sub(REACH)..(largest + REACH + 1).min(PITCH_BINS);
+    let (mut weights, mut sum) = (0.0, 0.0);
+    for bin in near {
+        let weight = f64::from(bins[bin]);
+        weights += weight;
+        sum += weight * (BIN_CENTS * bin as f64 + LOWEST_CENTS);
     }
+    let cents = if weights > 0.0 { sum / weights } else { LOWEST_CENTS };
+    Pitch { frequency_hz: REFERENCE_HZ * (cents / 1200.0).exp2(), confidence }
 }
 
 #[cfg(test)]
@@ -55,22 +46,22 @@ mod tests {
         let mut bins = [0.0; PITCH_BINS];
         let at = |bin: f64| REFERENCE_HZ * ((BIN_CENTS * bin + LOWEST_CENTS) / 1200.0).exp2();
         bins[100] = 0.8;
-        assert!((Pitch::of(&bins).frequency_hz - at(100.0)).abs() < 1e-9);
-        assert!((Pitch::of(&bins).confidence - 0.8).abs() < 1e-9);
+        assert!((pitch_of(&bins).frequency_hz - at(100.0)).abs() < 1e-9);
+        assert!((pitch_of(&bins).confidence - 0.8).abs() < 1e-9);
         bins[101] = 0.8;
-        assert!((Pitch::of(&bins).frequency_hz - at(100.5)).abs() < 1e-9);
+        assert!((pitch_of(&bins).frequency_hz - at(100.5)).abs() < 1e-9);
         // Another voice, further away than the bins that count.
         bins[140] = 0.5;
-        assert!((Pitch::of(&bins).frequency_hz - at(100.5)).abs() < 1e-9);
+        assert!((pitch_of(&bins).frequency_hz - at(100.5)).abs() < 1e-9);
     }
 
     #[test]
     fn the_borders_and_silence_have_a_pitch_too() {
-        assert!(Pitch::of(&[0.0; PITCH_BINS]).frequency_hz.is_finite());
+        assert!(pitch_of(&[0.0; PITCH_BINS]).frequency_hz.is_finite());
         for bin in [0, PITCH_BINS - 1] {
             let mut bins = [0.0; PITCH_BINS];
             bins[bin] = 1.0;
-            assert!(Pitch::of(&bins).frequency_hz.is_finite());
+            assert!(pitch_of(&bins).frequency_hz.is_finite());
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A server, asked until it answers or it is plain that it will not.
 //!
 //! In: a path, and perhaps a body. Out: the answer's body. Refuses answers that are longer than
-//! they may be, and addresses to which a key would go in the open. The only place that imports
-//! ureq; it follows no redirection, so that sound and key go where the user said and nowhere else.
+//! they may be, and addresses to which a key would go in the open. Imports ureq, as only `http` does
+//! beside it; it follows no redirection, so that sound and key go where the user said and nowhere else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,17 +12,19 @@ use std::time::{Duration, SystemTime};
 use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
-use crate::dates::seconds_until;
 use crate::error::{AddedProblem, Error, Result};
 use crate::model::card::Remote;
+use crate::model::http::{Patience, USER_AGENT, passes, retry_after};
 use crate::model::network::Sent;
 
-/// The first wait before a request is sent again; each one is twice as long as the one before.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-/// No wait of ours is longer.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// Nor is one that a server asks for: a run should fail rather than stand still for an hour.
-const LONGEST_ASKED: Duration = Duration::from_mins(2);
+/// The waits before a request is sent again; the card says how often.
+const PATIENCE: Patience = Patience {
+    attempts: 1,
+    first_wait: Duration::from_millis(500),
+    longest_wait: Duration::from_secs(30),
+    // A run should fail rather than stand still for an hour.
+    longest_asked: Duration::from_mins(2),
+};
 /// Of what a server says when it refuses, so many bytes are read, and so many letters shown.
 const MOST_REFUSAL: u64 = 1 << 16;
 const SHOWN_REFUSAL: usize = 200;
@@ -35,7 +37,7 @@ pub(super) struct Client {
     base: String,
     key: Option<Arc<str>>,
     key_env: Option<String>,
-    retries: u32,
+    patience: Patience,
     account: Arc<Account>,
 }
 
@@ -90,7 +92,7 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .user_agent(concat!("sonoteca/", env!("CARGO_PKG_VERSION")))
+            .user_agent(USER_AGENT)
             .timeout_global(Some(Duration::from_secs_f64(remote.timeout_s)));
         if is_this_machine(&host) {
             // What stays here goes through no proxy.
@@ -101,7 +103,7 @@ impl Client {
             base: remote.url.clone(),
             key,
             key_env: remote.key_env.clone(),
-            retries: remote.retries,
+            patience: Patience { attempts: remote.retries.saturating_add(1), ..PATIENCE },
             account: Arc::default(),
         })
     }
@@ -127,20 +129,20 @@ impl Client {
 
     /// Sends `message`, again where that may help, and reads the answer.
     pub(super) fn ask(&self, message: Message<'_>) -> Result<Vec<u8>> {
-        let mut attempt = 0;
+        let mut failures = 0;
         loop {
             let Failure { problem, again } = match self.ask_once(message) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            failures += 1;
             let wait = match again {
-                Again::After(asked) if asked <= LONGEST_ASKED => asked,
-                Again::Soon => backoff(attempt),
+                Again::After(asked) if asked <= self.patience.longest_asked => asked,
+                Again::Soon => scattered(self.patience.wait(failures)),
                 Again::After(_) | Again::Never => return Err(problem.into()),
             };
-            attempt += 1;
-            if attempt > self.retries {
-                return Err(given_up(problem, attempt));
+            if failures >= self.patience.attempts {
+                return Err(given_up(problem, failures));
             }
             self.account.retries.fetch_add(1, Ordering::Relaxed);
             sleep(wait);
@@ -207,20 +209,15 @@ impl Client {
     /// What is to be made of a status that is none of success.
     fn refusal(&self, message: Message<'_>, answer: &mut Response<Body>) -> Failure {
         let status = answer.status().as_u16();
-        let asked = answer
-            .headers()
-            .get("Retry-After")
-            .and_then(|value| wait_of(value.to_str().ok()?.trim()));
-        let again = match (status, asked) {
+        let again = match (status, retry_after(answer)) {
             (429 | 503, Some(asked)) => Again::After(asked),
-            // The others are those that another attempt may not meet: RFC 9110, section 15.
-            (408 | 429 | 500 | 502 | 503 | 504, _) => Again::Soon,
+            _ if passes(status) => Again::Soon,
             _ => Again::Never,
         };
         let body = answer.body_mut().with_config().limit(MOST_REFUSAL).read_to_vec();
         let mut words = self.words(&body.unwrap_or_default());
         if let Again::After(asked) = again
-            && asked > LONGEST_ASKED
+            && asked > self.patience.longest_asked
         {
             words = format!("it asks to wait {} s. {words}", asked.as_secs());
             words.truncate(words.trim_end().len());
@@ -256,20 +253,10 @@ fn given_up(problem: AddedProblem, tried: u32) -> Error {
     }
 }
 
-/// The wait before attempt number `attempt` + 1, up to a quarter longer, so that those who failed
-/// together do not come back together.
-fn backoff(attempt: u32) -> Duration {
-    let wait = FIRST_WAIT.saturating_mul(1 << attempt.min(16)).min(LONGEST_BACKOFF);
+/// Up to a quarter longer, so that those who failed together do not come back together.
+fn scattered(wait: Duration) -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     wait + wait.mul_f64(f64::from(now.subsec_nanos()) / 4e9)
-}
-
-/// The wait that a `Retry-After` header asks for: seconds, or a date (RFC 9110, section 10.2.3).
-fn wait_of(header: &str) -> Option<Duration> {
-    if let Ok(seconds) = header.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    Some(Duration::try_from_secs_f64(seconds_until(header)?.max(0.0)).unwrap_or_default())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a batch")]

@@ -112,3 +112,21 @@ fn one_moment_is_read_though_others_write() {
         .unwrap();
     assert_eq!(ids(&reader).len(), 6);
 }
+
+#[test]
+fn what_is_forgotten_is_no_longer_known_and_what_is_kept_is_whole() {
+    let folder = folder();
+    let mut library = Library::open_or_create(&folder.path().join("a.db")).unwrap();
+    let mut marks = Vec::new();
+    for (index, path) in (1..).zip(["/a.wav", "/b.wav", "/c.wav"]) {
+        add(&mut library, Path::new(path), index, 2, 0.5);
+        marks.push(library.last_change().unwrap().unwrap());
+    }
+    library.connection.execute("DELETE FROM recordings WHERE path = '/a.wav'", []).unwrap();
+    library.compact().unwrap();
+    assert!(marks.iter().all(|&mark| library.has_change(mark).unwrap()), "they are few");
+    library.forget_changes(2).unwrap();
+    let known = marks.iter().map(|&mark| library.has_change(mark).unwrap());
+    assert_eq!(known.collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(library.removed_since(1, marks[2].serial).unwrap(), [1..=2]);
+}

@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use sonoteca::describe::plot::Figure;
-use sonoteca::describe::{Hearing, Outline};
+use sonoteca::describe::{Listening, Outline};
 use sonoteca::files::temporary_beside;
 use sonoteca::{Error, Result};
 
@@ -57,10 +57,10 @@ impl<'a> PlotFile<'a> {
         &self,
         title: &str,
         outline: &Outline,
-        hearings: &[Hearing],
+        Listening { hearings, pitches, .. }: &Listening,
         lanes: usize,
     ) -> Result<()> {
-        let picture = Figure { title, outline, hearings, lanes }.draw()?;
+        let picture = Figure { title, outline, hearings, pitches, lanes }.draw()?;
         let bytes = match self.kind {
             Kind::Png => picture.to_png()?,
             Kind::Svg => picture.to_svg()?.into_bytes(),

@@ -4,33 +4,44 @@
 
 use serde::Serialize;
 use sonoteca::Result;
-use sonoteca::audio::segment::TimeRange;
-use sonoteca::describe::{ClassSummary, Event, Hearing};
+use sonoteca::describe::{ClassSummary, Event, Hearing, Listening};
 use sonoteca::label::writing::track_line;
 
+use super::pitch_rows;
 use crate::cli::args::{DescribeArgs, Format};
 use crate::cli::printer::{Printer, Row, counted};
 
 pub(super) fn print(
     args: &DescribeArgs,
     name: &str,
-    hearings: &[Hearing],
+    listening: &Listening,
     format: Format,
     printer: &mut Printer,
 ) -> Result<()> {
+    let Listening { hearings, pitches, .. } = listening;
     match format {
-        Format::Audacity | Format::Raven => printer.text(&track(hearings)),
-        Format::Csv if args.segments => printer.rows(&segments(hearings)),
-        Format::Csv => printer.rows(&events(hearings)),
+        Format::Audacity | Format::Raven => {
+            let mut text = track(hearings);
+            pitch_rows::add_to_track(&mut text, pitches);
+            printer.text(&text)
+        }
+        // Models of one kind, as was asked for.
+        Format::Csv => match (hearings.is_empty(), args.segments) {
+            (false, true) => printer.rows(&segments(hearings)),
+            (false, false) => printer.rows(&events(hearings)),
+            (true, true) => printer.rows(&pitch_rows::frames(pitches)),
+            (true, false) => printer.rows(&pitch_rows::stretches(pitches)),
+        },
         Format::Json => {
             for hearing in hearings {
                 printer.object(&Summary::new(name, hearing, usize::from(args.top)))?;
             }
             if args.segments {
-                printer.rows(&segments(hearings))
+                printer.rows(&segments(hearings))?;
             } else {
-                printer.rows(&events(hearings))
+                printer.rows(&events(hearings))?;
             }
+            pitch_rows::objects(pitches, name, args.segments, printer)
         }
         Format::Table => {
             for (index, hearing) in hearings.iter().enumerate() {
@@ -38,6 +49,12 @@ pub(super) fn print(
                     printer.text("\n")?;
                 }
                 tables(args, name, hearing, printer)?;
+            }
+            for (index, pitch) in pitches.iter().enumerate() {
+                if index > 0 || !hearings.is_empty() {
+                    printer.text("\n")?;
+                }
+                pitch_rows::table(pitch, name, args.segments, printer)?;
             }
             Ok(())
         }
@@ -120,8 +137,9 @@ fn track(hearings: &[Hearing]) -> String {
     text
 }
 
-fn stretch(range: TimeRange) -> String {
-    format!("{:.2}–{:.2}", range.start_s, range.end_s)
+/// Where something begins and ends, as people read it.
+pub(super) fn stretch((start_s, end_s): (f64, f64)) -> String {
+    format!("{start_s:.2}–{end_s:.2}")
 }
 
 /// What is said of the whole recording.
@@ -248,7 +266,7 @@ impl Row for EventRow {
 
     fn readable(&self) -> Vec<String> {
         vec![
-            stretch(TimeRange { start_s: self.start_s, end_s: self.end_s }),
+            stretch((self.start_s, self.end_s)),
             self.class.clone(),
             format!("{:.3}", self.score),
             format!("{:.3}", self.mean_score),
@@ -283,10 +301,6 @@ impl Row for SegmentRow {
     }
 
     fn readable(&self) -> Vec<String> {
-        vec![
-            stretch(TimeRange { start_s: self.start_s, end_s: self.end_s }),
-            self.class.clone(),
-            format!("{:.3}", self.score),
-        ]
+        vec![stretch((self.start_s, self.end_s)), self.class.clone(), format!("{:.3}", self.score)]
     }
 }
