@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our heads and scikit-learn's beside each other, in one run on the same arrays.
 
-    run.py [--rows N] [--seeds N] [--json FILE] [--binary FILE]
+    run.py [--rows N] [--seeds N] [--json FILE] [--binary FILE] [--profile NAME]
 
 ESC-10 as `sonoteca index` stores it: a pooled YAMNet vector a recording, with the class of its
 folder and its own five folds. Compared are
@@ -49,11 +49,11 @@ def main() -> None:
         folder = Path(name)
         export(folder, options.binary)
         peer("arrays", folder, options)
-        record["ours"] = ours(folder)
+        record["ours"] = ours(folder, options)
         record["scikit-learn"] = peer("learn", folder, options)
         for rows in [2_000] + ([options.rows] if options.rows else []):
             peer("grow", folder, options, rows)
-            record[f"ours, {rows} rows"] = ours(folder / str(rows))
+            record[f"ours, {rows} rows"] = ours(folder / str(rows), options)
             record[f"scikit-learn, {rows} rows"] = peer("fit", folder / str(rows), options)
     print(text(record, options))
     if options.json:
@@ -67,6 +67,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=20, help="draws of few examples")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     parser.add_argument("--binary", type=Path, default=ROOT / "target/release/sonoteca")
+    parser.add_argument("--profile", default="bench", help="cargo's profile of our side")
     return parser.parse_args()
 
 
@@ -89,9 +90,10 @@ def export(folder: Path, binary: Path) -> None:
     run("export", "--by", "segment", "--npy", str(folder / "segments.npy"))
 
 
-def ours(folder: Path) -> list[dict]:
+def ours(folder: Path, options: argparse.Namespace) -> list[dict]:
     """What the bench says of the tasks in `folder`."""
-    command = ["cargo", "bench", "--quiet", "--bench", "heads", "--", str(folder)]
+    cargo = ["cargo", "bench", "--quiet", "--profile", options.profile, "--bench", "heads"]
+    command = [*cargo, "--", str(folder)]
     result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     if result.returncode:
         fail(f"{' '.join(command)}: {result.stderr}")

@@ -7,6 +7,7 @@ An engine prints what `benches/nearest.rs` prints, in answer to the same lines.
 """
 
 import json
+import os
 import sqlite3
 import sys
 import tempfile
@@ -18,7 +19,7 @@ import numpy as np
 K = 10
 M = 16
 EF_CONSTRUCTION = 200
-BUILD_THREADS = 2
+BUILD_THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
 QUERIES = 1_000
 SEED = 1
 # Rows that are grown at once.

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Our nearest neighbours and other libraries' beside each other, in one run on one machine.
 
-    run.py [--rows N] [--rounds N] [--json FILE] [--binary FILE]
+    run.py [--rows N] [--rounds N] [--threads N] [--json FILE] [--binary FILE]
 
 Vectors are like YAMNet's: the segments of ESC-10, grown. For each new row, a segment and one of its
 ten nearest are mixed at random, each value is disturbed by a tenth, and what falls below zero is
 zero; a query is a segment disturbed likewise. Truth is faiss's exact search in float32. The 1,000
 queries are asked one by one, for ten neighbours, on one thread, at several widths; everyone takes
-turns, and the best round of each counts. Builds have two threads.
+turns, and the best round of each counts. Builds have two threads, or as many as --threads says. Of more
+than 200,000 rows wider searches are measured too, and none that compares all.
 
 Peers: hnswlib float32 (M 16, ef_construction 200), usearch float16 (the same), faiss exact float32.
 Ours (benches/nearest.rs) is the graph over quantised rows as the cache file has it, in memory, with
@@ -42,6 +43,9 @@ from measure import ROOT, fail, say
 
 PEER = Path(__file__).resolve().parent / "peer.py"
 WIDTHS = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768)
+# Of many rows, as well.
+WIDER = (1024, 1536, 2048, 3072, 4096, 8192)
+MANY_ROWS = 200_000
 RECALLS = (0.99, 0.995, 0.998)
 PEERS = ("hnswlib", "usearch-f16", "faiss-exact")
 
@@ -50,7 +54,7 @@ def main() -> None:
     """Builds everyone, lets them take turns, and prints what they found."""
     options = arguments()
     environment.prepare_only("numpy", "hnswlib", "usearch", "faiss-cpu")
-    record = measure.circumstances() | {"rows": options.rows}
+    record = measure.circumstances() | {"rows": options.rows, "build_threads": options.threads}
     with tempfile.TemporaryDirectory(prefix="sonoteca-neighbours-") as name:
         folder = Path(name)
         make_vectors(folder, options)
@@ -70,6 +74,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--rows", type=int, default=100_000, help="vectors (default: 100000)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of everyone (default: 3)")
+    parser.add_argument("--threads", type=int, default=2, help="threads of builds (default: 2)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there too")
     parser.add_argument(
         "--binary",
@@ -101,16 +106,16 @@ def make_vectors(folder: Path, options: argparse.Namespace) -> None:
 class Engine:
     """A program that builds an index and answers a width with a time and a recall."""
 
-    def __init__(self, name: str, command: list[str | Path]) -> None:
+    def __init__(self, name: str, command: list[str | Path], threads: int) -> None:
         self.name = name
         self.widths: dict[str, dict[str, float]] = {}
-        threads = {"RAYON_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
+        variables = {"RAYON_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | threads,
+            env=os.environ | variables,
         )
         # Waits until it is built: nobody builds while another does.
         self.built = self.answer()
@@ -135,30 +140,37 @@ class Engine:
 def compare(folder: Path, options: argparse.Namespace) -> dict[str, dict]:
     """What everyone found, by name."""
     files = [folder / name for name in ("rows.npy", "queries.npy", "truth.npy")]
-    programs = {name: [environment.PYTHON, PEER, name, *files] for name in PEERS}
+    is_many = options.rows > MANY_ROWS
+    peers = [name for name in PEERS if not (is_many and name == "faiss-exact")]
+    programs = {name: [environment.PYTHON, PEER, name, *files] for name in peers}
     ours = nearest_binary()
     if ours:
         programs = {"sonoteca": [ours, *files], **programs}
     engines = []
     for name, command in programs.items():
         say(f"neighbours: building {name}")
-        engine = Engine(name, command)
+        engine = Engine(name, command, options.threads)
         if engine.built:
             engines.append(engine)
         else:
             say(f"neighbours: {name} does not run and is left out")
     for turn in range(options.rounds):
         say(f"neighbours: round {turn + 1} of {options.rounds}")
-        for width in WIDTHS:
+        for width in widths(options.rows):
             for engine in engines:
                 if engine.name != "faiss-exact":
                     engine.measure(str(width))
         for engine in engines:
-            if engine.name in ("faiss-exact", "sonoteca"):
+            if engine.name in ("faiss-exact", "sonoteca") and not is_many:
                 engine.measure("scan")
     for engine in engines:
         engine.process.communicate()
     return {engine.name: engine.built | {"widths": engine.widths} for engine in engines}
+
+
+def widths(rows: int) -> tuple[int, ...]:
+    """The widths that are measured."""
+    return WIDTHS + (WIDER if rows > MANY_ROWS else ())
 
 
 def nearest_binary() -> Path | None:
@@ -217,10 +229,10 @@ def text(record: dict) -> str:
         ]
         for name, engine in found.items()
     ]
-    widths = [["width", *(f"{name}: recall, ms" for name in found)]]
-    for width in [*map(str, WIDTHS), "scan"]:
+    by_width = [["width", *(f"{name}: recall, ms" for name in found)]]
+    for width in [*map(str, widths(record["rows"])), "scan"]:
         cells = [engine["widths"].get(width) for engine in found.values()]
-        widths.append(
+        by_width.append(
             [width]
             + [
                 f"{cell['recall']:.4f} {1e3 * cell['seconds_per_query']:.3f}" if cell else ""
@@ -231,8 +243,9 @@ def text(record: dict) -> str:
         f"hnswlib / sonoteca, {name}: {value:.2f}"
         for name, value in record["hnswlib_over_ours"].items()
     ]
-    heading = f"{measure.heading(record)}\n{record['rows']} rows"
-    return "\n\n".join([heading, measure.table(summary), measure.table(widths), *shares])
+    threads = record["build_threads"]
+    heading = f"{measure.heading(record)}\n{record['rows']} rows, built by {threads} threads"
+    return "\n\n".join([heading, measure.table(summary), measure.table(by_width), *shares])
 
 
 if __name__ == "__main__":
