@@ -194,3 +194,94 @@ fn a_head_of_another_model_is_refused() {
         assert!(answer.err.contains("front end 999"), "{}", answer.err);
     }
 }
+
+#[test]
+fn corrections_are_learnt_from_by_the_same_kind_of_head() {
+    let bench = trained();
+    let task = |name: &str| {
+        bench.run(&["train", name, "--head", "prototype", "--folds", "3", "-q"]).expect(0);
+        json(&bench, &["head", "show", name])[0]["task"].as_str().unwrap().to_owned()
+    };
+    // "This is no noise", of what the head did not learn from.
+    bench.run(&["label", "add", "clicks/3.wav", "noise", "--negative"]).expect(0);
+    assert_eq!(task("kinds"), "single");
+    assert_eq!(task("other"), "single");
+    // One recording in which there are two.
+    bench.run(&["label", "add", "tone/0.wav", "noise"]).expect(0);
+    assert_eq!(task("kinds"), "single");
+    let card = json(&bench, &["head", "show", "kinds"]);
+    assert_eq!(card[0]["learnt_from"]["recordings"], 8, "{}", card[0]);
+    // Where every class has recordings without it, each is learnt by itself, unless the head that
+    // is trained again was of another kind.
+    for class in ["tone", "clicks"] {
+        bench.run(&["label", "add", "noise/3.wav", class, "--negative"]).expect(0);
+    }
+    assert_eq!(task("new"), "multi");
+    assert_eq!(task("kinds"), "single");
+}
+
+#[test]
+fn training_again_says_what_is_otherwise() {
+    let bench = trained();
+    let again = ["train", "kinds", "--folds", "3", "--by", "segment", "--seed", "5"];
+    let answer = bench.run(&again).expect(0);
+    for difference in [
+        "--head logistic, which had --head prototype",
+        "--by segment, which had --by recording",
+        "--seed 5, which had --seed 0",
+    ] {
+        assert!(answer.err.contains(difference), "{difference}: {}", answer.err);
+    }
+    for name in ["a bird", "it's", "../evil", "retrieval", ""] {
+        let refused = bench.run(&["train", name]).expect(2);
+        assert!(refused.err.contains("cannot have that name"), "{}", refused.err);
+    }
+    let csv = bench.run(&["train", "kinds", "--format", "csv"]).expect(2);
+    assert!(csv.err.contains("--format json"), "{}", csv.err);
+}
+
+#[test]
+fn silence_has_no_class_and_a_threshold_that_was_named_holds() {
+    let bench = trained();
+    bench.wav("sounds/silent.wav", (0..44_100).map(|_| 0.0));
+    for by in ["recording", "segment"] {
+        let answer = bench.run(&["predict", "kinds", "sounds/silent.wav", "--by", by]).expect(1);
+        assert!(answer.err.contains("Left out, being silent"), "{}", answer.err);
+        assert!(answer.err.contains("Nothing was detected"), "{}", answer.err);
+    }
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    let of_silence =
+        ["predict", "kinds", "--where", "name = \"silent.wav\"", "--threshold", "0", "--save"];
+    assert!(bench.run(&of_silence).expect(1).err.contains("Nothing was detected"));
+    let suggested = json(&bench, &["suggest", "kinds", "-n", "50"]);
+    assert!(suggested.iter().all(|row| !row["path"].as_str().unwrap().contains("silent")));
+
+    let all = json(&bench, &["predict", "kinds"]);
+    let middle = all.iter().map(|row| row["score"].as_f64().unwrap()).sum::<f64>() / 12.0;
+    let some = json(&bench, &["predict", "kinds", "--threshold", &middle.to_string()]);
+    let reach = all.iter().filter(|row| row["score"].as_f64().unwrap() >= middle).count();
+    assert_eq!(some.len(), reach);
+    assert!(reach < 12, "{all:?}");
+    bench.run(&["predict", "kinds", "--threshold", "1", "--class", "tone"]).expect(1);
+}
+
+#[test]
+fn nothing_is_suggested_where_people_said_another_class() {
+    let bench = trained();
+    bench.run(&["label", "add", "noise/3.wav", "waterfall"]).expect(0);
+    let suggested = json(&bench, &["suggest", "kinds", "-n", "50"]);
+    let paths = suggested.iter().map(|row| row["path"].as_str().unwrap());
+    let paths: BTreeSet<&str> = paths.map(|path| path.rsplit_once("sounds/").unwrap().1).collect();
+    assert_eq!(paths, BTreeSet::from(["clicks/3.wav", "tone/3.wav"]));
+}
+
+#[test]
+fn what_is_about_heads_needs_one() {
+    let bench = trained();
+    for option in [&["--near", "0.5"][..], &["--spread"]] {
+        let answer = bench.run(&[&["search", "sounds/tone/0.wav"][..], option].concat()).expect(2);
+        assert!(answer.err.contains("--head NAME"), "{}", answer.err);
+    }
+    let groups = bench.run(&["evaluate", "retrieval", "--group-by", "site"]).expect(2);
+    assert!(groups.err.contains("called `site` to group by"), "{}", groups.err);
+}

@@ -241,7 +241,8 @@ impl TrainingProblem {
             Self::NoNegatives { classes } => Some(
                 format!(
                     "label where it is not: sonoteca label add id:N '{}' --negative; or say that \
-                     labelled recordings have all their labels: --exhaustive",
+                     labelled recordings have all their labels: --exhaustive; or that each has one \
+                     class: --task single",
                     classes.first().map_or("CLASS", String::as_str)
                 )
                 .into(),
@@ -260,7 +261,8 @@ impl TrainingProblem {
                 Some(format!("train it again, which notes them: sonoteca train {head}").into())
             }
             Self::HeadName { .. } => Some(
-                "choose a word, such as birds; `retrieval` is what searches are evaluated by"
+                "choose one of letters, digits, `.`, `_` and `-`, such as birds; `retrieval` is what \
+                 searches are evaluated by"
                     .into(),
             ),
             Self::NotLinear { head, .. } => Some(

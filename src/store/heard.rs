@@ -43,16 +43,27 @@ impl Library {
                  WHERE id > ?1 AND model_id = ?2 ORDER BY id"
             }
             Level::Recording => {
-                "SELECT first_segment, recording_id,
-                        coalesce(vector, (SELECT vector FROM segments WHERE id = first_segment)),
-                        0, NULL, NULL
-                 FROM recording_vectors
-                 WHERE first_segment > ?1 AND model_id = ?2 ORDER BY first_segment"
+                // A recording that is silent throughout is what all of its segments are.
+                "SELECT first_segment, r.recording_id,
+                        coalesce(r.vector, (SELECT vector FROM segments WHERE id = first_segment)),
+                        CASE WHEN EXISTS (
+                            SELECT 1 FROM segments s
+                            WHERE s.recording_id = r.recording_id AND s.model_id = r.model_id
+                              AND s.health & ?3 = 0)
+                        THEN 0 ELSE ?3 END,
+                        NULL, NULL
+                 FROM recording_vectors r
+                 WHERE first_segment > ?1 AND r.model_id = ?2 ORDER BY first_segment"
             }
         };
         let failed = |error| self.error("read", error);
         let mut query = self.connection.prepare_cached(sql).map_err(failed)?;
-        let mut rows = query.query(params![after, model]).map_err(failed)?;
+        let silent = Health::SILENT.and(Health::CONSTANT).bits();
+        let mut rows = match level {
+            Level::Segment => query.query(params![after, model]),
+            Level::Recording => query.query(params![after, model, silent]),
+        }
+        .map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             let read = || -> rusqlite::Result<HeardRow> {
                 let range: (Option<f64>, Option<f64>) = (row.get(4)?, row.get(5)?);

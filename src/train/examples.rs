@@ -113,7 +113,7 @@ impl Examples {
         }
         let survey = Survey::of(library, selection)?;
         let classes = survey.wanted(selection.classes, selection.keep_classes)?;
-        let task = selection.task.unwrap_or_else(|| survey.task(&classes));
+        let task = selection.task.unwrap_or_else(|| survey.task(&classes, selection.exhaustive));
         let mut collector = Collector::new(library, selection, classes.len())?;
         let judge = Judge::new(&classes, selection.exhaustive && task == Task::Multi);
         library.for_each_labelled(selection.model.id, |labelled| {

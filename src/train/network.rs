@@ -47,6 +47,15 @@ impl Input {
             Self::LogMel => "log-mel",
         }
     }
+
+    /// What it is of a model, for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Vectors => "vectors",
+            Self::Segments => "segments in a row",
+            Self::LogMel => "log-mel frames, as they go into the network,",
+        }
+    }
 }
 
 /// What a head does with what it reads.

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::held_out::HeldOut;
+use super::network::Input;
 use super::score::{Curves, Mistake, Scores, curves, mistakes};
 
 pub use retrieval::retrieval_as_text;
@@ -41,9 +42,7 @@ pub struct LearntFrom {
 pub struct Examples {
     /// The class.
     pub class: String,
-    /// Rows of it.
-    pub rows: usize,
-    /// Groups that these come from.
+    /// Groups that it was learnt from.
     pub groups: usize,
 }
 
@@ -54,12 +53,14 @@ pub struct Report {
     pub name: String,
     /// Its kind, as `logistic`.
     pub kind: String,
-    /// The model whose vectors it reads.
+    /// The model whose vectors it reads, or whose segments it hears.
     pub model: String,
+    /// What it reads of them.
+    pub input: Input,
     /// What it has learnt from.
     pub learnt_from: LearntFrom,
     /// How it was trained, by name.
-    pub settings: BTreeMap<String, String>,
+    pub settings: BTreeMap<String, serde_json::Value>,
     /// What is known about how well it does; its fields stand among the report's.
     #[serde(flatten)]
     pub scores: Scores,
@@ -68,6 +69,11 @@ pub struct Report {
     /// What plots show; nothing, where only the scores are left.
     #[serde(skip)]
     pub curves: Curves,
+}
+
+/// A number and what it counts.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Mistakes that a report lists.
@@ -92,6 +98,7 @@ impl Report {
             name: String::new(),
             kind: String::new(),
             model: String::new(),
+            input: Input::default(),
             learnt_from: LearntFrom::default(),
             settings: BTreeMap::new(),
             scores,
@@ -139,16 +146,18 @@ impl Report {
     /// What the head is and says, in words.
     fn what_it_is(&self) -> String {
         use super::task::Task;
-        let count = self.scores.classes.len();
+        // Without scores, what it has learnt from.
+        let count = self.scores.classes.len().max(self.learnt_from.classes.len());
         let says = match self.scores.task {
             Task::Single => format!("says which one of {count} classes"),
+            Task::Multi if count == 1 => "says of one class whether it is there".to_owned(),
             Task::Multi => format!("says of each of {count} classes whether it is there"),
             Task::Regression => format!("says a number, {}", self.number_name()),
         };
         let kind = if self.kind.is_empty() { "a head".to_owned() } else { self.kind.clone() };
         match self.model.as_str() {
             "" => format!("{kind}; {says}"),
-            model => format!("{kind} on vectors of {model}; {says}"),
+            model => format!("{kind} on {} of {model}; {says}", self.input.in_words()),
         }
     }
 
@@ -157,8 +166,10 @@ impl Report {
         let learnt = &self.learnt_from;
         (learnt.rows > 0).then(|| {
             format!(
-                "learnt from {} rows of {} recordings ({} groups)",
-                learnt.rows, learnt.recordings, learnt.groups
+                "learnt from {} of {} ({})",
+                counted(learnt.rows, "row"),
+                counted(learnt.recordings, "recording"),
+                counted(learnt.groups, "group")
             )
         })
     }

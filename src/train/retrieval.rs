@@ -16,6 +16,7 @@ use super::score::Estimate;
 use super::score::estimate::written;
 use super::score::resample::{Random, Resampling};
 use crate::error::{Error, Result, TrainingProblem};
+use crate::filter::near;
 use crate::index::metric::normalise;
 use crate::store::Library;
 use crate::store::labels::MACHINE;
@@ -181,6 +182,13 @@ fn read(
         compared.groups.push(group);
         Ok(())
     })?;
+    if let Some(key) = options.group_by
+        && without_value == compared.classes.len()
+    {
+        let keys = library.metadata_keys()?;
+        let nearest = near::nearest(key, keys.iter().map(|known| known.key.as_str()));
+        return Err(TrainingProblem::NoSuchGroup { key: key.to_owned(), nearest }.into());
+    }
     let mut notes = Vec::new();
     if without_direction > 0 {
         notes

@@ -13,7 +13,9 @@ use sonoteca::train::unseen::{self, Asked};
 use sonoteca::{Error, Result};
 
 use super::train::progress::TrainingProgress;
-use super::train::{print_report, report_of, require_new_name, train, write_report};
+use super::train::{
+    print_report, report_of, require_new_name, require_report_format, train, write_report,
+};
 use crate::cli::Status;
 use crate::cli::args::{EvaluateArgs, Format};
 use crate::cli::printer::{Printer, counted};
@@ -24,6 +26,7 @@ pub(crate) fn run(
     settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
+    require_report_format(settings.format)?;
     let library = Library::open(&settings.library)?;
     if args.name.eq_ignore_ascii_case(RETRIEVAL) {
         return retrieval(args, &library, settings, printer);

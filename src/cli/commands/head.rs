@@ -7,6 +7,7 @@ use sonoteca::train::head::{Head, read_files, write_files};
 use sonoteca::train::score::Estimate;
 use sonoteca::{Error, Result};
 
+use super::train::require_report_format;
 use crate::cli::Status;
 use crate::cli::args::{Format, HeadCommand};
 use crate::cli::printer::{Printer, Row};
@@ -21,6 +22,7 @@ pub(crate) fn run(
     match command {
         HeadCommand::List => list(&library, printer),
         HeadCommand::Show { name } => {
+            require_report_format(settings.format)?;
             let head = Head::load(&library, name)?;
             match settings.format {
                 Format::Json => printer.object(head.card())?,

@@ -150,6 +150,13 @@ fn check(args: &SearchArgs, format: Format, level: Level) -> Result<()> {
             "name one --model; to join the rankings of several, give an example: a file or id:N",
         );
     }
+    // Not by clap's `requires`, which is silent where the query excludes --head.
+    if args.ranking.head.is_none() && (args.ranking.near.is_some() || args.ranking.spread) {
+        return usage(
+            "--near and --spread are about what a head says, and none is named",
+            "name it with --head NAME, in place of an example",
+        );
+    }
     if args.output.out.is_some() && !matches!(format, Format::Audacity | Format::Raven) {
         return usage(
             "--out is for labels",

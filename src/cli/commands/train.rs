@@ -7,10 +7,10 @@ use std::io::Write as _;
 use std::path::Path;
 
 use sonoteca::filter::Filter;
-use sonoteca::search;
+use sonoteca::search::{self, Level};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
-use sonoteca::train::head::card::{TrainingSettings, check_name};
+use sonoteca::train::head::card::{HeadCard, TrainingSettings, check_name};
 use sonoteca::train::learner::{ClassWeights, HeadKind, Watch};
 use sonoteca::train::report::Report;
 use sonoteca::train::split::Plan;
@@ -26,10 +26,17 @@ use progress::TrainingProgress;
 
 pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
     check_name(&args.name)?;
+    require_report_format(settings.format)?;
     if let Some(path) = &args.report {
         require_new_name(path)?;
     }
     let task = args.task.map(task_of).or(args.target.as_ref().map(|_| Task::Regression));
+    if args.target.is_some() && !args.classes.is_empty() {
+        return Err(Error::Usage {
+            problem: "--target is for numbers, and --classes for classes",
+            hint: "leave one of the two out",
+        });
+    }
     if args.target.is_some() && task != Some(Task::Regression) {
         return Err(Error::Usage {
             problem: "--target is for numbers",
@@ -54,6 +61,13 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
         seed: args.seed,
     };
     let kind = args.head.map(kind_of);
+    let earlier = library.head(&args.name)?.and_then(|head| {
+        // One that no longer reads is replaced as well.
+        HeadCard::parse(&head.name, &head.card).ok()
+    });
+    // What it said before it says again, unless that was asked for otherwise: a correction is no wish
+    // for another kind of head.
+    let task = task.or_else(|| same_task(earlier.as_ref(), args));
     let progress = TrainingProgress::new(settings);
     let trained = train(&library, &args.name, &model, (kind, task), &wanted, &progress)?;
     drop(progress);
@@ -63,6 +77,9 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
     let card = trained.head.card();
     if replaced {
         printer.note(&format!("The earlier head {} was replaced.", card.name));
+    }
+    for difference in earlier.iter().flat_map(|earlier| differences(earlier, card)) {
+        printer.warning(&format!("unlike the earlier {}: {difference}", card.name));
     }
     let report = report_of(&trained);
     if let Some(path) = &args.report {
@@ -78,6 +95,41 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
         card.name
     ));
     Ok(Status::Done)
+}
+
+/// The task of the head that is trained again, where its classes are.
+fn same_task(earlier: Option<&HeadCard>, args: &TrainArgs) -> Option<Task> {
+    let earlier = earlier?;
+    let is_of_one = args.classes.len() == 1 || earlier.classes.len() == 1;
+    (earlier.task != Task::Regression && !is_of_one).then_some(earlier.task)
+}
+
+/// How a head was trained otherwise than the one that it replaces, whose settings it does not
+/// inherit, in words.
+fn differences(earlier: &HeadCard, card: &HeadCard) -> Vec<String> {
+    let (before, now) = (&earlier.settings, &card.settings);
+    let option = |name: &str, value: &Option<String>| {
+        value.as_ref().map_or_else(|| format!("no {name}"), |value| format!("{name} {value}"))
+    };
+    let by = |level: Level| match level {
+        Level::Recording => "--by recording".to_owned(),
+        Level::Segment => "--by segment".to_owned(),
+    };
+    let all = [
+        (format!("--head {}", earlier.kind.as_str()), format!("--head {}", card.kind.as_str())),
+        (by(before.by), by(now.by)),
+        (option("--group-by", &before.group_by), option("--group-by", &now.group_by)),
+        (option("--where", &before.filter), option("--where", &now.filter)),
+        (option("--target", &before.target), option("--target", &now.target)),
+        (exhaustive(before.exhaustive), exhaustive(now.exhaustive)),
+        (format!("--seed {}", before.seed), format!("--seed {}", now.seed)),
+    ];
+    let changed = all.into_iter().filter(|(before, now)| before != now);
+    changed.map(|(before, now)| format!("{now}, which had {before}")).collect()
+}
+
+fn exhaustive(is_exhaustive: bool) -> String {
+    if is_exhaustive { "--exhaustive" } else { "no --exhaustive" }.to_owned()
 }
 
 /// Trains a head as `settings` say.
@@ -100,6 +152,17 @@ pub(super) fn train(
 /// What is known of a head that was just trained.
 pub(super) fn report_of(trained: &Trained) -> Report {
     trained.head.card().report(trained.held_out.as_ref())
+}
+
+/// Refuses what a report cannot be printed as, before anything takes time.
+pub(super) fn require_report_format(format: Format) -> Result<()> {
+    if format == Format::Csv {
+        return Err(Error::Usage {
+            problem: "a report is several tables, and CSV is one",
+            hint: "choose --format json, or write the plots and tables with --report FILE.html",
+        });
+    }
+    Ok(())
 }
 
 /// Prints a report in the format that was asked for.

@@ -25,8 +25,9 @@ pub(super) struct Survey {
     classes: BTreeMap<String, Found>,
     /// Folded names of classes that have labels which the filter does not let pass.
     elsewhere: BTreeSet<String>,
-    negatives: bool,
-    several: bool,
+    /// Recordings in which a wanted class is, and those in which several are at one time.
+    positive: u64,
+    several: u64,
 }
 
 /// What labels say of a class.
@@ -36,6 +37,8 @@ struct Found {
     spellings: BTreeMap<String, u64>,
     /// Recordings that it is in.
     positive: u64,
+    /// Whether a label says that it is not somewhere.
+    denied: bool,
 }
 
 impl Found {
@@ -70,17 +73,18 @@ impl Survey {
             let found = self.classes.entry(name.clone()).or_default();
             *found.spellings.entry(label.class.clone()).or_default() += 1;
             match label.judgement {
-                Judgement::Negative => self.negatives |= counts(&name),
+                Judgement::Negative => found.denied = true,
                 Judgement::Positive if counts(&name) && there.contains_key(&name) => {
                     ranges.push((name, label.range));
                 }
                 Judgement::Positive | Judgement::Unsure => {}
             }
         }
-        self.several |= match level {
+        self.positive += u64::from(!ranges.is_empty());
+        self.several += u64::from(match level {
             Level::Recording => ranges.iter().any(|(name, _)| *name != ranges[0].0),
             Level::Segment => some_overlap(ranges),
-        };
+        });
         for name in there.keys() {
             if let Some(found) = self.classes.get_mut(name) {
                 found.positive += 1;
@@ -131,9 +135,16 @@ impl Survey {
         Err(problem.into())
     }
 
-    /// What a head of `classes` can say.
-    pub(super) fn task(&self, classes: &[String]) -> Task {
-        if self.negatives || self.several || classes.len() == 1 {
+    /// What a head of `classes` can say. Each class by itself needs recordings without it: labels that
+    /// deny it, or none where labels are `exhaustive`. Where that is not known of every class, a few
+    /// recordings with several classes, or some that deny one, are corrections of labels that are
+    /// otherwise of one class each.
+    pub(super) fn task(&self, classes: &[String], exhaustive: bool) -> Task {
+        let denied =
+            |class: &&String| self.classes.get(&folded(class)).is_some_and(|found| found.denied);
+        let has_negatives = exhaustive || classes.iter().filter(denied).count() == classes.len();
+        let is_several = self.several > 0 && (exhaustive || 2 * self.several > self.positive);
+        if classes.len() == 1 || is_several || (has_negatives && !exhaustive) {
             Task::Multi
         } else {
             Task::Single

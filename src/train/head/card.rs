@@ -25,12 +25,15 @@ pub const FORMAT: u32 = 1;
 /// The word for searches where heads are evaluated: no head has it for a name.
 pub const RETRIEVAL: &str = "retrieval";
 
-/// Refuses names that no head may have.
+/// Refuses names that no head may have: they stand in commands, file names and sources of labels, so
+/// that they are of letters, digits, `.`, `_` and `-`, and begin with one of the first two.
 ///
 /// # Errors
 /// [`TrainingProblem::HeadName`].
 pub fn check_name(name: &str) -> Result<()> {
-    if name.trim().is_empty() || name.trim().eq_ignore_ascii_case(RETRIEVAL) {
+    let is_fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_one = name.starts_with(char::is_alphanumeric) && name.chars().all(is_fit);
+    if !is_one || name.eq_ignore_ascii_case(RETRIEVAL) {
         return Err(TrainingProblem::HeadName { name: name.to_owned() }.into());
     }
     Ok(())
@@ -160,7 +163,10 @@ impl HeadCard {
             let problem = format!("its card has a threshold of {threshold}, expected 0 to 1");
             return Err(damaged(problem).into());
         }
-        check_name(&card.name)?;
+        // Names that earlier versions let pass are read.
+        if card.name.trim().is_empty() {
+            return Err(TrainingProblem::HeadName { name: card.name }.into());
+        }
         if card.input != card.kind.input() {
             let (kind, input) = (card.kind.as_str(), card.input.as_str());
             return Err(damaged(format!("its card says that a {kind} reads {input}")).into());
@@ -198,14 +204,24 @@ impl HeadCard {
             recordings: self.learnt_from.recordings,
             grouped_by: self.settings.group_by.clone().unwrap_or_else(|| "recording".to_owned()),
             groups: self.learnt_from.groups,
-            classes: Vec::new(),
+            classes: self.examples(),
         };
-        let chosen = self.choices.iter().map(|(name, value)| (name.clone(), value.to_string()));
-        report.settings = chosen.collect();
-        report.settings.insert("by".to_owned(), by.to_owned());
-        report.settings.insert("seed".to_owned(), self.settings.seed.to_string());
+        report.input = self.input;
+        report.settings = self.choices.clone();
+        report.settings.insert("by".to_owned(), by.into());
+        report.settings.insert("seed".to_owned(), self.settings.seed.into());
         report.scores.notes.extend(self.notes.iter().cloned());
         report
+    }
+
+    /// What was learnt of each class; nothing of numbers.
+    fn examples(&self) -> Vec<report::Examples> {
+        if self.task == Task::Regression {
+            return Vec::new();
+        }
+        let groups = self.learnt_from.groups_by_class.iter();
+        let named = self.classes.iter().zip(groups);
+        named.map(|(class, &groups)| report::Examples { class: class.clone(), groups }).collect()
     }
 
     /// How many outputs the network has.

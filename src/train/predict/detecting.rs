@@ -17,6 +17,8 @@ pub struct Bar {
     level: Level,
     /// `[classes]`; empty of numbers.
     thresholds: Vec<f64>,
+    /// Whether whole recordings are passed over, too, in which no class reaches its threshold.
+    is_strict: bool,
     /// Whether each class is asked about, `[classes]`.
     wanted: Vec<bool>,
     tolerance_s: f64,
@@ -40,7 +42,7 @@ pub struct Detection {
 }
 
 impl Bar {
-    /// The thresholds of `card`, or `threshold` for all; of segments that begin every `hop_s`
+    /// The thresholds of `card`, or `threshold` for all, which whole recordings must reach too; of segments that begin every `hop_s`
     /// seconds. Only `classes`, by their numbers, are asked about; all, where there is none.
     pub fn new(
         card: &HeadCard,
@@ -52,7 +54,8 @@ impl Bar {
         let count = card.classes.len();
         let wanted =
             (0..count).map(|class| classes.is_empty() || classes.contains(&class)).collect();
-        Self { task: card.task, level, thresholds, wanted, tolerance_s: TOLERANCE_HOPS * hop_s }
+        let (task, is_strict) = (card.task, threshold.is_some());
+        Self { task, level, thresholds, is_strict, wanted, tolerance_s: TOLERANCE_HOPS * hop_s }
     }
 
     /// What is detected, in the order of time and, at one time, of classes.
@@ -89,7 +92,7 @@ impl Bar {
         match (self.task, self.level) {
             (Task::Regression, _) => true,
             (Task::Multi, _) => reaches,
-            (Task::Single, Level::Recording) => class == best,
+            (Task::Single, Level::Recording) => class == best && (reaches || !self.is_strict),
             (Task::Single, Level::Segment) => class == best && reaches,
         }
     }
@@ -142,7 +145,7 @@ mod tests {
 
     fn bar(task: Task, level: Level) -> Bar {
         let (thresholds, wanted) = (vec![0.5, 0.5], vec![true, true]);
-        Bar { task, level, thresholds, wanted, tolerance_s: 0.25 }
+        Bar { task, level, thresholds, is_strict: false, wanted, tolerance_s: 0.25 }
     }
 
     #[test]
@@ -167,5 +170,7 @@ mod tests {
         let of_recordings = bar(Task::Single, Level::Recording).detect(&said);
         assert_eq!(of_recordings.len(), 2);
         assert!(!of_recordings[1].reaches && of_recordings[1].class == 1);
+        let strict = Bar { is_strict: true, ..bar(Task::Single, Level::Recording) };
+        assert_eq!(strict.detect(&said), of_recordings[..1]);
     }
 }

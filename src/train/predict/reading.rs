@@ -330,7 +330,11 @@ impl<'a> Listener<'a> {
     fn segments(&self, extraction: &Extraction) -> Vec<Segment> {
         let patches = extraction.ranges.len();
         if self.level == Level::Recording {
-            return vec![Segment { range: None, patches: Vec::new(), health: Health::SOUND }];
+            let is_mute =
+                |health: &Health| health.has(Health::SILENT) || health.has(Health::CONSTANT);
+            let is_silent = extraction.health.iter().all(is_mute);
+            let health = if is_silent { Health::SILENT } else { Health::SOUND };
+            return vec![Segment { range: None, patches: Vec::new(), health }];
         }
         let Some(longer) = self.segmentation else {
             return (0..patches)

@@ -12,6 +12,7 @@ use crate::case::folded;
 use crate::error::{Result, TrainingProblem};
 use crate::index::scope::Scope;
 use crate::store::Library;
+use crate::store::labels::Judgement;
 use crate::store::models::StoredModel;
 use crate::store::segments::Level;
 use crate::train::head::Head;
@@ -128,9 +129,14 @@ impl Known {
         let mut labels: HashMap<i64, Vec<Labelled>> = HashMap::new();
         library.for_each_labelled(model.id, |labelled| {
             let own = labelled.labels.iter().filter_map(|label| {
-                let class = classes.get(&folded(&label.class)).copied()?;
-                // Of one class among several, whichever was said settles it.
-                Some(((!is_single).then_some(class), label.range))
+                let class = classes.get(&folded(&label.class)).copied();
+                // Of one class among several, whichever was said settles it, be it one that the head
+                // does not know.
+                if is_single {
+                    let is_there = label.judgement == Judgement::Positive;
+                    return (is_there || class.is_some()).then_some((None, label.range));
+                }
+                Some((Some(class?), label.range))
             });
             let own: Vec<_> = own.collect();
             if !own.is_empty() {

@@ -221,7 +221,7 @@ fn settings(report: &Report) -> String {
             rows,
             "<tr><th scope=\"row\" class=\"words\">{}</th><td class=\"words\">{}</td></tr>",
             escaped(name),
-            escaped(value)
+            escaped(&value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         );
     }
     format!("<h2>Settings</h2>\n<div class=\"wide\"><table><tbody>\n{rows}</tbody></table></div>\n")

@@ -119,7 +119,7 @@ pub(super) fn by_class(report: &Report) -> Table {
     let has_examples = !report.learnt_from.classes.is_empty();
     let mut headings = vec!["class"];
     if has_examples {
-        headings.push("learnt from");
+        headings.push("groups learnt from");
     }
     headings.extend(if is_multi { &["yes", "no", "unknown"][..] } else { &["rows"] });
     headings.extend(["groups", "precision", "recall", "F1", "ROC-AUC", "AP"]);
@@ -129,7 +129,7 @@ pub(super) fn by_class(report: &Report) -> Table {
         if has_examples {
             let examples = &report.learnt_from.classes;
             let examples = examples.iter().find(|examples| examples.class == class.class);
-            cells.push(examples.map_or_else(|| NOTHING.to_owned(), |of| of.rows.to_string()));
+            cells.push(examples.map_or_else(|| NOTHING.to_owned(), |of| of.groups.to_string()));
         }
         cells.push(class.positives.to_string());
         if is_multi {

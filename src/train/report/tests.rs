@@ -24,7 +24,7 @@ fn report_of(classes: &[&str], outputs: Vec<f32>, targets: Targets) -> Report {
     classes[0].clone_into(&mut report.kind);
     report.learnt_from.rows = 60;
     classes[0].clone_into(&mut report.learnt_from.grouped_by);
-    report.settings.insert(classes[0].to_owned(), classes[0].to_owned());
+    report.settings.insert(classes[0].to_owned(), classes[0].into());
     for mistake in &mut report.mistakes {
         mistake.path = Some(classes[0].to_owned());
     }

@@ -62,7 +62,11 @@ pub(super) fn run(
         say(format_args!("{} could not be listened to", counted(failed, "file")));
         return Ok(Status::Failed);
     }
-    Ok(if output.rows() == 0 { Status::NothingFound } else { Status::Done })
+    if output.rows() == 0 {
+        printer.note("Nothing was detected.");
+        return Ok(Status::NothingFound);
+    }
+    Ok(Status::Done)
 }
 
 /// The network of the question's model, whose installed version must be the library's.
