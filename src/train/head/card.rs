@@ -33,10 +33,15 @@ pub const RETRIEVAL: &str = "retrieval";
 pub fn check_name(name: &str) -> Result<()> {
     let is_fit = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-');
     let is_one = name.starts_with(char::is_alphanumeric) && name.chars().all(is_fit);
-    if !is_one || name.eq_ignore_ascii_case(RETRIEVAL) {
+    if !is_one || is_taken(name) {
         return Err(TrainingProblem::HeadName { name: name.to_owned() }.into());
     }
     Ok(())
+}
+
+/// Whether a name is none, or means something else.
+fn is_taken(name: &str) -> bool {
+    name.trim().is_empty() || name.trim().eq_ignore_ascii_case(RETRIEVAL)
 }
 
 /// What a head is.
@@ -164,7 +169,7 @@ impl HeadCard {
             return Err(damaged(problem).into());
         }
         // Names that earlier versions let pass are read.
-        if card.name.trim().is_empty() {
+        if is_taken(&card.name) {
             return Err(TrainingProblem::HeadName { name: card.name }.into());
         }
         if card.input != card.kind.input() {
