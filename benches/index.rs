@@ -158,7 +158,7 @@ fn walk_filtered(bencher: Bencher<'_, '_>, width: usize) {
     let search = |query: &PreparedQuery| {
         let graph = graph.graph();
         let found = graph.search_filtered(rows.rows(), query, width, keep, ROWS, &pool).unwrap();
-        ten(rows, query, found.unwrap_or_default())
+        ten(rows, query, found.map(|walked| walked.candidates).unwrap_or_default())
     };
     say_recall("walk_filtered", width, queries, &truth, search);
     let mut queries = queries.iter().cycle();

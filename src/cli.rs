@@ -10,6 +10,7 @@ mod printer;
 mod progress;
 mod settings;
 
+use std::ffi::OsString;
 use std::io;
 
 use clap::Parser;
@@ -43,7 +44,7 @@ impl Status {
 
 /// Runs what the command line says.
 pub(crate) fn run() -> Status {
-    let args = match Args::try_parse() {
+    let args = match Args::try_parse_from(std::env::args_os().map(standard_input)) {
         Ok(args) => args,
         Err(error) => {
             // Help and version come this way too, and are no failure. Where even this cannot be
@@ -96,6 +97,18 @@ pub(crate) fn run() -> Status {
         }
     }
 }
+
+/// A stretch of standard input, `-@START-END`, by the name that standard input has as a file: what begins
+/// with a dash would be taken for an option.
+fn standard_input(argument: OsString) -> OsString {
+    match argument.to_str().and_then(|text| text.strip_prefix("-@")) {
+        Some(stretch) => OsString::from(format!("{STANDARD_INPUT}@{stretch}")),
+        None => argument,
+    }
+}
+
+/// Standard input as a file.
+const STANDARD_INPUT: &str = "/dev/stdin";
 
 /// Whether results of `command` may be labels for sound editors.
 fn may_write_labels(command: &Command) -> bool {

@@ -179,13 +179,15 @@ impl Library {
         Ok(u64::try_from(bytes).unwrap_or(0))
     }
 
-    /// Gives the room of what was removed back to the disk, and forgets old changes of vectors
-    /// ([`changes::KEPT`]). Needs as much again while it works.
+    /// Gives the room of what was removed back to the disk, and forgets changes of vectors but the
+    /// last [`changes::KEPT`] and those from the serial `needed` on: the oldest that a copy of the
+    /// vectors comes from, which is told by `search::generation::oldest_change`. Needs as much again
+    /// while it works.
     ///
     /// # Errors
     /// [`Error::LibraryBusy`] when another process uses the library, [`Error::Store`].
-    pub fn compact(&mut self) -> Result<()> {
-        self.forget_changes(changes::KEPT)?;
+    pub fn compact(&mut self, needed: Option<i64>) -> Result<()> {
+        self.forget_changes(changes::KEPT, needed)?;
         self.connection
             .execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")
             .map_err(|error| self.error("compact", error))

@@ -238,10 +238,13 @@ fn the_command_says_what_is_the_same_where_and_how_it_knows() {
     let names: Vec<&str> = rows.iter().map(file_name).collect();
     assert_eq!(names, ["a.wav", "b.wav", "cut.wav"]);
     assert!(rows.iter().all(|row| row["group"] == 1));
-    assert_eq!(rows[0]["original"], true);
+    assert_eq!(rows[0]["likely_original"], true);
     assert_eq!((&rows[0]["start_s"], &rows[0]["end_s"]), (&0.0.into(), &4.0.into()));
     assert_eq!((&rows[1]["evidence"], &rows[1]["similarity"]), (&"same-file".into(), &1.0.into()));
-    assert_eq!((&rows[2]["evidence"], &rows[2]["original"]), (&"heard".into(), &false.into()));
+    assert_eq!(
+        (&rows[2]["evidence"], &rows[2]["likely_original"]),
+        (&"heard".into(), &false.into())
+    );
     assert!((rows[2]["offset_s"].as_f64().unwrap() - 0.7).abs() < 1e-4, "{}", rows[2]);
     assert!(rows[2]["similarity"].as_f64().unwrap() > 0.99);
     assert_eq!((&rows[2]["start_s"], &rows[2]["end_s"]), (&0.0.into(), &3.3.into()));
@@ -249,7 +252,7 @@ fn the_command_says_what_is_the_same_where_and_how_it_knows() {
     let table = bench.run(&["duplicates"]).expect(0);
     assert!(table.out.contains("likely original") && table.out.contains("+0.700"), "{}", table.out);
     let csv = bench.run(&["duplicates", "--format", "csv"]).expect(0);
-    assert!(csv.out.starts_with("group,original,recording_id,path,start_s"), "{}", csv.out);
+    assert!(csv.out.starts_with("group,likely_original,recording_id,path,start_s"), "{}", csv.out);
     assert_eq!(csv.out.lines().count(), 4);
 }
 
@@ -310,4 +313,32 @@ fn what_recurs_within_a_recording_counts_when_asked_for() {
     assert_eq!(rows.len(), 2, "{rows:?}");
     // The second time is 72,000 samples later.
     assert!((rows[1]["offset_s"].as_f64().unwrap().abs() - 4.5).abs() < 1e-4, "{rows:?}");
+    // Stretches that are shorter than a print: the recording is not its own duplicate.
+    let arguments = ["duplicates", "--within", "--min-duration", "0.005", "--format", "json"];
+    let short = bench.run(&arguments).expect(0).json();
+    assert!(short.iter().any(|row| row["offset_s"] == rows[1]["offset_s"]), "{short:?}");
+}
+
+#[test]
+fn an_index_of_no_use_is_told_and_changes_nothing() {
+    let bench = bench_with_copies();
+    let expected = bench.run(&["duplicates", "--format", "json"]).expect(0);
+    assert_eq!(expected.err, "");
+    for entry in fs::read_dir(bench.path("sonoteca.db.cache")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "index") {
+            let mut bytes = fs::read(&path).unwrap();
+            // The first row's first value: found when it is searched, not when it is opened.
+            bytes[8_192] ^= 1;
+            fs::remove_file(&path).unwrap();
+            fs::write(&path, bytes).unwrap();
+        }
+    }
+    let answer = bench.run(&["duplicates", "--format", "json"]).expect(0);
+    assert_eq!(answer.out, expected.out);
+    assert!(
+        answer.err.contains("damaged") && answer.err.contains("sonoteca reindex"),
+        "{}",
+        answer.err
+    );
 }

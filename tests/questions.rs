@@ -246,8 +246,10 @@ fn examples_are_combined_and_no_answers() {
         };
         assert!(lead(&against) > lead(&plain) + 0.1, "{} {}", lead(&against), lead(&plain));
     }
-    bench.run(&["search", "--unlike", "both.wav"]).expect(2);
-    bench.run(&["search"]).expect(2);
+    for arguments in [&["search", "--unlike", "both.wav"][..], &["search"]] {
+        let answer = bench.run(arguments).expect(2);
+        assert!(answer.err.contains("--like") && answer.err.contains("--text"), "{}", answer.err);
+    }
     // Options for a part of the query need one.
     let answer = bench.run(&["search", "--like", "id:1", "--start", "1"]).expect(2);
     assert!(answer.err.contains("QUERY"), "{}", answer.err);

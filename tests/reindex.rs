@@ -76,7 +76,9 @@ fn damage_costs_a_warning_and_reindex_mends_it() {
     assert_eq!(found, expected);
     assert!(warning.contains("damaged") && warning.contains("sonoteca reindex"), "{warning}");
 
-    let rows = bench.run(&["reindex", "--check", "--format", "json"]).expect(0).json();
+    let answer = bench.run(&["reindex", "--check", "--format", "json"]).expect(0);
+    assert_eq!(answer.err.matches("it is damaged").count(), 2, "{}", answer.err);
+    let rows = answer.json();
     assert_eq!(rows.len(), 2);
     for row in &rows {
         assert_eq!((&row["built"], &row["method"]), (&true.into(), &"scan".into()));
@@ -88,6 +90,44 @@ fn damage_costs_a_warning_and_reindex_mends_it() {
     assert!(again.iter().all(|row| row["built"] == false), "{again:?}");
     let table = bench.run(&["reindex"]).expect(0).out;
     assert!(table.contains("up to date"), "{table}");
+}
+
+#[test]
+fn what_was_asked_for_holds_until_something_else_is() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    assert_eq!(index_of(&bench, 1)["wanted"], 0.99);
+    let built = |more: &[&str]| {
+        let arguments = ["reindex", "--format", "json"];
+        let rows = bench.run(&[&arguments[..], more].concat()).expect(0).json();
+        rows.iter().map(|row| row["built"].as_bool().unwrap()).collect::<Vec<_>>()
+    };
+    // Few vectors: what is built once there are many is to know.
+    assert_eq!(built(&["--recall", "0.999"]), [true, true]);
+    assert_eq!(built(&[]), [false, false]);
+    assert_eq!(built(&["--check"]), [false, false]);
+    assert_eq!(built(&["--recall", "0.999"]), [false, false]);
+    assert_eq!(index_of(&bench, 0)["wanted"], 0.999);
+    // Also what renews it by itself.
+    bench.tone("sounds/tone-2.wav", 450.0);
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    assert_eq!(index_of(&bench, 1)["wanted"], 0.999);
+    assert_eq!(built(&["--recall", "0.9"]), [true, true]);
+    assert_eq!(index_of(&bench, 1)["wanted"], 0.9);
+}
+
+#[test]
+fn compacting_leaves_an_index_that_is_used() {
+    let bench = Bench::with_sounds();
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    bench.run(&["remove", "sounds/noise-0.wav", "-q"]).expect(0);
+    // Without an index there is one afterwards.
+    fs::remove_dir_all(bench.path("sonoteca.db.cache")).unwrap();
+    bench.run(&["compact", "-q"]).expect(0);
+    assert_eq!(cache_files(&bench).len(), 2);
+    let index = index_of(&bench, 1);
+    assert_eq!((&index["delta"], &index["dead"]), (&0.into(), &0.into()));
+    assert_eq!(search(&bench, &[]).1, "");
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub(crate) use label::{
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
 pub(crate) use models::{AddModelArgs, AnsweringName, InputName, SendingName};
 pub(crate) use predict::{PredictArgs, SuggestArgs};
-pub(crate) use reindex::{DEFAULT_RECALL, ReindexArgs};
+pub(crate) use reindex::ReindexArgs;
 pub(crate) use search::{By, PartArgs, SearchArgs};
 
 /// The library where nothing else is said.

@@ -30,16 +30,29 @@ impl FilterProblem {
     }
 }
 
+/// Characters of a line that are shown before and from the wrong place on: programs write long ones.
+const SHOWN: usize = 200;
+
+/// What is shown of `line` around its byte `place`, and where that is in it.
+fn shortened(line: &str, place: usize) -> (&str, usize) {
+    let (before, behind) = line.split_at(place.min(line.len()));
+    let start = before.char_indices().rev().nth(SHOWN - 1).map_or(0, |(start, _)| start);
+    let end = behind.char_indices().nth(SHOWN).map_or(line.len(), |(end, _)| before.len() + end);
+    (&line[start..end], before.len() - start)
+}
+
 impl fmt::Display for FilterProblem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "the filter, character {}: {}", self.character(), self.message)?;
         let line_start = self.before().rfind('\n').map_or(0, |place| place + 1);
         let line = self.text[line_start..].lines().next().unwrap_or_default();
+        let (line, before) = shortened(line, self.before()[line_start..].len());
         // A tab or a control character would move the caret.
         let shown = |c: char| if c.is_control() { ' ' } else { c };
-        let indent = self.before()[line_start..].chars().count();
+        let indent = line[..before].chars().count();
         let wrong = self.text.get(self.place.clone()).unwrap_or_default();
-        let carets = wrong.lines().next().map_or(0, |line| line.chars().count()).max(1);
+        let carets = wrong.lines().next().map_or(0, |line| line.chars().count());
+        let carets = carets.min(line[before..].chars().count()).max(1);
         formatter.write_str("\n  ")?;
         line.chars().try_for_each(|c| formatter.write_char(shown(c)))?;
         write!(formatter, "\n  {}{}", " ".repeat(indent), "^".repeat(carets))

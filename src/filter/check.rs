@@ -12,6 +12,9 @@ use crate::case::folded;
 use crate::dates::Period;
 use crate::error::{Error, Result};
 
+/// Bytes of a pattern: SQLite takes no more.
+const MOST_PATTERN_BYTES: usize = 50_000;
+
 /// A value as it was read.
 pub(super) enum Operand {
     Text(String),
@@ -181,6 +184,11 @@ fn glob(text: &str, subject: &Subject, pattern: &str, place: Range<usize>) -> Re
         Subject::Field(Field::Label) => folded(pattern),
         _ => pattern.to_owned(),
     };
+    if folded.len() > MOST_PATTERN_BYTES {
+        let message = format!("a pattern of more than {MOST_PATTERN_BYTES} bytes");
+        let suggestion = Some(format!("one of many: {subject} in (...)"));
+        return Err(problem(text, place, message, suggestion));
+    }
     Glob::new(&folded).map(Value::Glob).map_err(|bracket| {
         // Within quotes, if nothing before it was escaped; else at the quotes.
         let exact = place.start + 1 + bracket;

@@ -302,3 +302,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn patterns_are_no_longer_than_sqlite_takes() {
+    let filter = |bytes: usize| format!("duration < 5 and name ~ \"{}\"", "a".repeat(bytes));
+    assert!(Filter::parse(&filter(50_000)).is_ok());
+    let error = error(&filter(50_001));
+    assert!(
+        error.starts_with("the filter, character 25: a pattern of more than 50000 bytes\n"),
+        "{}",
+        &error[..200]
+    );
+    // The line is cut, and the caret stands under what is wrong.
+    let lines: Vec<&str> = error.lines().collect();
+    assert!(lines[1].len() < 300 && lines[2].len() == lines[1].len(), "{}", lines[2]);
+    assert_eq!(lines[2].find('^'), lines[1].find('"'));
+}

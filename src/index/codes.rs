@@ -151,14 +151,15 @@ impl<'a, B: Blob + ?Sized> Rows<'a, B> {
     /// [`Damaged`] when the offsets do not ascend, leave a row too little room, or leave less than
     /// [`SLACK_BYTES`] behind the last one.
     pub fn new(layout: Layout, offsets: &'a [u32], blob: &'a B) -> Result<Self, Damaged> {
+        // Before anything is computed from it: a file may say anything.
+        if layout.dimension > MAX_DIMENSION {
+            return Err(Damaged);
+        }
         let least = layout.row_bytes(0);
         let room = |pair: &[u32]| pair[1].checked_sub(pair[0]).map(bytes);
         let fit = offsets.windows(2).all(|pair| room(pair).is_some_and(|room| room >= least));
         let end = bytes(*offsets.last().ok_or(Damaged)?);
-        if !fit
-            || layout.dimension > MAX_DIMENSION
-            || blob.len().checked_sub(end).is_none_or(|rest| rest < SLACK_BYTES)
-        {
+        if !fit || blob.len().checked_sub(end).is_none_or(|rest| rest < SLACK_BYTES) {
             return Err(Damaged);
         }
         Ok(Self { layout, offsets, blob })
@@ -339,21 +340,6 @@ impl OwnedRows {
         &self.bytes
     }
 
-    /// The same rows in another order: the row that was at `order[n]` is at `n`.
-    ///
-    /// # Panics
-    /// When `order` names a row that is not there.
-    #[must_use]
-    pub fn reordered(&self, order: &[u32]) -> Self {
-        let mut reordered = Self::with_layout(self.layout);
-        reordered.bytes.reserve_exact(self.bytes.len());
-        for &position in order {
-            let place = |end| bytes(self.offsets[position as usize + end]);
-            reordered.append(|bytes| bytes.extend_from_slice(&self.bytes[place(0)..place(1)]));
-        }
-        reordered
-    }
-
     fn to_dense(&self) -> Self {
         let mut dense = Self::with_layout(Layout { form: Form::Dense, ..self.layout });
         for pair in self.offsets.windows(2) {
@@ -385,4 +371,19 @@ impl OwnedRows {
 #[inline]
 fn bytes(units: u32) -> usize {
     units as usize * OFFSET_UNIT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dimensions_that_a_crafted_file_gives_are_refused_before_they_are_used() {
+        for form in [Form::Dense, Form::Packed] {
+            for dimension in [MAX_DIMENSION + 1, usize::MAX / 2, usize::MAX] {
+                let layout = Layout { dimension, form };
+                assert!(Rows::new(layout, &[0, 1], &[0; 4_096][..]).is_err(), "{layout:?}");
+            }
+        }
+    }
 }

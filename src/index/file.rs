@@ -28,7 +28,7 @@ use super::mapped::{Mapping, prefetch};
 
 const MAGIC: &[u8; 8] = b"SNTCIDX\0";
 /// The layout's version: files of another one are made anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes before the header.
 const PREFIX_BYTES: usize = 24;
 /// Where the sections begin.
@@ -307,6 +307,13 @@ impl<T: for<'a> Deserialize<'a>> CacheFile<T> {
         let sound = blocks.chunks(64).map(|_| AtomicU64::new(0)).collect();
         Ok(Self { mapping, header, rows, blocks, sound })
     }
+}
+
+/// What the file at `path` says that it was made from; nothing where it cannot be believed. Its
+/// sections may be damaged.
+pub(crate) fn about_of<T: for<'a> Deserialize<'a>>(path: &Path) -> Option<T> {
+    let mapping = Mapping::open(path).ok()?;
+    read_header(mapping.bytes()).ok().map(|header: Header<T>| header.about)
 }
 
 fn read_header<T: for<'a> Deserialize<'a>>(bytes: &[u8]) -> Result<Header<T>, Unusable> {

@@ -14,7 +14,7 @@ mod select;
 
 pub use build::OwnedGraph;
 use search::Layer;
-pub use search::{GaveUp, Pool, scanning_is_cheaper};
+pub use search::{GaveUp, Pool, Walked, most_rows, scanning_is_cheaper};
 
 use super::codes::Damaged;
 

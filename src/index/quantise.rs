@@ -72,6 +72,18 @@ impl PreparedQuery {
         Ok(Self { layout, planes, header: Header::of(row), slack })
     }
 
+    /// The vector that it stands for, `[dimension]`, within what quantisation lost.
+    pub fn vector(&self) -> Vec<f32> {
+        let bytes = |plane: &Plane| plane.pieces.iter().flat_map(|piece| piece.0).collect();
+        let [upper, lower]: [Vec<i8>; 2] = [bytes(&self.planes[0]), bytes(&self.planes[1])];
+        let whole = upper.iter().zip(&lower).take(self.layout.dimension);
+        whole
+            .map(|(&upper, &lower)| {
+                self.header.scale * (UPPER * i32::from(upper) + i32::from(lower)) as f32
+            })
+            .collect()
+    }
+
     /// Coarse cosines to `rows`, to `cosines`.
     #[inline]
     pub fn coarse(&self, rows: &[&[u8]], cosines: &mut [f32]) {

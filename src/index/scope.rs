@@ -10,7 +10,7 @@ use crate::store::segments::VectorKey;
 pub struct Scope {
     /// Which of them.
     pub allowed: Allowed,
-    /// Recordings that are left out nevertheless.
+    /// Recordings that are left out nevertheless; a few.
     pub except: Vec<i64>,
 }
 
@@ -25,6 +25,9 @@ pub enum Allowed {
     /// These segments' vectors; row ids, ascending. At the level of recordings, a recording passes
     /// by its first segment.
     Segments(Vec<i64>),
+    /// All recordings' vectors but these; row ids, ascending. For lists of any length that leave
+    /// most vectors: what is left is not counted before a search.
+    AllBut(Vec<i64>),
 }
 
 impl Scope {
@@ -34,6 +37,7 @@ impl Scope {
             Allowed::All => true,
             Allowed::Recordings(ids) => ids.binary_search(&key.recording).is_ok(),
             Allowed::Segments(ids) => ids.binary_search(&key.segment).is_ok(),
+            Allowed::AllBut(ids) => ids.binary_search(&key.recording).is_err(),
         };
         allowed && !self.except.contains(&key.recording)
     }

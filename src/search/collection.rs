@@ -20,7 +20,7 @@ use super::generation::Generation;
 use crate::error::Result;
 use crate::index::codes::Damaged;
 use crate::index::file::Unusable;
-use crate::index::graph::{GaveUp, Pool, scanning_is_cheaper};
+use crate::index::graph::{GaveUp, Pool, most_rows, scanning_is_cheaper};
 use crate::index::metric::{cosine, normalise};
 use crate::index::quantise::PreparedQuery;
 use crate::index::refused;
@@ -241,9 +241,22 @@ impl Collection {
             graph.search(rows, query, width, &self.pool)?
         } else {
             let keep = |position: u32| passing.contains(generation.key(position as usize));
-            match graph.search_filtered(rows, query, width, keep, allowed, &self.pool)? {
-                Ok(found) => found,
-                Err(GaveUp) => return Ok(None),
+            let mut wide = width;
+            loop {
+                let most = most_rows(allowed, wide);
+                let walked =
+                    match graph.search_filtered(rows, query, wide, keep, most, &self.pool)? {
+                        Ok(walked) => walked,
+                        Err(GaveUp) => return Ok(None),
+                    };
+                let least = walked.least_width(count, width);
+                if least <= wide {
+                    break walked.candidates;
+                }
+                if scanning_is_cheaper(allowed, rows.len(), least) {
+                    return Ok(None);
+                }
+                wide = least;
             }
         };
         // What passes may lie apart, on no way from one to the other.

@@ -60,11 +60,13 @@ impl Example {
     ) -> Result<Self> {
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
         let range = stretch.map(|stretch| range_of(&recording, stretch)).transpose()?;
-        let mut segments = library.segments_of(id, model.id)?;
-        if segments.is_empty() {
+        if library.segment_count(id, model.id)? == 0 {
             return Err(Error::NotIndexed { id, model: model.identity.name.clone() });
         }
-        segments.retain(|segment| range.is_none_or(|range| overlap_s(range, segment.range) > 0.0));
+        let segments = match range {
+            Some(range) => library.segments_within((id, model.id), range)?,
+            None => library.segments_of(id, model.id)?,
+        };
         if segments.iter().all(|segment| segment.health.has(Health::SILENT)) {
             return Err(Error::SilentQuery { query: describe(id, stretch) });
         }
@@ -170,9 +172,10 @@ impl Segments {
     ) -> Result<Self> {
         let dimension = model.identity.dimension;
         let mut found = Self { sums: vec![0.0; dimension], weighed: Vec::new() };
-        library.for_each_segment_of(recording, model.id, dimension, |segment, vector| {
+        let of = (recording, model.id);
+        library.for_each_segment_within(of, range, dimension, |segment, vector| {
             let weight = overlap_s(range, segment.range);
-            if weight > 0.0 && segment.health == Health::SOUND {
+            if weight > 0.0 {
                 found.weighed.push((segment.id, weight));
                 for (sum, &value) in found.sums.iter_mut().zip(vector) {
                     *sum += weight * f64::from(value);

@@ -2,8 +2,11 @@
 //!
 //! In: a question and a hit. Out: an [`Explanation`].
 
+use std::collections::HashMap;
+
 use super::hits::{Hit, Searcher};
 use super::question::Question;
+use super::words::LEAST_SCORE;
 use crate::audio::health::Health;
 use crate::error::{Result, VectorProblem};
 use crate::index::metric::{cosine, normalise};
@@ -11,9 +14,6 @@ use crate::index::refused;
 
 /// Classes that are named at most.
 const SHARED: usize = 3;
-
-/// Below this a score says that the class is not there.
-const LEAST_SCORE: f64 = 0.01;
 
 /// A score that is called near where nothing else is said. Of ESC-10's segments, compared with the
 /// means of other recordings, 57 % of the same class reach it and 2 % of other classes.
@@ -57,29 +57,63 @@ pub struct Spread {
     pub near_share: f64,
 }
 
+/// How recordings fared in the question that was explained last. Many hits may be of one, and a day
+/// has two hundred thousand segments.
+#[derive(Debug, Default)]
+pub(super) struct Spreads {
+    vector: Vec<f32>,
+    near: f32,
+    of_recording: HashMap<i64, Option<Spread>>,
+}
+
 impl Searcher<'_> {
     /// Explains `hit` as an answer to `question`; scores from `near` on count as near.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store), [`Error::Vector`](crate::Error::Vector).
     pub fn explain(&self, question: &Question, hit: &Hit, near: f32) -> Result<Explanation> {
+        let mut spreads = self.spreads.borrow_mut();
+        if spreads.vector != question.vector || spreads.near.to_bits() != near.to_bits() {
+            let vector = question.vector.clone();
+            *spreads = Spreads { vector, near, of_recording: HashMap::new() };
+        }
+        let recording = hit.recording.id;
+        let spread = match spreads.of_recording.get(&recording) {
+            Some(known) => *known,
+            None => {
+                let found = spread(self.scores(question, recording)?, near);
+                spreads.of_recording.insert(recording, found);
+                found
+            }
+        };
+        Ok(Explanation { shared: shared(question, hit), spread })
+    }
+
+    /// What the segments of a recording that are fit to be searched score.
+    fn scores(&self, question: &Question, recording: i64) -> Result<Vec<f32>> {
         let dimension = self.model.identity.dimension;
         let mut unit = question.vector.clone();
         refused(normalise(&mut unit, dimension), || "the query".to_owned())?;
         let mut scores = Vec::new();
-        let (recording, model) = (hit.recording.id, self.model.id);
-        self.library.for_each_segment_of(recording, model, dimension, |segment, vector| {
-            let mut vector = vector.to_vec();
-            match normalise(&mut vector, dimension) {
-                Ok(()) if segment.health == Health::SOUND => scores.push(cosine(&unit, &vector)),
-                Ok(()) | Err(VectorProblem::Zero) => {}
-                Err(problem) => {
-                    refused(Err(problem), || format!("stored vector {}", segment.id))?;
+        self.library.for_each_segment_of(
+            recording,
+            self.model.id,
+            dimension,
+            |segment, vector| {
+                let mut vector = vector.to_vec();
+                match normalise(&mut vector, dimension) {
+                    Ok(()) if segment.health == Health::SOUND => {
+                        scores.push(cosine(&unit, &vector))
+                    }
+                    Ok(()) | Err(VectorProblem::Zero) => {}
+                    Err(problem) => {
+                        refused(Err(problem), || format!("stored vector {}", segment.id))?;
+                    }
                 }
-            }
-            Ok(())
-        })?;
-        Ok(Explanation { shared: shared(question, hit), spread: spread(scores, near) })
+                Ok(())
+            },
+        )?;
+        Ok(scores)
     }
 }
 

@@ -12,7 +12,8 @@
 //! models 0.5 is first by one alone.
 //!
 //! - **Depth.** Each ranking is read to [`DEPTH`] answers, or as many as are wanted where that is
-//!   more, and at least so far that nothing behind could be among the first (`depth`).
+//!   more, and at least so far that nothing behind could be among the first (`depth`). Where what is
+//!   told once or capped leaves fewer than are wanted, it is read four times as far, and so on.
 //! - **What a ranking does not have counts 0 there**, as in the paper: what lies behind that depth,
 //!   and what was not indexed with the model. Its score by the model is told nevertheless, where
 //!   the library has vectors of it.
@@ -45,6 +46,10 @@ const K: f64 = 60.0;
 /// Answers to which each ranking is read at least: as long as the runs of TREC that the formula was
 /// tried on. What is missing from a ranking loses at most 61 / 1061, or 0.06, of that model's vote.
 pub const DEPTH: usize = 1_000;
+
+/// How many times further rankings are read when they gave too little: so, what is read in vain is a
+/// third of what is read at last.
+const FURTHER: usize = 4;
 
 /// Stretches that share this of the shorter one are the same moment.
 const SHARED: f64 = 0.5;
@@ -108,27 +113,52 @@ pub struct FusedHit {
 /// # Errors
 /// As [`Searcher::search`].
 pub fn fuse(voices: &[Voice<'_>], options: &SearchOptions) -> Result<Vec<FusedHit>> {
-    fuse_to(depth(voices.len(), options.count), voices, options)
+    let mut depth = depth(voices.len(), options.count);
+    loop {
+        let fusion = Fusion::to(depth, voices, options)?;
+        if fusion.is_all(depth, options) {
+            return fusion.into_hits(voices);
+        }
+        depth = depth.saturating_mul(FURTHER);
+    }
 }
 
-/// As [`fuse`], of rankings that are read to `depth`.
-fn fuse_to(depth: usize, voices: &[Voice<'_>], options: &SearchOptions) -> Result<Vec<FusedHit>> {
-    let Some(level) = voices.first().map(|voice| voice.searcher.level) else {
-        return Ok(Vec::new());
-    };
-    let rankings = voices
-        .iter()
-        .map(|voice| voice.ranking(depth, options))
-        .collect::<Result<Vec<Vec<Hit>>>>()?;
-    let candidates = match level {
-        Level::Recording => by_recording(&rankings),
-        Level::Segment => by_moment(&rankings),
-    };
-    let mut fused = Vec::new();
-    for candidate in chosen(candidates, &rankings, level, options) {
-        fused.push(candidate.into_hit(voices, &rankings, fused.len() + 1)?);
+/// Rankings that were read to some depth, and the best of them together.
+#[derive(Debug)]
+struct Fusion {
+    rankings: Vec<Vec<Hit>>,
+    chosen: Vec<Candidate>,
+}
+
+impl Fusion {
+    fn to(depth: usize, voices: &[Voice<'_>], options: &SearchOptions) -> Result<Self> {
+        let Some(level) = voices.first().map(|voice| voice.searcher.level) else {
+            return Ok(Self { rankings: Vec::new(), chosen: Vec::new() });
+        };
+        let rankings = voices
+            .iter()
+            .map(|voice| voice.ranking(depth, options))
+            .collect::<Result<Vec<Vec<Hit>>>>()?;
+        let candidates = match level {
+            Level::Recording => by_recording(&rankings),
+            Level::Segment => by_moment(&rankings),
+        };
+        let chosen = chosen(candidates, &rankings, level, options);
+        Ok(Self { rankings, chosen })
     }
-    Ok(fused)
+
+    /// Whether rankings that were read further than to `depth` would add nothing.
+    fn is_all(&self, depth: usize, options: &SearchOptions) -> bool {
+        // Behind it nothing scores more than this.
+        let is_below = options.least_score.is_some_and(|least| worth(depth + 1) < f64::from(least));
+        let is_read = self.rankings.iter().all(|ranking| ranking.len() < depth);
+        self.chosen.len() >= options.count || is_read || is_below
+    }
+
+    fn into_hits(self, voices: &[Voice<'_>]) -> Result<Vec<FusedHit>> {
+        let ranked = (1..).zip(self.chosen);
+        ranked.map(|(rank, candidate)| candidate.into_hit(voices, &self.rankings, rank)).collect()
+    }
 }
 
 /// A hit of one ranking, and where all rankings have the same.

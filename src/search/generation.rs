@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::collection::passing::{Passing, is_in};
 use crate::error::Result;
 use crate::index::codes::{Form, Layout, Rows};
-use crate::index::file::{CacheFile, Unusable};
+use crate::index::file::{CacheFile, Unusable, about_of};
 use crate::index::graph::{Graph, GraphArrays};
 use crate::model::card::Sha256;
 use crate::store::Library;
@@ -25,8 +25,13 @@ use crate::store::changes::ChangeMark;
 use crate::store::models::StoredModel;
 use crate::store::segments::{Level, VectorKey};
 
-pub use build::{BuildStage, Builder, BuilderLock, Built, GRAPH_FROM, Watcher, remove_generations};
-pub use state::{CacheState, RecallMeasured, is_due};
+pub use build::{
+    BuildStage, Builder, BuilderLock, Built, GRAPH_FROM, Watcher, oldest_change, remove_generations,
+};
+pub use state::{CacheState, RecallChecked, RecallMeasured, is_due};
+
+/// The share of the ten nearest that searches are to find where nothing else was asked for.
+pub const DEFAULT_RECALL: f64 = 0.99;
 
 /// What files of generations end in.
 const EXTENSION: &str = "index";
@@ -61,6 +66,9 @@ pub(crate) struct About {
     /// Of the keys and the rows.
     fingerprint: u64,
     form: String,
+    /// The share of the ten nearest that searches are to find: what a graph was tuned for, or was
+    /// not kept for, or will be tuned for once there are rows enough.
+    wanted: f64,
     graph: Option<AboutGraph>,
 }
 
@@ -69,9 +77,7 @@ pub(crate) struct About {
 pub(crate) struct AboutGraph {
     /// Candidates that a search keeps.
     pub(crate) width: usize,
-    /// The share of the ten nearest that this is to find.
-    pub(crate) wanted: f64,
-    pub(crate) recall: RecallMeasured,
+    pub(crate) recall: RecallChecked,
 }
 
 /// The name of `level` in files and output.
@@ -84,13 +90,16 @@ pub(crate) fn level_name(level: Level) -> &'static str {
 
 /// Where the generation of `model` at `level` is kept.
 pub(crate) fn path_of(library: &Library, model: &StoredModel, level: Level) -> PathBuf {
-    // A library may come from anywhere, and a model in it may be called anything.
+    // A library may come from anywhere, and a model in it may be called anything. What is left of two
+    // names may be the same, also of two that only differ in upper and lower case.
     let name: String =
         model.identity.name.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+    let named = blake3::hash(model.identity.name.as_bytes()).to_hex();
     let hash = Sha256(model.identity.weights_sha256).to_string();
     let front_end = model.identity.front_end_version;
     library.cache_folder().join(format!(
-        "{name}-{}-{front_end}-{}.{EXTENSION}",
+        "{name}-{}-{}-{front_end}-{}.{EXTENSION}",
+        &named[..8],
         &hash[..12],
         level_name(level)
     ))
@@ -177,6 +186,17 @@ impl Generation {
     /// How many vectors it has.
     pub(crate) fn len(&self) -> usize {
         self.segments().len()
+    }
+
+    /// The share of the ten nearest that searches are to find.
+    pub(crate) fn wanted(&self) -> f64 {
+        self.about().wanted
+    }
+
+    /// The same of the generation of `model` at `level`, also where it is of no other use, because
+    /// it is stale or its rows are damaged; nothing where there is none.
+    pub(crate) fn wish(library: &Library, model: &StoredModel, level: Level) -> Option<f64> {
+        about_of(&path_of(library, model, level)).map(|about: About| about.wanted)
     }
 
     /// How its graph is searched; nothing where it has none.

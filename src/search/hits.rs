@@ -3,11 +3,12 @@
 //! In: a [`Question`], and what kind of answers are wanted. Out: [`Hit`]s, nearest first, as many
 //! as were asked for wherever there are as many. Refuses nothing that a [`Collection`] does not.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::collection::{CacheWarning, Collection, CollectionOptions, Match};
 use super::events::{Event, EventGrower, ScoredSegment};
-use super::example::overlap_s;
+use super::explain::Spreads;
 use super::question::Question;
 use crate::audio::segment::TimeRange;
 use crate::error::{Result, VectorProblem};
@@ -83,6 +84,7 @@ pub struct Searcher<'a> {
     pub(super) model: StoredModel,
     pub(super) level: Level,
     collection: Collection,
+    pub(super) spreads: RefCell<Spreads>,
 }
 
 impl<'a> Searcher<'a> {
@@ -105,7 +107,7 @@ impl<'a> Searcher<'a> {
         options: CollectionOptions,
     ) -> Result<Self> {
         let collection = Collection::open_with(library, &model, level, options)?;
-        Ok(Self { library, model, level, collection })
+        Ok(Self { library, model, level, collection, spreads: RefCell::default() })
     }
 
     /// What is wrong with the cache, as far as searches have shown.
@@ -173,10 +175,9 @@ impl<'a> Searcher<'a> {
         }
         for own in &question.own {
             let Some(range) = own.range else { continue };
-            let segments = self.library.segments_of(own.recording, self.model.id)?;
-            let overlapping =
-                segments.iter().filter(|segment| overlap_s(range, segment.range) > 0.0);
-            ids.extend(overlapping.map(|segment| segment.id));
+            let of = (own.recording, self.model.id);
+            let overlapping = self.library.segments_within(of, range)?;
+            ids.extend(overlapping.iter().map(|segment| segment.id));
         }
         Ok(ids)
     }
@@ -246,7 +247,7 @@ impl Gathering<'_> {
     /// Makes a hit of a match.
     fn take(&mut self, found: Match, merges: bool) -> Result<()> {
         let Some((recording, range)) = self.place(found)? else {
-            // A row that another process removed since the vectors were read is no hit any more.
+            // Silence, or a row that another process removed since the vectors were read.
             return Ok(());
         };
         let best = ScoredSegment { id: found.key.segment, range, score: found.cosine };
@@ -289,7 +290,13 @@ impl Gathering<'_> {
     fn place(&self, found: Match) -> Result<Option<(StoredRecording, TimeRange)>> {
         let library = self.searcher.library;
         let range = match self.searcher.level {
-            Level::Recording => None,
+            // Silence is no question, and no answer: the mean of a bark and long silence is like it.
+            Level::Recording => {
+                if !library.has_sound(found.key.recording, self.searcher.model.id)? {
+                    return Ok(None);
+                }
+                None
+            }
             Level::Segment => match library.segment(found.key.segment)? {
                 Some(place) => Some(place.range),
                 None => return Ok(None),

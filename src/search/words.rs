@@ -33,6 +33,9 @@ use crate::store::stretches::{Direction, StoredSegment};
 /// Below this a score says that the class is not there.
 pub const LEAST_SCORE: f64 = 0.01;
 
+/// Segments that are kept at most, so that those of a recording with many hits are read once: 20 MB.
+const MOST_KNOWN: usize = 500_000;
+
 /// What words are looked for among.
 #[derive(Debug)]
 pub struct Among<'a> {
@@ -211,6 +214,9 @@ struct Events<'a> {
     among: &'a Among<'a>,
     scores: HashMap<i64, f32>,
     grower: EventGrower,
+    /// Segments of recordings that had hits already, and how many that are.
+    known: HashMap<i64, Vec<StoredSegment>>,
+    known_segments: usize,
 }
 
 impl<'a> Events<'a> {
@@ -221,7 +227,8 @@ impl<'a> Events<'a> {
             .filter_map(|((_, segment), score)| segment.map(|segment| (segment, *score as f32)))
             .collect();
         let hop_s = among.model.segmentation.map_or(among.model.hop_s, |segments| segments.hop_s);
-        Self { among, scores, grower: EventGrower::new(hop_s) }
+        let grower = EventGrower::new(hop_s);
+        Self { among, scores, grower, known: HashMap::new(), known_segments: 0 }
     }
 
     /// The event around a segment; nothing, where an earlier one has it, or it is gone.
@@ -229,19 +236,32 @@ impl<'a> Events<'a> {
         if self.grower.has_taken(segment) {
             return Ok(None);
         }
-        let Self { among, scores, grower } = self;
-        let all = among.library.segments_of(recording, among.model.id)?;
+        if self.among.options.single_segments {
+            let Some(place) = self.among.library.segment(segment)? else { return Ok(None) };
+            let Some(&score) = self.scores.get(&segment) else { return Ok(None) };
+            let peak = ScoredSegment { id: segment, range: place.range, score };
+            return Ok(Some(Event { range: peak.range, best: peak, segments: 1 }));
+        }
+        if !self.known.contains_key(&recording) {
+            let all = self.among.library.segments_of(recording, self.among.model.id)?;
+            if self.known_segments + all.len() > MOST_KNOWN {
+                self.known.clear();
+                self.known_segments = 0;
+            }
+            self.known_segments += all.len();
+            self.known.insert(recording, all);
+        }
+        let Self { scores, grower, known, .. } = self;
+        let all = known.get(&recording).map_or(&[][..], Vec::as_slice);
         let scored = |segment: &StoredSegment| {
             let score = scores.get(&segment.id).copied();
             score.map(|score| ScoredSegment { id: segment.id, range: segment.range, score })
         };
-        let Some(place) = all.iter().position(|other| other.id == segment) else {
+        // Ids ascend with time.
+        let Ok(place) = all.binary_search_by_key(&segment, |other| other.id) else {
             return Ok(None);
         };
         let Some(peak) = scored(&all[place]) else { return Ok(None) };
-        if among.options.single_segments {
-            return Ok(Some(Event { range: peak.range, best: peak, segments: 1 }));
-        }
         let (earlier, later) = (&all[..place], &all[place + 1..]);
         let event = grower.grow(peak, |direction| {
             let neighbours: Box<dyn Iterator<Item = &StoredSegment>> = match direction {

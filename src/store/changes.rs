@@ -19,8 +19,8 @@ pub struct ChangeMark {
     pub nonce: [u8; 8],
 }
 
-/// Changes that are kept when a library is compacted: a commit has one or few. A copy of the vectors
-/// that is older was made again long ago, or is not searched.
+/// Changes that are kept when a library is compacted, whoever needs them: a commit has one or few, and
+/// what removes recordings, or indexes them again, one for each.
 pub const KEPT: u32 = 10_000;
 
 impl Writer<'_> {
@@ -109,14 +109,15 @@ impl Library {
         list().map_err(|error| self.error("read", error))
     }
 
-    /// Forgets all changes but the last `kept`: what was made before them is no longer known to come
-    /// from this library.
-    pub(super) fn forget_changes(&self, kept: u32) -> Result<()> {
+    /// Forgets all changes but the last `kept`, and those from the serial `needed` on: what was made
+    /// before them is no longer known to come from this library.
+    pub(super) fn forget_changes(&self, kept: u32, needed: Option<i64>) -> Result<()> {
         self.connection
             .execute(
                 "DELETE FROM vector_changes
-                 WHERE serial <= (SELECT max(serial) FROM vector_changes) - ?1",
-                [kept],
+                 WHERE serial <= (SELECT max(serial) FROM vector_changes) - ?1
+                     AND serial < ?2",
+                params![kept, needed.unwrap_or(i64::MAX)],
             )
             .map(drop)
             .map_err(|error| self.error("compact", error))

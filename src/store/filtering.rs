@@ -8,6 +8,7 @@ use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::Library;
 use super::dates::DATE;
+use super::functions::sorted_periods;
 use super::labels::spellings;
 use super::segments::Level;
 use crate::case::folded;
@@ -283,11 +284,7 @@ impl Query<'_> {
         let compared = match check {
             Check::Exists => "1".to_owned(),
             Check::Is(operator, value) => self.piece(*operator, value),
-            Check::In(values) => {
-                let any: Vec<String> =
-                    values.iter().map(|value| self.piece(Operator::Equal, value)).collect();
-                format!("({})", any.join(" OR "))
-            }
+            Check::In(values) => self.piece_in(values),
         };
         Ok(format!(
             "r.id IN (SELECT m.recording_id FROM metadata AS m
@@ -311,22 +308,62 @@ impl Query<'_> {
         }
     }
 
+    /// Whether a piece of metadata is one of `values`: one list for each way to compare, because
+    /// SQLite takes expressions 1,000 deep, and a chain of a thousand ORs is as deep.
+    fn piece_in(&mut self, values: &[Value]) -> String {
+        let (mut texts, mut numbers, mut periods) = (Vec::new(), Vec::new(), Vec::new());
+        for value in values {
+            match value {
+                Value::Text(_) | Value::Glob(_) => texts.push(value),
+                Value::Number(_) => numbers.push(value),
+                Value::Period(period) => periods.push(period),
+            }
+        }
+        let mut any = Vec::new();
+        if !texts.is_empty() {
+            any.push(self.one_of("CAST(m.value AS TEXT)", &texts));
+        }
+        if !numbers.is_empty() {
+            let compared = self.one_of("m.value", &numbers);
+            any.push(format!("(typeof(m.value) <> 'text' AND {compared})"));
+        }
+        if !periods.is_empty() {
+            any.push(self.within("wall_time(m.value)", &periods));
+        }
+        format!("({})", any.join(" OR "))
+    }
+
+    fn one_of(&mut self, column: &str, values: &[&Value]) -> String {
+        let list: Vec<String> = values.iter().map(|value| self.parameter(plain(value))).collect();
+        format!("{column} IN ({})", list.join(", "))
+    }
+
+    /// Whether a time lies in one of `periods`; 0 where there is none.
+    fn within(&mut self, column: &str, periods: &[&Period]) -> String {
+        let periods = self.parameter(SqlValue::Text(sorted_periods(periods)));
+        format!("in_periods({column}, {periods})")
+    }
+
     /// A comparison of `column` with what is asked.
     fn compared(&mut self, column: &str, check: &Check) -> String {
         match check {
             Check::Exists => format!("{column} IS NOT NULL"),
             Check::Is(operator, value) => self.compared_with(column, *operator, value),
-            Check::In(values) if values.iter().any(|value| matches!(value, Value::Period(_))) => {
-                let any: Vec<String> = values
-                    .iter()
-                    .map(|value| self.compared_with(column, Operator::Equal, value))
-                    .collect();
-                format!("({})", any.join(" OR "))
-            }
             Check::In(values) => {
-                let list: Vec<String> =
-                    values.iter().map(|value| self.parameter(plain(value))).collect();
-                format!("{column} IN ({})", list.join(", "))
+                let mut plain = Vec::new();
+                let mut periods = Vec::new();
+                for value in values {
+                    match value {
+                        Value::Period(period) => periods.push(period),
+                        _ => plain.push(value),
+                    }
+                }
+                // A field's values are of one kind.
+                if periods.is_empty() {
+                    self.one_of(column, &plain)
+                } else {
+                    self.within(column, &periods)
+                }
             }
         }
     }

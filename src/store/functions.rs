@@ -10,7 +10,7 @@ use rusqlite::{Connection, Result};
 
 use super::scores;
 use crate::case::folded;
-use crate::dates::{WallTime, in_name};
+use crate::dates::{Period, WallTime, in_name};
 
 /// Adds the functions to `connection`.
 pub(super) fn register(connection: &Connection) -> Result<()> {
@@ -41,6 +41,10 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
         };
         Ok(time.map(|time| time.to_string()))
     })?;
+    connection.create_scalar_function("in_periods", 2, flags, |context| {
+        let periods = text(context, 1).unwrap_or_default();
+        Ok(text(context, 0).is_some_and(|time| is_in_periods(time, periods)))
+    })?;
     connection.create_scalar_function("wall_time", 1, flags, |context| {
         let written = match context.get::<Value>(0)? {
             Value::Text(text) => text,
@@ -49,6 +53,31 @@ pub(super) fn register(connection: &Connection) -> Result<()> {
         };
         Ok(WallTime::parse(&written).map(|time| time.to_string()))
     })
+}
+
+/// Bytes of a time as it is stored.
+const TIME_BYTES: usize = 19;
+
+/// `periods` as `in_periods` takes them: begin, end, and so on, ascending and apart. One text, so that a
+/// filter may list thousands, and a row is looked up by bisection.
+pub(super) fn sorted_periods(periods: &[&Period]) -> String {
+    let mut sorted: Vec<(WallTime, WallTime)> =
+        periods.iter().map(|period| (period.start, period.end)).collect();
+    sorted.sort_unstable();
+    let mut apart: Vec<(WallTime, WallTime)> = Vec::new();
+    for (start, end) in sorted {
+        match apart.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => apart.push((start, end)),
+        }
+    }
+    apart.into_iter().map(|(start, end)| format!("{start}{end}")).collect()
+}
+
+fn is_in_periods(time: &[u8], periods: &[u8]) -> bool {
+    let (periods, _) = periods.as_chunks::<{ 2 * TIME_BYTES }>();
+    let behind = periods.partition_point(|period| &period[..TIME_BYTES] <= time);
+    behind > 0 && time < &periods[behind - 1][TIME_BYTES..]
 }
 
 /// The bytes of a path's last part.
@@ -83,5 +112,33 @@ struct Bytes(Vec<u8>);
 impl ToSql for Bytes {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(&self.0)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_found_in_periods() {
+        let parsed: Vec<Period> = ["2024-05", "2012", "2012-03-01", "2024-06-01", "2199-12-31"]
+            .into_iter()
+            .map(|text| Period::parse(text).unwrap())
+            .collect();
+        let sorted = sorted_periods(&parsed.iter().collect::<Vec<_>>());
+        // A day of a year, and what follows at once, are no periods of their own.
+        assert_eq!(sorted.len(), 3 * 2 * TIME_BYTES, "{sorted}");
+        for (time, expected) in [
+            ("2011-12-31T23:59:59", false),
+            ("2012-01-01T00:00:00", true),
+            ("2012-12-31T23:59:59", true),
+            ("2013-01-01T00:00:00", false),
+            ("2024-06-01T12:00:00", true),
+            ("2024-06-02T00:00:00", false),
+            ("2199-12-31T23:59:59", true),
+        ] {
+            assert_eq!(is_in_periods(time.as_bytes(), sorted.as_bytes()), expected, "{time}");
+        }
+        assert!(!is_in_periods(b"2012-01-01T00:00:00", b""));
     }
 }

@@ -3,12 +3,35 @@
 //! In: a model and a level. Out: vectors with their keys, all of them, those that are newer than
 //! a segment, or single ones. Refuses stored bytes that are no vector.
 
+use std::ops::ControlFlow;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::Library;
 use super::segments::{Level, VectorKey};
 use super::vector::decode;
 use crate::error::{Error, Result};
+
+/// What a search at `level` compares of the model ?2 behind segment ?1, but for vectors that are all
+/// zeros: a query of columns segment, vector, recording_id, start_s and end_s, which is NULL at a
+/// recording's own end. And what the rows are called.
+pub(super) fn searched(level: Level) -> (&'static str, &'static str) {
+    match level {
+        Level::Segment => (
+            "SELECT id AS segment, vector, recording_id, start_s, end_s FROM segments
+             WHERE id > ?1 AND model_id = ?2 AND health = 0",
+            "segment",
+        ),
+        Level::Recording => (
+            "SELECT first_segment AS segment,
+                    coalesce(vector, (SELECT vector FROM segments WHERE id = first_segment))
+                        AS vector,
+                    recording_id, 0.0 AS start_s, NULL AS end_s
+             FROM recording_vectors WHERE first_segment > ?1 AND model_id = ?2",
+            "the recording of segment",
+        ),
+    }
+}
 
 impl Library {
     /// Calls `visit` with the key and vector of all that a search at `level` compares, in the
@@ -23,10 +46,14 @@ impl Library {
         dimension: usize,
         visit: impl FnMut(VectorKey, &[f32]) -> Result<()>,
     ) -> Result<()> {
-        self.for_each_searched_after(0, model, level, dimension, visit)
+        let mut visit = visit;
+        self.for_each_searched_after(0, model, level, dimension, |key, vector| {
+            visit(key, vector).map(ControlFlow::Continue)
+        })
     }
 
-    /// As [`for_each_searched`](Self::for_each_searched), for keys behind segment `after` only.
+    /// As [`for_each_searched`](Self::for_each_searched), for keys behind segment `after` only, until
+    /// `visit` breaks off.
     ///
     /// # Errors
     /// As [`for_each_segment`](Self::for_each_segment).
@@ -36,24 +63,11 @@ impl Library {
         model: i64,
         level: Level,
         dimension: usize,
-        mut visit: impl FnMut(VectorKey, &[f32]) -> Result<()>,
+        mut visit: impl FnMut(VectorKey, &[f32]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        let (sql, kind) = match level {
-            Level::Segment => (
-                "SELECT id, vector, recording_id FROM segments
-                 WHERE id > ?1 AND model_id = ?2 AND health = 0 ORDER BY id",
-                "segment",
-            ),
-            Level::Recording => (
-                "SELECT first_segment,
-                        coalesce(vector, (SELECT vector FROM segments WHERE id = first_segment)),
-                        recording_id
-                 FROM recording_vectors
-                 WHERE first_segment > ?1 AND model_id = ?2 ORDER BY first_segment",
-                "the recording of segment",
-            ),
-        };
-        self.for_each_row(sql, kind, [after, model], dimension, |row, vector| {
+        let (searched, kind) = searched(level);
+        let sql = format!("{searched} ORDER BY segment");
+        self.for_each_row_while(&sql, kind, [after, model], dimension, |row, vector| {
             let recording = row.get(2).map_err(|error| self.error("read", error))?;
             let segment = row.get(0).map_err(|error| self.error("read", error))?;
             visit(VectorKey { segment, recording }, vector)

@@ -3,6 +3,8 @@
 //! In: encoded vectors. Out: vectors with their ids, one at a time, so that a scan need not hold
 //! them all.
 
+use std::ops::ControlFlow;
+
 use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::changes::NEXT_SEGMENT;
@@ -212,6 +214,20 @@ impl Library {
         dimension: usize,
         mut visit: impl FnMut(&Row<'_>, &[f32]) -> Result<()>,
     ) -> Result<()> {
+        self.for_each_row_while(sql, kind, parameters, dimension, |row, vector| {
+            visit(row, vector).map(ControlFlow::Continue)
+        })
+    }
+
+    /// As [`for_each_row`](Self::for_each_row), until `visit` breaks off.
+    pub(super) fn for_each_row_while(
+        &self,
+        sql: &str,
+        kind: &str,
+        parameters: impl Params,
+        dimension: usize,
+        mut visit: impl FnMut(&Row<'_>, &[f32]) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
         let failed = |error| self.error("read", error);
         let mut query = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = query.query(parameters).map_err(failed)?;
@@ -224,7 +240,9 @@ impl Library {
                 what: format!("vector of {kind} {id} in {}", self.path.display()),
                 problem,
             })?;
-            visit(row, &vector)?;
+            if visit(row, &vector)?.is_break() {
+                break;
+            }
         }
         Ok(())
     }
@@ -397,6 +415,39 @@ impl Library {
             classes.push((row.get(1).map_err(failed)?, row.get(2).map_err(failed)?));
         }
         present.map_or(Ok(()), |present| visit((present, None), &classes))
+    }
+
+    /// Whether `model` has a segment of the recording that is not silent.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn has_sound(&self, recording: i64, model: i64) -> Result<bool> {
+        self.connection
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM segments
+                     WHERE recording_id = ?1 AND model_id = ?2 AND health & ?3 = 0)",
+            )
+            .and_then(|mut query| {
+                let silent = Health::SILENT.bits();
+                query.query_row(params![recording, model, silent], |row| row.get(0))
+            })
+            .map_err(|error| self.error("read", error))
+    }
+
+    /// How many segments of a recording there are by one model; reads none.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn segment_count(&self, recording: i64, model: i64) -> Result<usize> {
+        let count: Option<i64> = self
+            .connection
+            .prepare_cached(
+                "SELECT segment_count FROM recording_vectors
+                 WHERE recording_id = ?1 AND model_id = ?2",
+            )
+            .and_then(|mut query| query.query_row([recording, model], |row| row.get(0)).optional())
+            .map_err(|error| self.error("read", error))?;
+        Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
     }
 
     /// The ids of a recording's segments by one model.

@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::Library;
 use super::paths::OwnedPath;
+use super::searched::searched;
 use super::segments::{Level, VectorKey};
 use crate::audio::health::Health;
 use crate::audio::segment::TimeRange;
@@ -80,6 +81,53 @@ impl Library {
         dimension: usize,
         mut visit: impl FnMut(StoredSegment, &[f32]) -> Result<()>,
     ) -> Result<()> {
+        let Some((first, behind)) = self.ids_within((recording, model), range)? else {
+            return Ok(());
+        };
+        let sql = "SELECT id, vector, start_s, end_s, health FROM segments
+                   WHERE id >= ?1 AND id < ?2 AND recording_id = ?3 AND model_id = ?4
+                     AND health = 0
+                   ORDER BY id";
+        let parameters = [first, behind, recording, model];
+        self.for_each_row(sql, "segment", parameters, dimension, |row, vector| {
+            let segment = stored_segment(row).map_err(|error| self.error("read", error))?;
+            visit(segment, vector)
+        })
+    }
+
+    /// Every segment of a recording by one model, both by their row ids, that shares time with
+    /// `range`, in the order of time, without vectors. Reads no others.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn segments_within(
+        &self,
+        (recording, model): (i64, i64),
+        range: TimeRange,
+    ) -> Result<Vec<StoredSegment>> {
+        let Some((first, behind)) = self.ids_within((recording, model), range)? else {
+            return Ok(Vec::new());
+        };
+        let list = || -> rusqlite::Result<Vec<StoredSegment>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT id, NULL, start_s, end_s, health FROM segments
+                     WHERE id >= ?1 AND id < ?2 AND recording_id = ?3 AND model_id = ?4
+                     ORDER BY id",
+                )?
+                .query_map([first, behind, recording, model], stored_segment)?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
+    /// The first id of the segments that share time with `range`, and the one behind the last;
+    /// nothing where the model has none of the recording.
+    fn ids_within(
+        &self,
+        (recording, model): (i64, i64),
+        range: TimeRange,
+    ) -> Result<Option<(i64, i64)>> {
         let ids: Option<(i64, i64)> = self
             .connection
             .prepare_cached(
@@ -90,22 +138,14 @@ impl Library {
                 query.query_row([recording, model], |row| Ok((row.get(0)?, row.get(1)?))).optional()
             })
             .map_err(|error| self.error("read", error))?;
-        let Some((first, count)) = ids else { return Ok(()) };
+        let Some((first, count)) = ids else { return Ok(None) };
         let behind = first + count;
         // Beginnings and ends ascend with the ids.
         let first =
             self.first_segment_not((first, behind), |place| place.end_s <= range.start_s)?;
         let behind =
             self.first_segment_not((first, behind), |place| place.start_s < range.end_s)?;
-        let sql = "SELECT id, vector, start_s, end_s, health FROM segments
-                   WHERE id >= ?1 AND id < ?2 AND recording_id = ?3 AND model_id = ?4
-                     AND health = 0
-                   ORDER BY id";
-        let parameters = [first, behind, recording, model];
-        self.for_each_row(sql, "segment", parameters, dimension, |row, vector| {
-            let segment = stored_segment(row).map_err(|error| self.error("read", error))?;
-            visit(segment, vector)
-        })
+        Ok(Some((first, behind)))
     }
 
     /// The first id from `first` up to `behind` whose stretch `is_before` does not hold of, where
@@ -192,7 +232,8 @@ impl Library {
     }
 
     /// Calls `visit` with every vector that a search at `level` compares, in the order of keys,
-    /// with its recording's path and its place in it.
+    /// with its recording's path and its place in it. As searches do, it leaves out vectors that
+    /// are all zeros.
     ///
     /// # Errors
     /// As [`for_each_segment_of`](Self::for_each_segment_of).
@@ -203,23 +244,16 @@ impl Library {
         dimension: usize,
         mut visit: impl FnMut(&ExportedRow, &[f32]) -> Result<()>,
     ) -> Result<()> {
-        let (sql, kind) = match level {
-            Level::Segment => (
-                "SELECT segments.id, vector, recording_id, path, start_s, end_s
-                 FROM segments JOIN recordings ON recordings.id = recording_id
-                 WHERE model_id = ?1 AND health = 0 ORDER BY segments.id",
-                "segment",
-            ),
-            Level::Recording => (
-                "SELECT min(segments.id), coalesce(pooled.vector, segments.vector), recordings.id,
-                        path, 0.0, duration_s
-                 FROM recording_vectors AS pooled JOIN segments USING (recording_id, model_id)
-                 JOIN recordings ON recordings.id = pooled.recording_id
-                 WHERE model_id = ?1 GROUP BY pooled.recording_id ORDER BY 1",
-                "the recording of segment",
-            ),
-        };
-        self.for_each_row(sql, kind, [model], dimension, |row, vector| {
+        let (searched, kind) = searched(level);
+        let sql = format!(
+            "SELECT s.segment, s.vector, s.recording_id, path, start_s, coalesce(end_s, duration_s)
+             FROM ({searched}) AS s JOIN recordings ON recordings.id = s.recording_id
+             ORDER BY s.segment"
+        );
+        self.for_each_row(&sql, kind, [0, model], dimension, |row, vector| {
+            if vector.iter().all(|&value| value == 0.0) {
+                return Ok(());
+            }
             let read = || -> rusqlite::Result<ExportedRow> {
                 let OwnedPath(path) = row.get(3)?;
                 let key = VectorKey { segment: row.get(0)?, recording: row.get(2)? };

@@ -78,6 +78,11 @@ fn standard_output_gets_the_same_and_nothing_is_overwritten() {
     let again = bench.run(&["export", "--npy", "v.npy"]).expect(2);
     assert!(again.err.contains("v.csv"), "{}", again.err);
     bench.run(&["export", "--npy", "v.npy", "--force"]).expect(0);
+    // Nor is the table another array's: where the old array stays, so does its table.
+    fs::write(bench.path("w.csv"), "the table of before").unwrap();
+    fs::create_dir(bench.path("w.npy")).unwrap();
+    bench.run(&["export", "--npy", "w.npy", "--force"]).expect(2);
+    assert_eq!(fs::read_to_string(bench.path("w.csv")).unwrap(), "the table of before");
     bench.run(&["export", "--csv", "v.csv", "--force", "--by", "recording"]).expect(0);
     bench.run(&["export"]).expect(2);
     bench.run(&["export", "--npy", "a.npy", "--csv", "b.csv"]).expect(2);

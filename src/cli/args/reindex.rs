@@ -19,16 +19,15 @@ pub(crate) struct ReindexArgs {
     /// The network whose vectors are meant [default: all of the library]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// Search for stored vectors among the others, and say what share of the ten nearest is found
+    /// Search for stored vectors among the others, and for points halfway between two of them, and
+    /// say what share of the ten nearest is found: the lower of both
     #[arg(long)]
     pub(crate) check: bool,
-    /// The share of the ten nearest that searches of a large library are to find
-    #[arg(long, value_name = "SHARE", default_value_t = DEFAULT_RECALL, value_parser = share)]
-    pub(crate) recall: f64,
+    /// The share of the ten nearest that searches of a large library are to find, from now on
+    /// [default: what was asked for last, or else 0.99]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) recall: Option<f64>,
 }
-
-/// What searches are to find where nothing else was asked for.
-pub(crate) const DEFAULT_RECALL: f64 = 0.99;
 
 /// A share that a graph can be made to find.
 fn share(text: &str) -> Result<f64, String> {

@@ -53,7 +53,7 @@ With several --model, each ranks by itself, and the score is the mean over them 
 pub(crate) struct SearchArgs {
     /// An audio file, id:N for recording N of the library, or - for audio on standard input; with
     /// @START-END, that stretch of it
-    #[arg(value_name = "QUERY", required_unless_present_any = ["like", "class", "text", "head"])]
+    #[arg(value_name = "QUERY")]
     pub(crate) query: Option<OsString>,
     #[command(flatten)]
     pub(crate) part: PartArgs,
@@ -100,7 +100,8 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = score)]
     pub(crate) min_score: Option<f32>,
     /// Say of each result which classes it shares with the query, and how the segments of its
-    /// recording score: least, median, best, and the share that is near (--min-score, or 0.6)
+    /// recording score: least, median, best, and the share that is near (--min-score, or 0.6; with
+    /// several networks 0.6, because --min-score is about their ranks then)
     #[arg(long, conflicts_with_all = ["class", "text"])]
     pub(crate) explain: bool,
     /// The network to use; given several times, what each ranks is joined into one ranking

@@ -39,6 +39,10 @@ pub(crate) fn run(
     let found = find_duplicates(&library, &model, &collection, &options, &watch);
     watch.clear();
     let found = found?;
+    // Also what showed while it was searched.
+    if let Some(warning) = collection.warning() {
+        printer.warning(&warning.to_string());
+    }
     for (path, error) in found.unheard.iter().take(MOST_NAMED) {
         let path = readable_path(path);
         printer.warning(&format!("{path} could not be listened to: {}", reason(error)));
@@ -133,7 +137,7 @@ impl Watcher for Watch {
 #[derive(Debug, Serialize)]
 struct MemberRow {
     group: usize,
-    original: bool,
+    likely_original: bool,
     recording_id: i64,
     path: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,7 +168,7 @@ impl MemberRow {
         let recording = &member.recording;
         Self {
             group,
-            original: index == 0,
+            likely_original: index == 0,
             recording_id: recording.id,
             path: recording.path.to_string_lossy().into_owned(),
             path_hex: path_hex(&recording.path),
@@ -187,7 +191,7 @@ impl MemberRow {
     }
 
     fn remark(&self) -> &'static str {
-        match (self.original, self.evidence) {
+        match (self.likely_original, self.evidence) {
             (true, _) => "likely original",
             (false, "same-file") => "the same file",
             (false, "vectors") => "not listened to",
@@ -199,7 +203,7 @@ impl MemberRow {
 impl Row for MemberRow {
     const COLUMNS: &'static [&'static str] = &[
         "group",
-        "original",
+        "likely_original",
         "recording_id",
         "path",
         "start_s",
@@ -218,7 +222,7 @@ impl Row for MemberRow {
     fn cells(&self) -> Vec<String> {
         vec![
             self.group.to_string(),
-            self.original.to_string(),
+            self.likely_original.to_string(),
             self.recording_id.to_string(),
             self.path.clone(),
             self.start_s.to_string(),

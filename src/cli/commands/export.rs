@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use sonoteca::files::temporary_beside;
 use sonoteca::filter::Filter;
 use sonoteca::index::scope::Scope;
-use sonoteca::search;
 use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
+use sonoteca::search::{self, Level};
 use sonoteca::store::Library;
 use sonoteca::{Error, Result};
 use tempfile::NamedTempFile;
@@ -47,6 +47,16 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> 
         Some(path) => printer.note(&format!("Wrote {vectors} to {}", path.display())),
         None => printer.note(&format!("Wrote {vectors}")),
     }
+    if level == Level::Segment {
+        let left_out = library.left_out(model.id)?.segments;
+        if left_out > 0 {
+            // Of the whole library, whatever the filter: nobody has looked which of them it lets pass.
+            printer.note(&format!(
+                "Left out, being silent, constant or clipped: {} of the library.",
+                counted(left_out, "segment")
+            ));
+        }
+    }
     Ok(if rows == 0 { Status::NothingFound } else { Status::Done })
 }
 
@@ -81,7 +91,15 @@ fn npy_to_file(library: &Library, spec: &ExportSpec<'_>, path: &Path, force: boo
     let mut array = Target::new(path.to_owned(), force)?;
     let mut table = Target::new(table_path, force)?;
     let rows = write_npy(library, spec, &mut array.file, Some(&mut table.file))?;
-    // The array last: where it is, its table is too.
+    // The array last, and an earlier one first out of the way: where it is, its table is too.
+    if force {
+        match std::fs::remove_file(path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::Io { action: "replace", path: path.to_owned(), source });
+            }
+            _ => {}
+        }
+    }
     table.publish(force)?;
     array.publish(force)?;
     Ok(rows)

@@ -144,8 +144,12 @@ struct IndexInfo {
     /// Vectors that went since; searches leave them out.
     dead: u64,
     file_bytes: u64,
+    /// The share of the ten nearest that its searches are to find.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wanted: Option<f64>,
     /// What its graph finds of the ten nearest, as measured when it was built, with the interval
-    /// that holds it with 95 %.
+    /// that holds it with 95 %: the lower one of stored vectors, searched for among the others, and
+    /// of what lies halfway between two near ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     recall: Option<[f64; 3]>,
     /// Why it is not used.
@@ -155,9 +159,10 @@ struct IndexInfo {
 
 impl IndexInfo {
     fn new(level: &'static str, state: CacheState) -> Self {
-        let recall = state.recall.map(|recall| [recall.recall, recall.low, recall.high]);
-        let CacheState { rows, delta, dead, file_bytes, problem, .. } = state;
-        Self { level, rows, delta, dead, file_bytes, recall, problem }
+        let recall = state.recall.map(|recall| recall.lower());
+        let recall = recall.map(|recall| [recall.recall, recall.low, recall.high]);
+        let CacheState { rows, delta, dead, file_bytes, wanted, problem, .. } = state;
+        Self { level, rows, delta, dead, file_bytes, wanted, recall, problem }
     }
 
     fn text(&self) -> String {

@@ -8,11 +8,10 @@ use sonoteca::Result;
 use sonoteca::ingest::Cancel;
 use sonoteca::search::Level;
 use sonoteca::search::generation::{
-    BuildStage, Builder, BuilderLock, CacheState, GRAPH_FROM, Watcher, is_due,
+    BuildStage, Builder, BuilderLock, CacheState, DEFAULT_RECALL, GRAPH_FROM, Watcher, is_due,
 };
 use sonoteca::store::Library;
 
-use crate::cli::args::DEFAULT_RECALL;
 use crate::cli::printer::{Printer, grouped, in_one_line, say};
 use crate::cli::settings::Settings;
 

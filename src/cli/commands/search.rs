@@ -132,6 +132,17 @@ fn open<'a>(
 /// Refuses options that do nothing together.
 fn check(args: &SearchArgs, format: Format, level: Level) -> Result<()> {
     let usage = |problem, hint| Err(Error::Usage { problem, hint });
+    let is_asked = args.query.is_some()
+        || !args.like.is_empty()
+        || args.class.is_some()
+        || args.text.is_some()
+        || args.ranking.head.is_some();
+    if !is_asked {
+        return usage(
+            "nothing says what to look for",
+            "give an example (QUERY or --like: a file, or id:N), or --class, --text or --head",
+        );
+    }
     if level == Level::Recording {
         let hint = "search for moments in recordings: --by segment";
         if args.raw {

@@ -46,6 +46,16 @@ fn ten(rows: &OwnedRows, query: &PreparedQuery, candidates: Vec<Candidate>) -> V
     found.iter().take(10).map(|candidate| candidate.position).collect()
 }
 
+/// What a walk of width 64 finds of the ten nearest on such vectors at least, in the mean: of these it
+/// was 0.9995 or all, and threads may link rows in another order.
+const USUAL_RECALL: f64 = 0.995;
+
+/// What `queries` walks find at least: the usual share less three standard deviations, each query
+/// being one draw, since a walk that goes astray misses all of its neighbours.
+fn least_recall(queries: u32) -> f64 {
+    USUAL_RECALL - 3.0 * (USUAL_RECALL * (1.0 - USUAL_RECALL) / f64::from(queries)).sqrt()
+}
+
 /// Recall@10 of searches for every 25th vector among those that `keep` lets pass.
 fn recall(
     rows: &OwnedRows,
@@ -75,7 +85,7 @@ fn recall_against_the_scan() {
     let search =
         |query: &PreparedQuery| graph.graph().search(rows.rows(), query, 64, &pool).unwrap();
     let recall = recall(&rows, &vectors, |_| true, search);
-    assert!(recall > 0.97, "recall@10 is {recall}");
+    assert!(recall >= least_recall(200), "recall@10 is {recall}");
 }
 
 #[test]
@@ -103,15 +113,44 @@ fn filters_from_half_to_next_to_nothing() {
                     let graph = graph.graph();
                     graph.search_filtered(rows.rows(), query, width, keep, allowed, &pool).unwrap()
                 };
-                walked.unwrap_or_else(|GaveUp| {
+                walked.map(|walked| walked.candidates).unwrap_or_else(|GaveUp| {
                     scanned += 1;
                     scan(rows.rows(), query, 10, &|position| keep(position as u32)).unwrap()
                 })
             });
-            assert!(recall > 0.97, "1 in {every}, alike {alike}: recall@10 is {recall}");
+            assert!(
+                recall >= least_recall(200),
+                "1 in {every}, alike {alike}: recall@10 is {recall}"
+            );
             assert!(every < 1_000 || scanned > 0, "few are scanned");
         }
     }
+}
+
+#[test]
+fn a_walk_may_cost_what_a_scan_does() {
+    // Half of what would be scanned, because a step costs twice as much; but what a walk sees in any
+    // case, and no more than there is.
+    assert_eq!(most_rows(100_000, 64), 50_000);
+    assert_eq!(most_rows(1_000, 64), 768);
+    assert_eq!(most_rows(500, 64), 500);
+    assert_eq!(most_rows(0, 64), 0);
+}
+
+#[test]
+fn what_is_rejected_makes_a_walk_wider() {
+    let at = |cosine: f32| Candidate { position: 0, upper: cosine, lower: cosine };
+    let candidates: Vec<Candidate> = (0..16).map(|n| at(0.5 - 0.01 * n as f32)).collect();
+    let walked = |rejected| Walked { candidates: candidates.clone(), rejected };
+    // Nothing is rejected, or only what is farther, or about as much as passes.
+    for rejected in [vec![], vec![0.1; 100], vec![0.5; 7]] {
+        assert_eq!(walked(rejected).least_width(10, 16), 16);
+    }
+    // The tenth is the hundredth: 160 are to be seen, of which 90 are rejected.
+    assert_eq!(walked(vec![0.6; 90]).least_width(10, 16), 70);
+    // Wide walks need no more than four times as many.
+    assert_eq!(walked(vec![0.6; 90]).least_width(10, 1_000), 310);
+    assert_eq!(Walked { candidates: Vec::new(), rejected: vec![0.6] }.least_width(10, 16), 16);
 }
 
 #[test]
@@ -122,7 +161,9 @@ fn filtered_walks_give_up() {
     let query = PreparedQuery::new(&vectors[0], rows.rows().layout());
     let pool = Pool::default();
     let search = |most_rows| {
-        graph.graph().search_filtered(rows.rows(), &query, 10, |_| false, most_rows, &pool).unwrap()
+        let found =
+            graph.graph().search_filtered(rows.rows(), &query, 10, |_| false, most_rows, &pool);
+        found.unwrap().map(|walked| walked.candidates)
     };
     assert_eq!(search(100), Err(GaveUp));
     assert_eq!(search(2_000), Ok(Vec::new()));
@@ -163,7 +204,7 @@ fn thousands_of_the_same_hide_nothing() {
     // Where a filter lets some of them pass, those are found.
     let keep = |position: u32| position == 500 || position > 2_000 && position.is_multiple_of(7);
     let found = graph.graph().search_filtered(rows.rows(), &query, 300, keep, 4_000, &pool);
-    let found = found.unwrap().unwrap();
+    let found = found.unwrap().unwrap().candidates;
     assert_eq!(found.len(), 287, "all that pass");
     assert!(found.iter().all(|found| keep(found.position)));
     // And the others as if there were no copies.
@@ -173,7 +214,7 @@ fn thousands_of_the_same_hide_nothing() {
         found.retain(|found| others(found.position));
         found
     });
-    assert!(recall > 0.97, "recall@10 is {recall}");
+    assert!(recall >= least_recall(40), "recall@10 is {recall}");
 }
 
 #[test]
@@ -204,7 +245,8 @@ fn everything_twenty_times_over() {
         right += cosines(found).iter().filter(|&&cosine| cosine >= truth[49]).count();
         all += 50;
     }
-    assert!(right * 100 >= all * 97, "{right} of {all}");
+    let recall = right as f64 / all as f64;
+    assert!(recall >= least_recall(40), "recall@50 is {recall}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! In: a library, and the last segment that a generation has. Out: rows with their keys. Refuses
 //! stored bytes that are no vector.
 
+use std::ops::ControlFlow;
+
 use crate::error::{Result, VectorProblem};
 use crate::index::codes::{MAX_DIMENSION, OwnedRows};
 use crate::index::metric::normalise;
@@ -55,11 +57,9 @@ impl Fresh {
         let (mut rows, mut keys) = (OwnedRows::new(dimension), Vec::new());
         let mut without_direction = 0;
         let mut unit = Vec::with_capacity(dimension);
-        let mut is_stopped = false;
         library.for_each_searched_after(after, model.id, level, dimension, |key, vector| {
-            if is_stopped || !goes_on(keys.len()) {
-                is_stopped = true;
-                return Ok(());
+            if !goes_on(keys.len()) {
+                return Ok(ControlFlow::Break(()));
             }
             unit.clear();
             unit.extend_from_slice(vector);
@@ -67,18 +67,16 @@ impl Fresh {
                 Ok(()) => {
                     if rows.push(&unit) {
                         keys.push(key);
-                        return Ok(());
+                        return Ok(ControlFlow::Continue(()));
                     }
                     let problem = VectorProblem::TooMany;
-                    refused(Err(problem), || format!("stored vector {}", key.segment))
+                    refused(Err(problem), || format!("stored vector {}", key.segment))?;
                 }
                 // A network may answer silence with zeros: nothing can be near to it.
-                Err(VectorProblem::Zero) => {
-                    without_direction += 1;
-                    Ok(())
-                }
-                Err(problem) => refused(Err(problem), || format!("stored vector {}", key.segment)),
+                Err(VectorProblem::Zero) => without_direction += 1,
+                Err(problem) => refused(Err(problem), || format!("stored vector {}", key.segment))?,
             }
+            Ok(ControlFlow::Continue(()))
         })?;
         rows.choose_form();
         Ok(Self { rows, keys, without_direction })

@@ -1,6 +1,6 @@
 //! Stretches that fingerprints agree on into matches, by their waveforms.
 //!
-//! In: [`Found`]. Out: [`Match`]es whose lag is exact to the sample at 16 kHz.
+//! In: [`Found`]. Out: [`Match`]es whose lag is exact to a fraction of a sample at 16 kHz.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -133,7 +133,7 @@ fn aligned(index: usize, found: &Found, sounds: &HashMap<Key, Vec<f32>>) -> Opti
         let Some(peak) = fit(sound(0)?, sound(1)?) else { continue };
         // Where the longer piece begins, as far as the recording's own beginning allows.
         let begins = (found.starts[1] + start).saturating_sub(SLACK);
-        let shift = (begins + peak.place) as f64 - (found.starts[1] + start) as f64;
+        let shift = begins as f64 + peak.place - (found.starts[1] + start) as f64;
         peaks.push((peak.correlation, shift));
     }
     peaks.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -151,6 +151,9 @@ impl Comparison<'_> {
             let lag = usize::try_from(diagonal.lag).unwrap_or(0);
             end = end.min(diagonal.start + lag);
         }
+        if end <= diagonal.start {
+            return Ok(None);
+        }
         let second = i64::try_from(diagonal.start).unwrap_or(i64::MAX) + diagonal.lag;
         let second = usize::try_from(second).unwrap_or(0);
         let length = (end - diagonal.start - 1) * HOP_SAMPLES + SPAN_SAMPLES;
@@ -168,9 +171,10 @@ impl Comparison<'_> {
         }))
     }
 
-    /// The shortest stretch that counts, in prints.
+    /// The shortest stretch that counts, in prints: one at least, because at a lag of none every
+    /// recording is the same as itself.
     fn least_prints(&self) -> i64 {
-        prints_in(self.task.options.min_duration_s)
+        prints_in(self.task.options.min_duration_s).max(1)
     }
 }
 

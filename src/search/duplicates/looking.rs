@@ -8,12 +8,14 @@ use std::panic::resume_unwind;
 
 use super::candidates::{Candidate, Vote, chain};
 use super::{Phase, Task};
+use crate::audio::health::Health;
 use crate::error::{Error, Result};
+use crate::index::metric::{cosine, normalise};
 use crate::index::scope::{Allowed, Scope};
-use crate::search::collection::Collection;
+use crate::search::collection::{Collection, Match};
 use crate::store::Library;
 use crate::store::models::StoredModel;
-use crate::store::segments::Level;
+use crate::store::segments::{Level, VectorKey};
 
 /// Neighbours that are asked for. Of 200 copies of ESC-10's recordings among 6,697 segments (MP3,
 /// cut, pasted, −12 dB, resampled) all were among the first 8 of some segment, 198 the first.
@@ -28,6 +30,10 @@ const LEAST_COSINE: f32 = 0.75;
 const LEAST_COSINE_OF_SHORT: f32 = 0.45;
 /// Neighbours within the same recording, those that overlap the segment included.
 const NEIGHBOURS_WITHIN: usize = 16;
+/// Segments of a recording up to which they are all compared with one another: half an hour of
+/// YAMNet's, 16 MB. Of longer ones the collection is asked, which looks at every row of the library
+/// to see whose it is.
+const MOST_OWN: usize = 4_096;
 /// Share of the distance to the farthest neighbour that was asked for, within which a neighbour is
 /// distinct: it can be told from the crowd.
 const DISTINCT: f32 = 0.5;
@@ -63,7 +69,7 @@ pub(super) fn look(
         collection,
         places: places(library, model, task)?,
         allowed: allowed(task),
-        window_s: model.window_s,
+        model,
         task,
     };
     // A library is one thread's.
@@ -125,13 +131,62 @@ fn places(library: &Library, model: &StoredModel, task: &Task<'_>) -> Result<Vec
     Ok(places)
 }
 
-/// What may be found: each file once.
+/// What may be found: each file once. By what may not, which needs no counting: this is asked once
+/// for every segment of the library.
 fn allowed(task: &Task<'_>) -> Allowed {
-    if task.twins.is_empty() {
-        return Allowed::All;
+    let mut twins: Vec<i64> =
+        task.twins.keys().map(|&number| task.contents[number].recording.id).collect();
+    twins.sort_unstable();
+    if twins.is_empty() { Allowed::All } else { Allowed::AllBut(twins) }
+}
+
+/// A recording's own segments, kept from one to the next.
+#[derive(Default)]
+struct Own {
+    recording: Option<i64>,
+    /// Their keys and unit vectors; nothing, where they are too many.
+    vectors: Option<Vec<(VectorKey, Vec<f32>)>>,
+}
+
+impl Own {
+    /// Reads the segments of `recording` by `model` that searches compare.
+    fn read(&mut self, library: &Library, model: &StoredModel, recording: i64) -> Result<()> {
+        if self.recording == Some(recording) {
+            return Ok(());
+        }
+        let dimension = model.identity.dimension;
+        let mut vectors = Vec::new();
+        if library.segment_count(recording, model.id)? <= MOST_OWN {
+            library.for_each_segment_of(recording, model.id, dimension, |segment, vector| {
+                let mut unit = vector.to_vec();
+                // What is not fit to be searched, or has no direction, is like nothing.
+                if segment.health == Health::SOUND && normalise(&mut unit, dimension).is_ok() {
+                    vectors.push((VectorKey { segment: segment.id, recording }, unit));
+                }
+                Ok(())
+            })?;
+            self.vectors = Some(vectors);
+        } else {
+            self.vectors = None;
+        }
+        self.recording = Some(recording);
+        Ok(())
     }
-    let numbers = (0..task.contents.len()).filter(|number| !task.twins.contains_key(number));
-    Allowed::Recordings(numbers.map(|number| task.contents[number].recording.id).collect())
+
+    /// The nearest of `vectors` to `vector`.
+    fn nearest(vectors: &[(VectorKey, Vec<f32>)], vector: &[f32]) -> Vec<Match> {
+        let mut unit = vector.to_vec();
+        if normalise(&mut unit, vector.len()).is_err() {
+            return Vec::new();
+        }
+        let mut found: Vec<Match> = vectors
+            .iter()
+            .map(|(key, other)| Match { key: *key, cosine: cosine(&unit, other) })
+            .collect();
+        found.sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.key.segment.cmp(&b.key.segment)));
+        found.truncate(NEIGHBOURS_WITHIN);
+        found
+    }
 }
 
 /// Answers queries by several threads.
@@ -139,8 +194,15 @@ struct LookUp<'a> {
     collection: &'a Collection,
     places: Vec<Place>,
     allowed: Allowed,
-    window_s: f64,
+    model: &'a StoredModel,
     task: &'a Task<'a>,
+}
+
+/// What one thread asks with.
+struct Asking<'a> {
+    library: &'a Library,
+    scope: Scope,
+    own: Own,
 }
 
 impl LookUp<'_> {
@@ -165,9 +227,10 @@ impl LookUp<'_> {
                         let mut votes = Vec::new();
                         // One list of what is allowed for all queries: it may be long.
                         let allowed = self.allowed.clone();
-                        let mut scope = Scope { allowed, except: Vec::new() };
+                        let scope = Scope { allowed, except: Vec::new() };
+                        let mut asking = Asking { library, scope, own: Own::default() };
                         for (segment, vector) in queries {
-                            self.vote(library, (*segment, vector), &mut scope, &mut votes)?;
+                            self.vote(&mut asking, (*segment, vector), &mut votes)?;
                         }
                         Ok::<_, Error>(votes)
                     })
@@ -185,14 +248,13 @@ impl LookUp<'_> {
     /// Appends the votes of one segment.
     fn vote(
         &self,
-        library: &Library,
+        Asking { library, scope, own }: &mut Asking<'_>,
         (segment, vector): (i64, &[f32]),
-        scope: &mut Scope,
         votes: &mut Vec<((usize, usize), Vote)>,
     ) -> Result<()> {
         let Some(here) = self.place(segment) else { return Ok(()) };
         let recording = &self.task.contents[here.number].recording;
-        let is_short = recording.duration_s < self.window_s;
+        let is_short = recording.duration_s < self.model.window_s;
         let (count, least) = if is_short {
             (NEIGHBOURS_OF_SHORT, LEAST_COSINE_OF_SHORT)
         } else {
@@ -203,9 +265,19 @@ impl LookUp<'_> {
         // Where there are fewer, all are told from the crowd.
         let crowd = found.get(count - 1).map_or(0.0, |farthest| farthest.cosine);
         if self.task.options.within && !is_short {
-            let own = Allowed::Recordings(vec![recording.id]);
-            let scope = Scope { allowed: own, except: Vec::new() };
-            found.extend(self.collection.nearest(library, vector, NEIGHBOURS_WITHIN, &scope)?);
+            own.read(library, self.model, recording.id)?;
+            if let Some(vectors) = &own.vectors {
+                found.extend(Own::nearest(vectors, vector));
+            } else {
+                let allowed = Allowed::Recordings(vec![recording.id]);
+                let scope = Scope { allowed, except: Vec::new() };
+                found.extend(self.collection.nearest(
+                    library,
+                    vector,
+                    NEIGHBOURS_WITHIN,
+                    &scope,
+                )?);
+            }
         }
         for found in found.into_iter().filter(|found| found.cosine >= least) {
             let Some(there) = self.place(found.key.segment) else { continue };

@@ -174,7 +174,8 @@ fn behind_the_depth_a_rank_counts_nothing_and_the_score_is_told() {
     }
     let options = SearchOptions::default();
     for level in [Level::Recording, Level::Segment] {
-        let found = fuse_to(1, &voices(&library, level), &options).unwrap();
+        let voices = voices(&library, level);
+        let found = Fusion::to(1, &voices, &options).unwrap().into_hits(&voices).unwrap();
         assert_eq!(found.len(), 2, "{level:?}");
         assert!(found.iter().all(|found| (found.hit.score - 0.5).abs() < f32::EPSILON));
         // The first of the first model before the first of the second.
@@ -231,6 +232,58 @@ fn moments_meet_where_they_overlap_and_are_told_once() {
     assert_eq!(fuse(&voices, &one_each).unwrap(), found[..1]);
 }
 
+/// One recording fills both rankings to their depth.
+#[test]
+fn rankings_are_read_on_where_a_cap_leaves_too_few() {
+    let (_folder, mut library) = library();
+    let pieces: Vec<Piece> =
+        (0..DEPTH + 100).map(|index| (index as f64, index as f64 + 1.0, at(0.9))).collect();
+    for model in [ONE, TWO] {
+        put(&mut library, model, "/long", &pieces);
+        for path in ["/a", "/b"] {
+            put(&mut library, model, path, &[(0.0, 1.0, at(0.1))]);
+        }
+    }
+    let voices = voices(&library, Level::Segment);
+    let options = SearchOptions {
+        count: 3,
+        single_segments: true,
+        per_recording: Some(1),
+        ..SearchOptions::default()
+    };
+    let found = fuse(&voices, &options).unwrap();
+    let ranks: Vec<usize> = found.iter().map(|found| found.hit.rank).collect();
+    assert_eq!(ranks, [1, 2, 3]);
+    assert_eq!(found[2].hit.recording.path, Path::new("/b"));
+    // What is worth less than is asked for need not be read.
+    let strict = SearchOptions { least_score: Some(0.5), ..options };
+    assert_eq!(fuse(&voices, &strict).unwrap().len(), 1);
+    assert!(Fusion::to(DEPTH, &voices, &strict).unwrap().is_all(DEPTH, &strict));
+}
+
+#[test]
+fn a_recording_with_many_hits_is_explained_once() {
+    let (folder, mut library) = library();
+    let recording = put(&mut library, ONE, "/a", &[(0.0, 1.0, at(0.9)), (1.0, 2.0, at(0.5))]);
+    put(&mut library, TWO, "/a", &[(0.0, 1.0, at(0.1))]);
+    let [Voice { searcher, question, .. }, _] = voices(&library, Level::Segment);
+    let options = SearchOptions { single_segments: true, ..SearchOptions::default() };
+    let hits = searcher.search(&question, &options).unwrap();
+    assert_eq!(hits.len(), 2);
+    let first = searcher.explain(&question, &hits[0], 0.6).unwrap();
+    let nearer = searcher.explain(&question, &hits[0], 0.4).unwrap();
+    assert_eq!(first.spread.map(|spread| (spread.segments, spread.near_share)), Some((2, 0.5)));
+    assert_eq!(nearer.spread.map(|spread| spread.near_share), Some(1.0));
+    // What was read for one hit is not read for the next.
+    let mut other = Library::open(&folder.path().join("a.db")).unwrap();
+    let writer = other.begin().unwrap();
+    writer.remove_recording(recording).unwrap();
+    writer.commit().unwrap();
+    let second = searcher.explain(&question, &hits[1], 0.4).unwrap();
+    assert_eq!(second.spread, nearer.spread);
+    assert_eq!(searcher.explain(&question, &hits[1], 0.6).unwrap().spread, None, "anew");
+}
+
 #[test]
 fn each_model_answers_within_what_it_is_allowed() {
     let (_folder, mut library) = library();
@@ -280,5 +333,7 @@ fn segments_within_a_stretch_are_those_that_share_time_with_it() {
             })
             .unwrap();
         assert_eq!(found, all, "{start_s} to {end_s}");
+        let without_vectors = library.segments_within((recording, model), range).unwrap();
+        assert_eq!(without_vectors, all, "{start_s} to {end_s}");
     }
 }

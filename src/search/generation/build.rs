@@ -3,8 +3,8 @@
 //! In: a library. Out: a file in its cache folder, whole or not at all. Refuses nothing; where the
 //! folder cannot be written to, searches go on without.
 //!
-//! Memory: the rows twice while they are put in order (some 600 bytes each for YAMNet, 1,040 for
-//! vectors without zeros), and the graph.
+//! Memory: the rows (some 600 bytes each for YAMNet, 1,040 for vectors without zeros), and the graph
+//! with what `hnsw_rs` has of it while it is made.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::error::{Error, Result, VectorProblem};
 use crate::index::codes::Form;
-use crate::index::file::{CacheWriter, ROWS, remove_leftovers};
+use crate::index::file::{CacheWriter, ROWS, about_of, remove_leftovers};
 use crate::index::graph::{GraphArrays, OwnedGraph};
 use crate::model::card::Sha256;
 use crate::search::collection::fresh::Fresh;
@@ -26,7 +26,7 @@ use crate::store::lock::{Holder, WriterLock};
 use crate::store::models::StoredModel;
 use crate::store::segments::Level;
 
-use super::state::RecallMeasured;
+use super::state::RecallChecked;
 
 /// Rows from which on a graph is worth its building: there it saves 4 ms a search, and is paid for
 /// after 3,400 (ARCHITECTURE.md, "Figures").
@@ -70,7 +70,7 @@ pub struct Built {
     /// Wall time in seconds.
     pub elapsed_s: f64,
     /// What the graph finds, where there is one.
-    pub recall: Option<RecallMeasured>,
+    pub recall: Option<RecallChecked>,
 }
 
 /// The right to build generations of one library.
@@ -116,6 +116,28 @@ pub fn remove_generations(library: &Library, model: &StoredModel, _: &BuilderLoc
         }
     }
     Ok(())
+}
+
+/// The serial of the oldest of the library's changes that one of its generations was made at: what it
+/// has forgotten of its history, they can no longer be held against. Nothing where there is none.
+/// Whoever has the lock can be sure that no older one is being built.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn oldest_change(library: &Library, _: &BuilderLock) -> Result<Option<i64>> {
+    let mut oldest: Option<i64> = None;
+    for entry in fs::read_dir(library.cache_folder()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != EXTENSION) {
+            continue;
+        }
+        let Some(About { serial, nonce, .. }) = about_of(&path) else { continue };
+        // Another library's, or an older copy's, is of no use already.
+        if library.has_change(ChangeMark { serial, nonce })? {
+            oldest = Some(oldest.map_or(serial, |oldest| oldest.min(serial)));
+        }
+    }
+    Ok(oldest)
 }
 
 /// Removes generations of models of which the library holds nothing.
@@ -175,8 +197,8 @@ impl Builder<'_> {
         level: Level,
     ) -> Result<Option<Built>> {
         let started = Instant::now();
-        let Some(mut snapshot) = self.read(library, model, level)? else { return Ok(None) };
-        let Some(graph) = self.connect(&mut snapshot)? else { return Ok(None) };
+        let Some(snapshot) = self.read(library, model, level)? else { return Ok(None) };
+        let Some(graph) = self.connect(&snapshot)? else { return Ok(None) };
         let path = path_of(library, model, level);
         let about = |graph: Option<AboutGraph>, fingerprint| About {
             model: model.identity.name.clone(),
@@ -195,6 +217,7 @@ impl Builder<'_> {
                 Form::Packed => "packed",
             }
             .to_owned(),
+            wanted: self.recall,
             graph,
         };
         let vectors = &snapshot.vectors;
@@ -228,10 +251,10 @@ impl Builder<'_> {
         Ok(Some(Built { rows, file_bytes, elapsed_s, recall }))
     }
 
-    /// The graph over a snapshot's rows, which are put into its order, where there are enough of
-    /// them; nothing, when it was told to stop.
+    /// The graph over a snapshot's rows, where there are enough of them; nothing, when it was told to
+    /// stop.
     #[expect(clippy::option_option, reason = "no graph is something else than no time for one")]
-    fn connect(&self, snapshot: &mut Snapshot) -> Result<Option<Option<(OwnedGraph, AboutGraph)>>> {
+    fn connect(&self, snapshot: &Snapshot) -> Result<Option<Option<(OwnedGraph, AboutGraph)>>> {
         let all = snapshot.vectors.keys.len();
         if all < self.graph_from.max(1) {
             return Ok(Some(None));
@@ -246,7 +269,8 @@ impl Builder<'_> {
         let Some(graph) = graph.map_err(too_many)? else { return Ok(None) };
         let about = tune(snapshot.vectors.rows.rows(), &graph, self.recall, self.watcher);
         // A graph that cannot be made to find enough is worse than none: then all are compared.
-        Ok(about.map(|about| (about.recall.high >= about.wanted).then_some((graph, about))))
+        Ok(about
+            .map(|about| (about.recall.lower().recall >= self.recall).then_some((graph, about))))
     }
 
     fn read(

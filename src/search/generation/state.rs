@@ -24,17 +24,38 @@ const SHARE: u64 = 5;
 const MANY: u64 = 20_000;
 const SHARE_OF_LARGE: u64 = 20;
 
-/// What a graph finds of the ten nearest, as measured when it was built.
+/// Shares that differ by less are the same, written differently.
+const SAME_SHARE: f64 = 1e-9;
+
+/// What searches find of the ten nearest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecallMeasured {
     /// The share.
     pub recall: f64,
-    /// Where it lies with a probability of 95 %, by Wilson's score interval.
+    /// Where it lies with a probability of 95 %.
     pub low: f64,
     /// The interval's other end.
     pub high: f64,
-    /// Stored vectors that were searched for among the others.
+    /// What was searched for.
     pub queries: u64,
+}
+
+/// What searches find of two kinds of questions. Vectors that are stored are part of the graph, and
+/// easy to come near to; files, stretches and means of several examples are not.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RecallChecked {
+    /// Of stored vectors, searched for among the others.
+    pub stored: RecallMeasured,
+    /// Of what lies halfway between a stored vector and one of its ten nearest, searched for among
+    /// the others.
+    pub between: RecallMeasured,
+}
+
+impl RecallChecked {
+    /// The lower one: what is said where there is room for one number.
+    pub fn lower(&self) -> RecallMeasured {
+        if self.between.recall < self.stored.recall { self.between } else { self.stored }
+    }
 }
 
 /// A generation beside what the library holds now.
@@ -48,9 +69,10 @@ pub struct CacheState {
     pub dead: u64,
     /// Bytes of the file.
     pub file_bytes: u64,
-    /// What its graph finds, where it has one.
-    pub recall: Option<RecallMeasured>,
-    /// The share of the ten nearest that its graph was tuned to find.
+    /// What its graph finds, where it has one, as measured when it was built.
+    pub recall: Option<RecallChecked>,
+    /// The share of the ten nearest that its searches are to find, as was asked for last; nothing
+    /// where there is no file that says so.
     pub wanted: Option<f64>,
     /// Why it is of no use, if so.
     pub problem: Option<String>,
@@ -70,6 +92,7 @@ impl CacheState {
                 Err(problem) => {
                     return Ok(Self {
                         delta: library.count_searched_after(0, model.id, level)?,
+                        wanted: Generation::wish(library, model, level),
                         problem: Some(problem.to_string()),
                         is_missing: matches!(problem, Unusable::Missing),
                         ..Self::default()
@@ -84,16 +107,18 @@ impl CacheState {
                 dead: generation.dead_rows(&dead) as u64,
                 file_bytes: generation.file().file_bytes(),
                 recall: generation.about_graph().map(|graph| graph.recall),
-                wanted: generation.about_graph().map(|graph| graph.wanted),
+                wanted: Some(generation.wanted()),
                 problem: None,
                 is_missing: false,
             })
         })
     }
 
-    /// Whether searches find the share `recall` of the ten nearest, or were tuned to.
+    /// Whether it was made for finding the share `recall` of the ten nearest. Also where all are
+    /// compared: because no graph could be made to find another share, perhaps, or because there
+    /// are few vectors so far, and what is built of more is to know what was asked for.
     pub fn is_tuned_for(&self, recall: f64) -> bool {
-        self.wanted.is_none_or(|wanted| (wanted - recall).abs() < 1e-9)
+        self.wanted.is_some_and(|wanted| (wanted - recall).abs() < SAME_SHARE)
     }
 
     /// Whether every byte of the generation of `model` at `level` is as it was written: reads all

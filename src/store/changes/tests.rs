@@ -1,3 +1,4 @@
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::*;
@@ -36,6 +37,27 @@ fn segments_never_get_an_id_twice_and_a_recording_s_follow_each_other() {
         })
         .unwrap();
     assert_eq!(keys, [6]);
+}
+
+#[test]
+fn who_breaks_off_reads_no_more() {
+    let folder = folder();
+    let mut library = Library::open_or_create(&folder.path().join("a.db")).unwrap();
+    add(&mut library, Path::new("/a.wav"), 1, 3, 0.5);
+    // What is behind is not even looked at: this is no vector.
+    library.connection.execute("UPDATE segments SET vector = x'00' WHERE id = 3", []).unwrap();
+    let read = |last: i64| {
+        let mut keys = Vec::new();
+        let visited = library.for_each_searched_after(0, 1, Level::Segment, 1_024, |key, _| {
+            keys.push(key.segment);
+            let flow =
+                if key.segment < last { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+            Ok(flow)
+        });
+        visited.map(|()| keys)
+    };
+    assert_eq!(read(2).unwrap(), [1, 2]);
+    assert!(read(3).is_err());
 }
 
 #[test]
@@ -123,9 +145,15 @@ fn what_is_forgotten_is_no_longer_known_and_what_is_kept_is_whole() {
         marks.push(library.last_change().unwrap().unwrap());
     }
     library.connection.execute("DELETE FROM recordings WHERE path = '/a.wav'", []).unwrap();
-    library.compact().unwrap();
+    library.compact(None).unwrap();
     assert!(marks.iter().all(|&mark| library.has_change(mark).unwrap()), "they are few");
-    library.forget_changes(2).unwrap();
+    library.forget_changes(2, Some(marks[0].serial)).unwrap();
+    assert!(marks.iter().all(|&mark| library.has_change(mark).unwrap()), "all are needed");
+    library.forget_changes(2, Some(marks[1].serial)).unwrap();
+    let known = marks.iter().map(|&mark| library.has_change(mark).unwrap());
+    assert_eq!(known.collect::<Vec<_>>(), [false, true, true], "the first is not needed");
+    assert_eq!(library.removed_since(1, marks[1].serial).unwrap(), [1..=2]);
+    library.forget_changes(2, None).unwrap();
     let known = marks.iter().map(|&mark| library.has_change(mark).unwrap());
     assert_eq!(known.collect::<Vec<_>>(), [false, false, true]);
     assert_eq!(library.removed_since(1, marks[2].serial).unwrap(), [1..=2]);

@@ -276,6 +276,42 @@ fn every_field_passes_what_it_should() {
     }
 }
 
+/// As many values as a filter may have: SQLite takes expressions 1,000 deep.
+#[test]
+fn lists_may_be_long() {
+    let (library, model, all) = library();
+    let passing = |wanted: &dyn Fn(&Known) -> bool| -> Vec<i64> {
+        all.iter().filter(|known| wanted(known)).map(|known| known.id).collect()
+    };
+    let list = |value: &dyn Fn(usize) -> String| -> String {
+        (0..9_990).map(value).collect::<Vec<_>>().join(", ")
+    };
+    let found = |text: String| recordings(&library, model, &text);
+    let texts = list(&|n| format!("'x{n}'"));
+    assert_eq!(
+        found(format!("site in ({texts}, north)")),
+        passing(&|known| known.site == Some("north"))
+    );
+    let numbers = list(&|n| format!("{}", n + 2));
+    let first = all[0].uniform;
+    assert_eq!(
+        found(format!("meta('odd name') in ({numbers}, {first})")),
+        passing(&|known| known.uniform.to_bits() == first.to_bits())
+    );
+    // Of all three kinds, and negated.
+    assert_eq!(
+        found(format!("site not in ({numbers}, north, 2024-05-01)")),
+        passing(&|known| known.site != Some("north"))
+    );
+    // Every other minute of two weeks.
+    let minutes =
+        list(&|n| format!("2012-06-{:02}T{:02}:{:02}", 10 + n / 720, n / 30 % 24, n % 30 * 2));
+    let expected = passing(&|known| known.date == "2012-06-15T06:30:00");
+    assert!(!expected.is_empty());
+    assert_eq!(found(format!("date in ({minutes})")), expected);
+    assert_eq!(found(format!("site in ({minutes})")), Vec::<i64>::new());
+}
+
 #[test]
 fn segments_pass_by_their_own_scores_and_labels() {
     let (library, model, all) = library();

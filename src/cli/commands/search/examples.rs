@@ -21,6 +21,7 @@ use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
 
 use super::super::standard_input::Spooled;
+use crate::cli::STANDARD_INPUT;
 use crate::cli::args::{PartArgs, SearchArgs};
 use crate::cli::commands::embedding::tell_of_sent;
 use crate::cli::printer::{Printer, readable_path};
@@ -122,7 +123,7 @@ fn typed(text: &OsStr) -> Typed {
 }
 
 fn no_file(name: &str) -> Option<Source> {
-    if name == "-" {
+    if name == "-" || name == STANDARD_INPUT {
         return Some(Source::StandardInput);
     }
     name.strip_prefix("id:")?.parse().ok().map(Source::Stored)
@@ -232,6 +233,9 @@ mod tests {
         let part =
             |start_s, end_s| Part { stretch: Some(Stretch { start_s, end_s }), channel: None };
         assert_eq!(of("-"), Typed { source: Source::StandardInput, part: Part::default() });
+        let stretch = Typed { source: Source::StandardInput, part: part(1.9, Some(2.8)) };
+        assert_eq!(typed(&crate::cli::standard_input("-@1.9-2.8".into())), stretch);
+        assert_eq!(crate::cli::standard_input("--by".into()), "--by");
         assert_eq!(of("id:12").source, Source::Stored(12));
         let stored = Typed { source: Source::Stored(12), part: part(3.5, Some(4.2)) };
         assert_eq!(of("id:12@3.5-4.2"), stored);

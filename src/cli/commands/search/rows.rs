@@ -7,14 +7,13 @@ use serde::Serialize;
 use sonoteca::Result;
 use sonoteca::search::copying::is_missing;
 use sonoteca::search::explain::Explanation;
+use sonoteca::search::words::LEAST_SCORE;
 use sonoteca::search::{Hit, Level};
 
 use crate::cli::printer::{Printer, Row, path_hex, readable_path};
 
 /// Classes that are shown of each hit.
 const CLASSES_SHOWN: usize = 3;
-/// Below this a score says that the class is not there.
-const LEAST_SCORE: f64 = 0.01;
 /// Characters of a full bar.
 const BAR_CHARACTERS: u8 = 8;
 /// The narrowest terminal that has room for bars.

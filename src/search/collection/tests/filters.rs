@@ -1,43 +1,152 @@
-//! What a graph finds of what a filter lets pass, from half to a ten-thousandth.
+//! What a graph finds of what a filter lets pass, from half to a ten-thousandth, by chance and
+//! where the query is not; and which way is taken.
 
 use super::*;
 
 const QUERIES: usize = 40;
+/// Segments that are asked for.
+const COUNT: usize = 10;
+
+/// A library with a graph, and all its vectors.
+struct Filtered {
+    bench: Bench,
+    collection: Collection,
+    exact: Collection,
+    /// Ids and unit vectors.
+    segments: Vec<(i64, Vec<f32>)>,
+}
+
+/// What came of some queries.
+#[derive(Debug, Default)]
+struct Outcome {
+    right: usize,
+    all: usize,
+    by_graph: usize,
+}
+
+impl Outcome {
+    fn recall(&self) -> f64 {
+        self.right as f64 / self.all as f64
+    }
+}
+
+impl Filtered {
+    fn new(recordings: usize) -> Self {
+        let level = Level::Segment;
+        let bench = Bench::with(recordings);
+        let lock = BuilderLock::try_take(&bench.library, "test").unwrap().unwrap();
+        let model = bench.model();
+        let built = builder(&lock, 1).build(&bench.library, &model, level).unwrap().unwrap();
+        assert!(built.recall.is_some(), "there is a graph");
+        let collection = bench.open(level);
+        assert!(!collection.is_exact());
+        let options = CollectionOptions { exact: true };
+        let exact = Collection::open_with(&bench.library, &model, level, options).unwrap();
+        let mut segments = Vec::new();
+        bench
+            .library
+            .for_each_searched(model.id, level, DIMENSION, |key, vector| {
+                let mut unit = vector.to_vec();
+                if normalise(&mut unit, DIMENSION).is_ok() {
+                    segments.push((key.segment, unit));
+                }
+                Ok(())
+            })
+            .unwrap();
+        Self { bench, collection, exact, segments }
+    }
+
+    /// Asks within what `allowed` chooses for each query.
+    fn ask(&mut self, allowed: impl Fn(&[(i64, Vec<f32>)], &[f32]) -> Allowed) -> Outcome {
+        let mut outcome = Outcome::default();
+        for _ in 0..QUERIES {
+            let mut query = self.bench.random.vector();
+            normalise(&mut query, DIMENSION).unwrap();
+            let scope = Scope { allowed: allowed(&self.segments, &query), ..Scope::default() };
+            let nearest = |collection: &Collection| {
+                collection.nearest(&self.bench.library, &query, COUNT, &scope).unwrap()
+            };
+            let (expected, found) = (nearest(&self.exact), nearest(&self.collection));
+            assert_eq!(found.len(), expected.len(), "as many as there are");
+            outcome.right += found.iter().filter(|one| expected.contains(one)).count();
+            outcome.all += expected.len();
+            outcome.by_graph += usize::from(is_by_graph(&self.collection, &query, &scope));
+        }
+        outcome
+    }
+}
+
+/// One of so many segments, whatever they are like.
+fn by_chance(segments: &[(i64, Vec<f32>)], one_of: usize) -> Allowed {
+    Allowed::Segments(segments.iter().step_by(one_of).map(|(id, _)| *id).collect())
+}
+
+/// This share of them, those farthest from `query`.
+fn farthest(segments: &[(i64, Vec<f32>)], query: &[f32], share: f32) -> Allowed {
+    let mut all: Vec<(f32, i64)> =
+        segments.iter().map(|(id, unit)| (cosine(query, unit), *id)).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    #[expect(clippy::cast_precision_loss, reason = "some ten thousand")]
+    all.truncate((segments.len() as f32 * share).ceil() as usize);
+    let mut ids: Vec<i64> = all.into_iter().map(|(_, id)| id).collect();
+    ids.sort_unstable();
+    Allowed::Segments(ids)
+}
 
 #[test]
 fn whatever_passes_is_found_and_as_much_as_there_is() {
-    let level = Level::Segment;
-    let mut bench = Bench::with(4_000);
-    let lock = BuilderLock::try_take(&bench.library, "test").unwrap().unwrap();
-    let model = bench.model();
-    let built = builder(&lock, 1).build(&bench.library, &model, level).unwrap().unwrap();
-    assert!(built.recall.is_some(), "there is a graph");
-    let collection = bench.open(level);
-    assert!(!collection.is_exact());
-    let options = CollectionOptions { exact: true };
-    let exact = Collection::open_with(&bench.library, &model, level, options).unwrap();
-    let mut segments = Vec::new();
-    bench
-        .library
-        .for_each_searched(model.id, level, DIMENSION, |key, _| {
-            segments.push(key.segment);
-            Ok(())
-        })
-        .unwrap();
-    for one_of in [2, 10, 100, 1_000, 10_000] {
-        let ids: Vec<i64> = segments.iter().step_by(one_of).copied().collect();
-        let scope = Scope { allowed: Allowed::Segments(ids), ..Scope::default() };
-        let (mut right, mut all) = (0, 0);
-        for _ in 0..QUERIES {
-            let mut query = bench.random.vector();
-            normalise(&mut query, DIMENSION).unwrap();
-            let expected = exact.nearest(&bench.library, &query, 10, &scope).unwrap();
-            let found = collection.nearest(&bench.library, &query, 10, &scope).unwrap();
-            assert_eq!(found.len(), expected.len(), "1 of {one_of}: as many as there are");
-            right += found.iter().filter(|one| expected.contains(one)).count();
-            all += expected.len();
-        }
-        let recall = right as f64 / all as f64;
-        assert!(recall >= 0.99, "1 of {one_of}: recall@10 is {recall}");
+    let mut filtered = Filtered::new(8_000);
+    // Half of them are met everywhere on the way; of a hundredth, comparing all is cheaper.
+    for (one_of, least_walks, most_walks) in [
+        (2, QUERIES, QUERIES),
+        (4, 0, QUERIES),
+        (10, 0, QUERIES),
+        (100, 0, 0),
+        (1_000, 0, 0),
+        (10_000, 0, 0),
+    ] {
+        let found = filtered.ask(|segments, _| by_chance(segments, one_of));
+        assert!(found.recall() >= WANTED, "1 of {one_of}: {found:?}");
+        assert!((least_walks..=most_walks).contains(&found.by_graph), "1 of {one_of}: {found:?}");
     }
+}
+
+#[test]
+fn what_passes_where_the_query_is_not_is_found_too() {
+    let mut filtered = Filtered::new(8_000);
+    // A walk gets through some of the query's own cluster, which is a twelfth of all, and not through
+    // half of all.
+    for (share, least_walks, most_walks) in [
+        (0.999, QUERIES, QUERIES),
+        (0.97, 0, QUERIES),
+        (0.9, 0, QUERIES),
+        (0.5, 0, 0),
+        (0.1, 0, 0),
+        (0.001, 0, 0),
+    ] {
+        let found = filtered.ask(|segments, query| farthest(segments, query, share));
+        eprintln!("{share}: {found:?}");
+        assert!(found.recall() >= WANTED, "{share}: {found:?}");
+        assert!((least_walks..=most_walks).contains(&found.by_graph), "{share}: {found:?}");
+    }
+}
+
+/// Recordings that are left out are not counted, and most of a library may be one: the walk gives
+/// up once it has cost what comparing all does.
+#[test]
+fn a_library_that_is_mostly_left_out_is_scanned() {
+    let mut filtered = Filtered::new(2_500);
+    let recordings: Vec<i64> = {
+        let generation = filtered.collection.generation.as_ref().unwrap();
+        generation.recordings().to_vec()
+    };
+    let last = recordings.iter().copied().max().unwrap();
+    let few: Vec<i64> = (1..=last / 20).collect();
+    let most: Vec<i64> = (1..=last - last / 50).collect();
+    let found = filtered.ask(|_, _| Allowed::AllBut(few.clone()));
+    assert!(found.recall() >= least_recall(QUERIES), "{found:?}");
+    assert_eq!(found.by_graph, QUERIES, "{found:?}");
+    let found = filtered.ask(|_, _| Allowed::AllBut(most.clone()));
+    assert!(found.recall() >= least_recall(QUERIES), "{found:?}");
+    eprintln!("{found:?}");
 }
