@@ -1,0 +1,169 @@
+// All sounds in two dimensions: what is alike is near.
+
+import { clip, get } from './api.js';
+import { pageOf, picture } from './card.js';
+import { byId, el, many, range, showProblem } from './dom.js';
+import { library } from './library.js';
+import { parts, shade, SHADES } from './palette.js';
+import { Plane } from './plane.js';
+import { play, stop, toggle } from './player.js';
+
+const MOST_POINTS = 50000;
+const MOST_LEGEND_ROWS = 60;
+
+let points = null;
+let plane = null;
+/** Names of groups, the commonest first; the group of each point, -1 for none. */
+let groups = [];
+let groupOf = [];
+const hidden = new Set();
+const recordings = new Map();
+
+const hitOf = (n) => ({ recording_id: points.recording_id[n], start_s: points.start_s[n], end_s: points.end_s[n] });
+
+function soundAt(n) {
+  const hit = hitOf(n);
+  return { key: `point ${n}`, url: clip(hit, hit.start_s, hit.end_s), from: hit.start_s, changed: () => {} };
+}
+
+function colour() {
+  const colours = new Float32Array(plane.count * 3);
+  const shown = new Float32Array(plane.count);
+  const shades = groups.map((_, rank) => parts(shade(rank)));
+  const none = parts(shade(-1));
+  for (let n = 0; n < plane.count; n += 1) {
+    colours.set(shades[groupOf[n]] ?? none, 3 * n);
+    shown[n] = hidden.has(groupOf[n]) ? 0 : 1;
+  }
+  plane.paint(colours, shown);
+}
+
+function showLegend() {
+  const rest = groupOf.reduce((count, group) => count + (group < 0 ? 1 : 0), 0);
+  const rows = groups.map(({ name, count }, rank) => [rank, name, count]).slice(0, MOST_LEGEND_ROWS);
+  if (rest) rows.push([-1, byId('colour-by').value === 'label' ? 'no label' : 'no class', rest]);
+  const row = ([group, name, count]) => {
+    const dot = el('i');
+    dot.style.background = shade(group);
+    return el('li', {}, el('button', {
+      type: 'button', 'aria-pressed': String(!hidden.has(group)), title: 'Show or hide',
+      onclick: (event) => {
+        if (!hidden.delete(group)) hidden.add(group);
+        event.currentTarget.setAttribute('aria-pressed', String(!hidden.has(group)));
+        colour();
+      },
+    }, dot, name, el('span', { class: 'number', text: count.toLocaleString('en') })));
+  };
+  const note = groups.length > SHADES ? el('p', { class: 'quiet help', text: `The ${SHADES} commonest have colours of their own.` }) : null;
+  byId('legend').replaceChildren(...[el('ul', { class: 'legend' }, ...rows.map(row)), note].filter(Boolean));
+}
+
+function group(names) {
+  const counts = new Map();
+  for (const name of names) if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
+  groups = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => ({ name, count }));
+  const ranks = new Map(groups.map(({ name }, rank) => [name, rank]));
+  groupOf = names.map((name) => (name === null ? -1 : ranks.get(name)));
+  hidden.clear();
+  showLegend();
+  colour();
+}
+
+/** The label of each point: of those that overlap it, the first. */
+async function labelNames() {
+  const byRecording = new Map();
+  let after;
+  do {
+    const page = await get('/v1/labels', { limit: 1000, after });
+    for (const label of page.labels) {
+      if (label.kind !== 'positive') continue;
+      if (!byRecording.has(label.recording_id)) byRecording.set(label.recording_id, []);
+      byRecording.get(label.recording_id).push(label);
+    }
+    after = page.next;
+  } while (after);
+  return points.recording_id.map((id, n) => byRecording.get(id)?.find((label) => label.start_s === null
+    || (label.start_s < points.end_s[n] && label.end_s > points.start_s[n]))?.class ?? null);
+}
+
+async function regroup(answer) {
+  if (byId('colour-by').value === 'label') group(await labelNames());
+  else group(answer.points.class.map((index) => (index < 0 ? null : answer.classes[index])));
+}
+
+/** Both axes are scaled alike, so that distances mean the same in every direction. */
+function normalise(xs, ys) {
+  const ends = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+  const [left, right] = ends(xs);
+  const [low, high] = ends(ys);
+  const half = Math.max(right - left, high - low) / 2 / 0.95 || 1;
+  const placed = new Float32Array(xs.length * 2);
+  for (let n = 0; n < xs.length; n += 1) {
+    placed[2 * n] = (xs[n] - (left + right) / 2) / half;
+    placed[2 * n + 1] = (ys[n] - (low + high) / 2) / half;
+  }
+  return placed;
+}
+
+async function show(n) {
+  const id = points.recording_id[n];
+  if (!recordings.has(id)) recordings.set(id, get(`/v1/recordings/${id}`));
+  const recording = await recordings.get(id);
+  // The pointer may have gone on meanwhile.
+  if (n !== plane.current) return;
+  const hit = { ...hitOf(n), name: recording.name, path: recording.path, duration_s: recording.duration_s };
+  const { box } = picture(hit, 90);
+  box.className = 'point-picture card-picture';
+  byId('point').replaceChildren(box,
+    el('p', {}, el('a', { href: pageOf(hit), text: hit.name })),
+    el('p', { class: 'quiet tabular', text: [range(hit.start_s, hit.end_s), groups[groupOf[n]]?.name].filter(Boolean).join(' · ') }),
+    el('p', {}, el('button', { type: 'button', class: 'small', text: 'Play', onclick: () => toggle(soundAt(n)) }), ' ',
+      el('a', { class: 'button small', href: `/?like=${id}:${hit.start_s.toFixed(3)}-${hit.end_s.toFixed(3)}`, text: 'More like this' })));
+}
+
+function pointed(n) {
+  if (n < 0) return;
+  show(n).catch(showProblem);
+  if (byId('hear').checked) play(soundAt(n));
+}
+
+function key(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === ' ' && plane.current >= 0) toggle(soundAt(plane.current));
+  else if (event.key === 'Enter' && plane.current >= 0) location.assign(pageOf(hitOf(plane.current)));
+  else if (event.key === 'Escape') stop();
+  else if (!plane.key(event)) return;
+  event.preventDefault();
+}
+
+function listen(answer) {
+  byId('stage').addEventListener('keydown', key);
+  byId('zoom-in').addEventListener('click', () => plane.zoomBy(1.5));
+  byId('zoom-out').addEventListener('click', () => plane.zoomBy(1 / 1.5));
+  byId('zoom-all').addEventListener('click', () => plane.showAll());
+  byId('colour-by').addEventListener('change', () => regroup(answer).catch(showProblem));
+  byId('hear').addEventListener('change', (event) => { if (!event.target.checked) stop(); });
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { showLegend(); colour(); });
+}
+
+async function start() {
+  library().catch(() => {});
+  const answer = await get('/v1/map', { limit: MOST_POINTS });
+  points = answer.points;
+  const count = points.x.length;
+  if (!count) {
+    byId('map-empty').textContent = 'There is nothing to show yet. Index a folder with `sonoteca index FOLDER`, then load this page again.';
+    return;
+  }
+  byId('map-empty').hidden = true;
+  const explained = (answer.explained ?? []).reduce((sum, share) => sum + share, 0);
+  byId('map-note').textContent = `${many(count, 'segment')}${explained ? ` · two dimensions hold ${(100 * explained).toFixed(0)} % of what differs` : ''}`;
+  plane = new Plane(byId('stage'), normalise(points.x, points.y), pointed);
+  listen(answer);
+  await regroup(answer);
+}
+
+start().catch((error) => {
+  byId('map-empty').textContent = 'The map could not be loaded.';
+  showProblem(error);
+});
