@@ -183,7 +183,7 @@ const keys = {
   '=': () => timeline.zoom(0.5),
   '-': () => timeline.zoom(2),
   0: () => timeline.show(0, recording.duration_s),
-  z: zoomToRange,
+  '*': zoomToRange,
   ArrowLeft: () => timeline.scroll(-0.25),
   ArrowRight: () => timeline.scroll(0.25),
   Home: () => seekTo(0),
@@ -209,6 +209,11 @@ function onKey(event) {
   // Buttons and links keep their own Space and Enter.
   if (event.key === ' ' && event.target.closest('button, a')) return;
   const number = frequent[Number(event.key) - 1];
+  // Letters after a range are the beginning of a class.
+  if (timeline.range && /^\p{L}$/u.test(event.key)) {
+    byId('label-class').focus();
+    return;
+  }
   const act = number ? () => addLabel(number.class, byId('label-kind').value) : keys[event.key];
   if (!act) return;
   event.preventDefault();

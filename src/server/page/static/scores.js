@@ -26,7 +26,7 @@ function confusion(classes, matrix) {
     const total = row.reduce((sum, count) => sum + count, 0);
     return el('tr', {}, el('th', { scope: 'row', text: classes[truth] }), ...row.map((count, said) => {
       const share = total ? count / total : 0;
-      const cell = el('td', { text: count || '·', title: `${classes[truth]} taken for ${classes[said]}: ${count} of ${total}`, class: `${truth === said ? '' : 'wrong'}${share > 0.6 ? ' dark' : ''}` });
+      const cell = el('td', { text: count || '·', title: `${classes[truth]} taken for ${classes[said]}: ${count} of ${total}`, class: truth === said ? null : 'wrong' });
       cell.style.setProperty('--share', 100 * share);
       return cell;
     }));

@@ -1,13 +1,12 @@
 // The search page: a question by sound or by words, and what answers it.
 
-import { get, post, upload } from './api.js';
+import { clip, get, post, upload } from './api.js';
 import { card } from './card.js';
 import { byId, clearProblem, el, emptyState, many, problemText, range, say, showProblem } from './dom.js';
 import { library, suggestClasses } from './library.js';
 import { microphone } from './microphone.js';
 import { Picker } from './picker.js';
 import { stop, toggle } from './player.js';
-import { clip } from './api.js';
 import { asks, emptyQuestion, FILTERS, fromAddress, toAddress, toBody, whereOf } from './question.js';
 
 let question = emptyQuestion();
