@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by WebDriver and, where that has no word for something, by the
+//! A headless Chromium, driven by `WebDriver` and, where that has no word for something, by the
 //! browser's own protocol.
 //!
 //! In: what a user does. Out: what the page then is. Errors of scripts, violations of the content
@@ -28,7 +28,7 @@ use url::{ParseError, Url};
 use crate::site::Site;
 
 /// The longest that anything takes on a slow machine that is busy with something else.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One browser at a time: two share what one has anyway, and both become slow.
 static TURN: Mutex<()> = Mutex::const_new(());
@@ -76,7 +76,8 @@ impl Drop for Driver {
 
 fn chromium() -> Option<&'static str> {
     let found = |name: &str| {
-        let run = Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        let mut run = Command::new(name);
+        run.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
         run.status().is_ok_and(|status| status.success())
     };
     ["chromium", "google-chrome"].into_iter().find(|name| found(name) && found("chromedriver"))

@@ -93,7 +93,7 @@ impl Site {
         while TcpStream::connect(&address).is_err() {
             let ended = site.server.try_wait().unwrap();
             assert!(ended.is_none(), "the server ended: {}", site.log());
-            assert!(began.elapsed() < Duration::from_secs(60), "no server: {}", site.log());
+            assert!(began.elapsed() < Duration::from_mins(1), "no server: {}", site.log());
             sleep(Duration::from_millis(50));
         }
         Some(site)

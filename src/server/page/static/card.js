@@ -70,7 +70,7 @@ export function card(hit, actions = []) {
         ...named.map((name) => el('li', { class: 'label', text: name, title: 'label' })),
         ...classes.map((found) => el('li', { text: `${found.class} ${found.score.toFixed(2)}`, title: 'what the model hears' })))),
     actions.length ? el('div', { class: 'card-actions' }, ...actions.map((action) => el('button', {
-      type: 'button', class: 'small', text: action.text, title: action.key ? `${action.label} (${action.key})` : action.label,
+      type: 'button', class: 'small', text: action.text, 'aria-label': `${action.label}: ${hit.name}`, title: action.key ? `${action.label} (${action.key})` : action.label,
       onclick: () => action.act(hit, article),
     }))) : null);
   article.dataset.recording = hit.recording_id;

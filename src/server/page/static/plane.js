@@ -80,14 +80,19 @@ export class Plane {
     const before = this.zoom;
     this.zoom = Math.max(LEAST_ZOOM, Math.min(MOST_ZOOM, before * factor));
     const share = 1 - before / this.zoom;
-    this.x += (x - this.x) * share;
-    this.y += (y - this.y) * share;
+    this.goTo(this.x + (x - this.x) * share, this.y + (y - this.y) * share);
+  }
+
+  /** Puts a place into the middle; points are never further away than the edge. */
+  goTo(x, y) {
+    this.x = Math.max(-1, Math.min(1, x));
+    this.y = Math.max(-1, Math.min(1, y));
     this.draw();
   }
 
   showAll() {
-    Object.assign(this, { x: 0, y: 0, zoom: 1 });
-    this.draw();
+    this.zoom = 1;
+    this.goTo(0, 0);
   }
 
   point(n) {
@@ -113,15 +118,13 @@ export class Plane {
       : this.nearest.towards(this.current, ...direction, this.shown);
     if (next < 0) return;
     const [x, y] = [this.places[2 * next], this.places[2 * next + 1]];
-    if (Math.abs(x - this.x) > halfX * 0.95 || Math.abs(y - this.y) > halfY * 0.95) Object.assign(this, { x, y });
+    if (Math.abs(x - this.x) > halfX * 0.95 || Math.abs(y - this.y) > halfY * 0.95) this.goTo(x, y);
     this.point(next);
   }
 
   move(shareX, shareY) {
     const [halfX, halfY] = this.halves();
-    this.x += shareX * halfX;
-    this.y += shareY * halfY;
-    this.draw();
+    this.goTo(this.x + shareX * halfX, this.y + shareY * halfY);
   }
 
   /** Keys that move and zoom; whether it was one of them. */

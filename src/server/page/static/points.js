@@ -76,6 +76,7 @@ class Graphics {
   }
 }
 
+/** Squares are written into pixels: a call of the 2-D context for each point would take a frame. */
 class Plain {
   constructor(canvas) {
     Object.assign(this, { canvas, context: canvas.getContext('2d') });
@@ -83,26 +84,27 @@ class Plain {
 
   load(places, colours, shown) {
     Object.assign(this, { places, shown });
-    // Changing the colour costs more than a rectangle: points go colour by colour.
-    this.byColour = new Map();
-    for (let n = 0; n < shown.length; n += 1) {
-      const key = `rgb(${[0, 1, 2].map((part) => Math.round(255 * colours[3 * n + part])).join(' ')})`;
-      if (!this.byColour.has(key)) this.byColour.set(key, []);
-      this.byColour.get(key).push(n);
-    }
+    this.paints = new Uint32Array(shown.length);
+    const byte = (n, part) => Math.round(255 * colours[3 * n + part]);
+    for (let n = 0; n < shown.length; n += 1) this.paints[n] = ((217 << 24) | (byte(n, 2) << 16) | (byte(n, 1) << 8) | byte(n, 0)) >>> 0;
   }
 
   draw({ scaleX, scaleY, shiftX, shiftY, size }) {
-    const { context, canvas: { width, height }, places, shown } = this;
-    context.clearRect(0, 0, width, height);
-    context.globalAlpha = 0.85;
-    for (const [colour, points] of this.byColour) {
-      context.fillStyle = colour;
-      for (const n of points) {
-        const x = ((places[2 * n] * scaleX + shiftX + 1) / 2) * width;
-        const y = ((1 - (places[2 * n + 1] * scaleY + shiftY)) / 2) * height;
-        if (shown[n] && x > -size && y > -size && x < width + size && y < height + size) context.fillRect(x - size / 2, y - size / 2, size, size);
-      }
+    const { context, canvas: { width, height }, places, shown, paints } = this;
+    if (this.image?.width !== width || this.image?.height !== height) {
+      this.image = context.createImageData(width, height);
+      this.pixels = new Uint32Array(this.image.data.buffer);
     }
+    const { pixels } = this;
+    pixels.fill(0);
+    const side = Math.max(2, Math.round(Math.min(size, shown.length > 5000 ? 4 : size) * 0.9));
+    for (let n = 0; n < shown.length; n += 1) {
+      if (!shown[n]) continue;
+      const x = Math.round(((places[2 * n] * scaleX + shiftX + 1) / 2) * width - side / 2);
+      const y = Math.round(((1 - places[2 * n + 1] * scaleY - shiftY) / 2) * height - side / 2);
+      if (x < 0 || y < 0 || x + side > width || y + side > height) continue;
+      for (let row = y * width + x, last = row + side * width; row < last; row += width) pixels.fill(paints[n], row, row + side);
+    }
+    context.putImageData(this.image, 0, 0);
   }
 }

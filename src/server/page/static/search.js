@@ -64,7 +64,7 @@ function showFilters() {
 const actions = [
   { text: 'More like this', label: 'Search for sounds like this', key: 'm', act: (hit) => useAs(hit, 'only') },
   { text: 'Less like this', label: 'Keep away from sounds like this', key: 'l', act: (hit) => useAs(hit, 'unlike') },
-  { text: 'Add to examples', label: 'Search for this and the other examples together', key: 'a', act: (hit) => useAs(hit, 'like') },
+  { text: 'Add', label: 'Add to examples: search for this and the others together', key: 'a', act: (hit) => useAs(hit, 'like') },
 ];
 
 function useAs(hit, how) {
@@ -83,6 +83,7 @@ function useAs(hit, how) {
 }
 
 function welcome() {
+  byId('keys').hidden = true;
   byId('results-title').textContent = '';
   byId('results-note').textContent = '';
   byId('results').replaceChildren(emptyState('Find sounds by sound', 'Drop a recording above, record one, or type what you look for, such as “dog”. Then listen, and say what is more like it and what is less.'));
@@ -130,6 +131,7 @@ async function ask({ keepAddress = false } = {}) {
 function showAnswer(answer) {
   byId('warnings').replaceChildren(...(answer.warnings ?? []).map((text) => el('p', { class: 'notice', text })));
   byId('results-title').textContent = answer.hits.length ? many(answer.hits.length, 'answer') : 'No answer';
+  byId('keys').hidden = answer.hits.length === 0;
   byId('results-note').textContent = [answer.model, `${Math.round(answer.took_ms)} ms`].filter(Boolean).join(' · ');
   if (answer.hits.length) {
     byId('results').replaceChildren(...answer.hits.map((hit) => card(hit, actions)));
