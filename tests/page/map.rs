@@ -60,7 +60,7 @@ fn crowd() -> String {
              segment_id: each((n) => n), recording_id: each((n) => 1 + n % 20),
              x: each((n) => Math.cos(n % 8) + 0.6 * spread(n, 1) * spread(n, 2)),
              y: each((n) => Math.sin(n % 8) + 0.6 * spread(n, 3) * spread(n, 4)),
-             start_s: each(() => 1), end_s: each(() => 1.96), class: each((n) => n % 8),
+             start_s: each(() => 1), end_s: each(() => 1.96), class: each((n) => n % 8), label: each(() => -1),
            }}, classes: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], explained: [0.2, 0.1] }});
          }};"
     )

@@ -69,26 +69,9 @@ function group(names) {
   colour();
 }
 
-/** The label of each point: of those that overlap it, the first. */
-async function labelNames() {
-  const byRecording = new Map();
-  let after;
-  do {
-    const page = await get('/v1/labels', { limit: 1000, after });
-    for (const label of page.labels) {
-      if (label.kind !== 'positive') continue;
-      if (!byRecording.has(label.recording_id)) byRecording.set(label.recording_id, []);
-      byRecording.get(label.recording_id).push(label);
-    }
-    after = page.next;
-  } while (after);
-  return points.recording_id.map((id, n) => byRecording.get(id)?.find((label) => label.start_s === null
-    || (label.start_s < points.end_s[n] && label.end_s > points.start_s[n]))?.class ?? null);
-}
-
-async function regroup(answer) {
-  if (byId('colour-by').value === 'label') group(await labelNames());
-  else group(answer.points.class.map((index) => (index < 0 ? null : answer.classes[index])));
+function regroup(answer) {
+  const indices = answer.points[byId('colour-by').value];
+  group(indices.map((index) => (index < 0 ? null : answer.classes[index])));
 }
 
 /** Both axes are scaled alike, so that distances mean the same in every direction. */
@@ -141,7 +124,7 @@ function listen(answer) {
   byId('zoom-in').addEventListener('click', () => plane.zoomBy(1.5));
   byId('zoom-out').addEventListener('click', () => plane.zoomBy(1 / 1.5));
   byId('zoom-all').addEventListener('click', () => plane.showAll());
-  byId('colour-by').addEventListener('change', () => regroup(answer).catch(showProblem));
+  byId('colour-by').addEventListener('change', () => regroup(answer));
   byId('hear').addEventListener('change', (event) => { if (!event.target.checked) stop(); });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { showLegend(); colour(); });
 }
@@ -157,10 +140,10 @@ async function start() {
   }
   byId('map-empty').hidden = true;
   const explained = (answer.explained ?? []).reduce((sum, share) => sum + share, 0);
-  byId('map-note').textContent = `${many(count, 'segment')}${explained ? ` · two dimensions hold ${(100 * explained).toFixed(0)} % of what differs` : ''}`;
+  byId('map-note').textContent = `${many(count, 'segment')}${answer.total > count ? ` of ${answer.total.toLocaleString('en')}` : ''}${explained ? ` · two dimensions hold ${(100 * explained).toFixed(0)} % of what differs` : ''}`;
   plane = new Plane(byId('stage'), normalise(points.x, points.y), pointed);
   listen(answer);
-  await regroup(answer);
+  regroup(answer);
 }
 
 start().catch((error) => {

@@ -54,7 +54,7 @@ export function scoreView(head) {
   const from = [many(scores.rows ?? 0, 'held-out row'), scores.folds ? many(scores.folds, 'fold') : null, scores.groups ? `from ${many(scores.groups, 'group')}` : null].filter(Boolean).join(', ');
   const shown = [
     el('div', { class: 'score-line' }, el('span', { class: 'big', text: percent(scores.accuracy) }),
-      el('span', {}, `right of what it had not learnt from${low === null || low === undefined ? '' : `; 95 % interval ${percent(low)} to ${percent(scores.accuracy_high)}`}`)),
+      el('span', {}, `${scores.task === 'multi' ? 'of yes and no, each class alike, right' : 'right'} of what it had not learnt from${low === null || low === undefined ? '' : `; 95 % interval ${percent(low)} to ${percent(scores.accuracy_high)}`}`)),
     interval(scores),
     el('p', { class: 'quiet', text: `${from}. ${scores.baseline?.accuracy === undefined || scores.baseline.accuracy === null ? '' : `Always saying the commonest class would be right in ${percent(scores.baseline.accuracy)}.`}` }),
     ...notes.map((text) => el('p', { class: 'notice', text })),
