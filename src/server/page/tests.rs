@@ -24,12 +24,10 @@ fn folder(name: &str) -> PathBuf {
 }
 
 #[tokio::test]
-async fn pages_forbid_whatever_is_inline_or_elsewhere() {
+async fn pages_have_nothing_inline_and_nothing_from_elsewhere() {
     for path in ["/", "/recordings/7", "/train", "/map"] {
         let (answer, html) = fetch(path).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
-        let policy = answer.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
         for inline in [" style=", " onclick=", "<style", "http:", "https:", "//"] {
             assert!(!html.contains(inline), "{path} has {inline}");
         }

@@ -177,6 +177,14 @@ function seekTo(second) {
   if (playing) playSound();
 }
 
+/** Moves the playhead by a share of what is seen; the range stays, since its edges are set from there. */
+function step(share) {
+  if (isPlaying('recording')) stop();
+  timeline.at(Math.max(0, Math.min(recording.duration_s, timeline.second + share * timeline.length)), true);
+  showClock();
+  say(time(timeline.second, 2));
+}
+
 const keys = {
   ' ': togglePlay,
   '+': () => timeline.zoom(0.5),
@@ -186,6 +194,8 @@ const keys = {
   '*': zoomToRange,
   ArrowLeft: () => timeline.scroll(-0.25),
   ArrowRight: () => timeline.scroll(0.25),
+  ',': () => step(-0.01),
+  '.': () => step(0.01),
   Home: () => seekTo(0),
   End: () => seekTo(recording.duration_s),
   '[': () => timeline.choose(timeline.second, timeline.range?.[1] > timeline.second ? timeline.range[1] : recording.duration_s),
