@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The stages in order: a module may use the ones above it, and itself.
 const STAGES: &[&str] = &[
     "units", "case", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter",
-    "store", "index", "extract", "search", "label", "describe", "train", "ingest", "cli",
+    "store", "index", "extract", "search", "label", "describe", "train", "ingest", "server", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plotters", &["train/report", "describe/plot"]),
     ("resvg", &["describe/plot/png"]),
     ("fork", &["ingest/decoders"]),
-    ("rustix", &["ingest/decoders"]),
+    ("rustix", &["ingest/decoders", "ingest/politeness"]),
     ("sysinfo", &["ingest/memory"]),
     ("clap", &["cli"]),
 ];

@@ -4,6 +4,7 @@
 //! as were asked for wherever there are as many. Refuses nothing that a [`Collection`] does not.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use super::collection::{CacheWarning, Collection, CollectionOptions, Match};
 use super::events::{Event, EventGrower, ScoredSegment};
@@ -82,7 +83,7 @@ pub struct Searcher<'a> {
     pub(super) library: &'a Library,
     pub(super) model: StoredModel,
     pub(super) level: Level,
-    collection: Collection,
+    collection: Arc<Collection>,
 }
 
 impl<'a> Searcher<'a> {
@@ -105,7 +106,14 @@ impl<'a> Searcher<'a> {
         options: CollectionOptions,
     ) -> Result<Self> {
         let collection = Collection::open_with(library, &model, level, options)?;
-        Ok(Self { library, model, level, collection })
+        Ok(Self::over(library, Arc::new(collection)))
+    }
+
+    /// Searches a `collection` of `library` that is open already: threads may share it, each with
+    /// a library of its own.
+    pub fn over(library: &'a Library, collection: Arc<Collection>) -> Self {
+        let (model, level) = (collection.model().clone(), collection.level());
+        Self { library, model, level, collection }
     }
 
     /// What is wrong with the cache, as far as searches have shown.
