@@ -122,16 +122,13 @@ fn capabilities(browser: &str) -> Capabilities {
 }
 
 /// Does `test` in a browser at a server of its own; says aloud where it cannot.
-pub async fn in_browser<T: Future<Output = ()> + Send + 'static>(
-    labelled: bool,
-    test: impl FnOnce(Page) -> T,
-) {
+pub async fn in_browser<T: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Page) -> T) {
     let _turn = TURN.lock().await;
     let Some(browser) = chromium() else {
         eprintln!("SKIPPED: there is no Chromium with chromedriver (scripts/setup_chromium.sh)");
         return;
     };
-    let Some(site) = Site::start(labelled) else { return };
+    let Some(site) = Site::start() else { return };
     let (driver, endpoint) = driver();
     let client = ClientBuilder::new(HttpConnector::new())
         .capabilities(capabilities(browser))
@@ -293,6 +290,23 @@ impl Page {
         let before = self.number(&format!("return {TIME}")).await;
         self.until(&format!("{TIME} > {before} + 0.1 || document.getElementById('player').ended"))
             .await;
+    }
+
+    /// Labels the first `each` recordings of every class with the name of their folder.
+    pub async fn label(&self, each: usize) {
+        let script = format!(
+            "const {{ recordings }} = await (await fetch('/v1/recordings?limit=100')).json();
+             const counts = {{}};
+             for (const recording of recordings) {{
+               const name = recording.path.split('/').at(-2);
+               counts[name] = (counts[name] ?? 0) + 1;
+               if (counts[name] > {each}) continue;
+               const body = JSON.stringify({{ recording_id: recording.id, class: name }});
+               const answer = await fetch('/v1/labels', {{ method: 'POST', headers: {{ 'content-type': 'application/json' }}, body }});
+               if (!answer.ok) throw new Error(await answer.text());
+             }}"
+        );
+        self.ask(&script).await;
     }
 
     /// Keeps a picture of the whole page.

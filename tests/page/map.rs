@@ -4,6 +4,7 @@ use fantoccini::key::Key;
 use serde_json::json;
 
 use crate::browser::{Page, in_browser};
+use crate::site::LABELLED;
 
 /// A frame of a screen that shows 60 a second, in milliseconds.
 const FRAME_MS: f64 = 16.0;
@@ -12,8 +13,9 @@ const FRAMES: u32 = 240;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn points_are_heard_when_they_are_pointed_at() {
-    in_browser(true, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
+        page.label(LABELLED).await;
         page.open("/map").await;
         page.until("document.querySelectorAll('.legend button').length > 1").await;
 
@@ -112,7 +114,7 @@ async fn frames(page: &Page) -> [f64; 3] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_thousand_points_move_within_a_frame() {
-    in_browser(false, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
         let before = json!({ "source": crowd() });
         page.protocol("Page.addScriptToEvaluateOnNewDocument", before).await;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::browser::{Page, in_browser};
+use crate::site::LABELLED;
 
 /// Pictures below the window are loaded when somebody comes near.
 const LOADED: &str = "[...document.images].every((image) => image.complete || image.getBoundingClientRect().top > innerHeight)";
@@ -57,8 +58,9 @@ return [...document.querySelectorAll('button, a[href], input, select, [role=slid
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_fits_its_window() {
-    in_browser(true, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
+        page.label(LABELLED).await;
         // A head, for its scores.
         page.ask(
             "const post = (path, body) => fetch(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) });

@@ -12,7 +12,7 @@ async fn labels(page: &Page) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_recording_is_heard_labelled_and_taken_back() {
-    in_browser(false, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
         page.open("/recordings/2").await;
         page.until("document.querySelectorAll('.tile').length > 0 && [...document.querySelectorAll('.tile')].every((tile) => tile.complete && tile.naturalWidth > 0)").await;

@@ -35,7 +35,7 @@ async fn searches(page: &Page) -> f64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_sound_finds_itself_plays_and_is_narrowed() {
-    in_browser(false, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
         page.until("document.getElementById('library').textContent.includes('20 recordings')").await;
         drop_recording(&page, 3).await;
@@ -82,7 +82,7 @@ async fn a_dropped_sound_finds_itself_plays_and_is_narrowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_chosen_and_a_microphone_heard() {
-    in_browser(false, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
         let file = file_of("rooster");
         page.find("#file").await.send_keys(file.to_str().unwrap()).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_file_is_chosen_and_a_microphone_heard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_paths_and_answers_become_an_address_that_others_can_open() {
-    in_browser(false, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
         page.write("#words", "rooster").await;
         page.press(&[Key::Enter.into()]).await;

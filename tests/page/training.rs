@@ -3,6 +3,7 @@
 use fantoccini::key::Key;
 
 use crate::browser::{Page, in_browser};
+use crate::site::LABELLED;
 
 async fn count(page: &Page, class: &str) -> u64 {
     page.ask(&format!(
@@ -22,8 +23,9 @@ async fn train(page: &Page) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_is_trained_corrected_and_trained_again() {
-    in_browser(true, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
+        page.label(LABELLED).await;
         page.open("/train").await;
         page.until("document.querySelectorAll('#classes input').length === 4").await;
         page.ask("document.querySelectorAll('#classes input').forEach((box) => box.click())").await;
@@ -72,7 +74,7 @@ async fn a_head_is_trained_corrected_and_trained_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_class_begins_with_what_its_name_finds() {
-    in_browser(false, async |page: Page| {
+    in_browser(async |page: Page| {
         page.open("/").await;
         page.open("/train").await;
         page.until("document.getElementById('classes').innerText.includes('No label yet')").await;

@@ -50,7 +50,9 @@ export function clearProblem() {
 
 /** The message of an error and its hint, as paragraphs. */
 export function problemText(error) {
-  return el('div', {}, el('p', { text: error?.message ?? String(error) }),
+  const message = error?.message ?? String(error);
+  // Several lines point at a place in one of them.
+  return el('div', {}, el('p', { class: message.includes('\n') ? 'pointing' : null, text: message }),
     error?.hint ? el('p', { class: 'hint', text: error.hint }) : null);
 }
 

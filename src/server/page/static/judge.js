@@ -2,7 +2,7 @@
 
 import { get, post, remove } from './api.js';
 import { pageOf, picture, soundOf } from './card.js';
-import { byId, clearProblem, el, emptyState, isTyping, range, say, showProblem } from './dom.js';
+import { byId, clearProblem, el, emptyState, isTyping, problemText, range, say, showProblem } from './dom.js';
 import { play, stop, toggle } from './player.js';
 
 const ANSWERS = [
@@ -38,7 +38,7 @@ export class Judge {
       this.count = this.queue.length;
       this.show();
     } catch (error) {
-      this.host.replaceChildren(el('div', { class: 'notice error' }, el('p', { text: error.message }), error.hint ? el('p', { text: error.hint }) : null));
+      this.host.replaceChildren(el('div', { class: 'notice error', role: 'alert' }, problemText(error)));
     }
   }
 
@@ -49,7 +49,7 @@ export class Judge {
     if (!hit) {
       this.host.replaceChildren(emptyState(this.count ? 'All judged' : 'Nothing to judge', this.count
         ? 'Train now, and look at the scores; then judge what the head is unsure of.'
-        : 'Nothing like this class was found. Label an example on a recording’s page first, or search for one.'));
+        : 'There is nothing more to ask here. Choose another class or source above, or label an example on a recording’s page.'));
       return;
     }
     const shown = picture(hit, 150);
@@ -122,6 +122,13 @@ export class Judge {
     }
   }
 }
+
+/** What `head` is surest of, to be corrected; what people judged already is left out. */
+export const heard = (head) => async (name) => {
+  const { hits } = await post('/v1/search', { head: { name: head, class: name }, by: 'event', per_recording: 1, limit: 60 });
+  const isJudged = (hit) => hit.labels.some((label) => label.class === name && !label.source.startsWith('head:') && label.start_s !== null);
+  return hits.filter((hit) => !isJudged(hit)).slice(0, 20);
+};
 
 /** What `head` wants to know about a class; several pages of sounds at once wear people out. */
 export const suggestions = (head) => async (name) => (await get(`/v1/heads/${encodeURIComponent(head)}/suggest`, { n: 20, class: name })).hits;

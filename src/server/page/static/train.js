@@ -3,7 +3,7 @@
 import { follow, get, post, remove } from './api.js';
 import { card } from './card.js';
 import { byId, clearProblem, el, many, problemText, say, showProblem } from './dom.js';
-import { alike, Judge, suggestions } from './judge.js';
+import { alike, heard, Judge, suggestions } from './judge.js';
 import { library, suggestClasses } from './library.js';
 import { scoreView } from './scores.js';
 
@@ -38,6 +38,14 @@ function showClasses() {
 function choose(name, isChosen) {
   if (isChosen) chosen.add(name);
   else chosen.delete(name);
+  proposeTask();
+}
+
+/** One class alone is there or not; of several one is asked, until somebody says otherwise. */
+function proposeTask() {
+  const { task } = byId('train-form').elements;
+  if (!task.dataset.touched) task.value = (chosen.size || classes.length + added.length) === 1 ? 'multi' : 'single';
+  byId('exhaustive').hidden = task.value !== 'multi';
 }
 
 function showHeads() {
@@ -46,14 +54,16 @@ function showHeads() {
   byId('head-names').replaceChildren(...heads.map((one) => el('option', { value: one.name })));
   const select = byId('judge-from');
   const before = select.value;
-  select.replaceChildren(el('option', { value: '', text: 'sounds like the examples' }), ...heads.map((one) => el('option', { value: one.name, text: `what ${one.name} asks` })));
-  select.value = heads.some((one) => one.name === before) ? before : '';
+  select.replaceChildren(el('option', { value: '', text: 'sounds like the examples' }), ...heads.flatMap((one) => [
+    el('option', { value: `asks ${one.name}`, text: `what ${one.name} is unsure of` }), el('option', { value: `hears ${one.name}`, text: `what ${one.name} hears` })]));
+  if ([...select.options].some((option) => option.value === before)) select.value = before;
 }
 
 async function refresh() {
   const found = await get('/v1/library');
   classes = found.label_classes;
   heads = found.heads;
+  proposeTask();
   showClasses();
   showHeads();
 }
@@ -61,8 +71,8 @@ async function refresh() {
 async function judgeClass(name) {
   byId('judge-class').value = name;
   showExamples(name).catch(showProblem);
-  const from = byId('judge-from').value;
-  await judge.load(name, from ? suggestions(from) : alike);
+  const [, how, from] = /^(asks|hears) (.*)$/.exec(byId('judge-from').value) ?? [];
+  await judge.load(name, from ? { asks: suggestions, hears: heard }[how](from) : alike);
 }
 
 async function showExamples(name) {
@@ -112,6 +122,8 @@ async function showJob(host, started, what) {
 async function train(form) {
   const name = form.elements.name.value.trim();
   const body = { name, head: form.elements.head.value, by: form.elements.by.value };
+  body.task = form.elements.task.value;
+  if (body.task === 'multi') body.exhaustive = form.elements.exhaustive.checked;
   if (chosen.size) body.classes = [...chosen];
   const button = form.querySelector('button');
   button.disabled = true;
@@ -121,7 +133,7 @@ async function train(form) {
     if (job.state !== 'done') return;
     await refresh();
     await showHead(name);
-    byId('judge-from').value = name;
+    byId('judge-from').value = `asks ${name}`;
     if (byId('judge-class').value) judgeClass(byId('judge-class').value);
   } catch (error) {
     byId('train-job').replaceChildren(el('div', { class: 'notice error', role: 'alert' }, problemText(error)));
@@ -138,8 +150,15 @@ async function showHead(name) {
   byId('scores').replaceChildren(...scoreView(found));
   byId('scores-links').replaceChildren(
     el('button', { type: 'button', class: 'small', text: 'Run on the library', onclick: () => predict(name) }), ' ',
-    el('a', { class: 'button small', href: `/?head=${encodeURIComponent(name)}${byId('judge-class').value ? `&head_class=${encodeURIComponent(byId('judge-class').value)}` : ''}`, text: 'Search by it' }), ' ',
+    el('a', { class: 'button small', href: surest(name), text: 'Search by it' }), ' ',
     el('a', { class: 'button small', href: `/v1/heads/${encodeURIComponent(name)}/report.html`, text: 'Full report', target: '_blank', rel: 'noopener' }));
+}
+
+/** What a head is surest of: of the class that is judged, where it knows that, else of its first. */
+function surest(name) {
+  const known = heads.find((one) => one.name === name)?.classes ?? [];
+  const judged = byId('judge-class').value;
+  return `/?${new URLSearchParams({ head: name, head_class: known.includes(judged) ? judged : known[0] ?? '' })}`;
 }
 
 async function predict(name) {
@@ -148,7 +167,7 @@ async function predict(name) {
     const job = await showJob(byId('predict-job'), await post(`/v1/heads/${encodeURIComponent(name)}/predict`, {}), `Running ${name} on the library`);
     if (job.state !== 'done') return;
     byId('predict-job').replaceChildren(el('p', { role: 'status' }, `${name} has heard the library. Its detections stand in the lanes of recordings; `,
-      el('a', { href: `/?head=${encodeURIComponent(name)}`, text: 'see the surest' }), '.'));
+      el('a', { href: surest(name), text: 'see the surest' }), '.'));
   } catch (error) {
     showProblem(error);
   }
@@ -165,6 +184,10 @@ async function start() {
     judgeClass(name);
   });
   byId('train-form').addEventListener('submit', (event) => { event.preventDefault(); train(event.target); });
+  byId('train-form').elements.task.addEventListener('change', (event) => {
+    event.target.dataset.touched = 'yes';
+    proposeTask();
+  });
   byId('judge-class').addEventListener('change', (event) => judgeClass(event.target.value));
   byId('judge-from').addEventListener('change', () => judgeClass(byId('judge-class').value));
   suggestClasses(byId('class-names'), [byId('new-class-name')]);
@@ -172,7 +195,7 @@ async function start() {
   await refresh();
   if (heads.length) await showHead(heads[0].name);
   const first = new URLSearchParams(location.search).get('class') ?? classes[0]?.class;
-  if (heads.length) byId('judge-from').value = heads[0].name;
+  if (heads.length) byId('judge-from').value = `asks ${heads[0].name}`;
   if (first) await judgeClass(first);
   else {
     judge.load(null);
