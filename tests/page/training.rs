@@ -8,7 +8,7 @@ use crate::site::LABELLED;
 async fn count(page: &Page, class: &str) -> u64 {
     page.ask(&format!(
         "const {{ label_classes }} = await (await fetch('/v1/library')).json();
-         return label_classes.find((one) => one.class === '{class}')?.count ?? 0;"
+         return label_classes.find((one) => one.class === '{class}')?.by_people ?? 0;"
     ))
     .await
     .as_u64()

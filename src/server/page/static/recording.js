@@ -276,7 +276,7 @@ async function start() {
   element().addEventListener('ended', () => { if (!asClips && !timeline.range) timeline.at(recording.duration_s); });
   suggestClasses(byId('class-names'), [byId('label-class')]);
   await loadLabels();
-  showFrequent([...(await library()).label_classes].sort((a, b) => b.count - a.count));
+  showFrequent([...(await library()).label_classes].sort((a, b) => b.by_people - a.by_people));
 }
 
 start().catch(showProblem);

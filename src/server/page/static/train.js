@@ -23,10 +23,10 @@ function recordingOf(id) {
 }
 
 function showClasses() {
-  const names = [...classes, ...added.filter((name) => !classes.some((one) => one.class === name)).map((name) => ({ class: name, count: 0 }))];
+  const names = [...classes, ...added.filter((name) => !classes.some((one) => one.class === name)).map((name) => ({ class: name, by_people: 0 }))];
   byId('classes').replaceChildren(...(names.length ? names.map((one) => el('div', { class: 'class-row' },
     el('label', {}, el('input', { type: 'checkbox', checked: chosen.has(one.class), onchange: (event) => choose(one.class, event.target.checked) }), one.class),
-    el('span', { class: 'quiet tabular', text: many(one.count, 'label') }),
+    el('span', { class: 'quiet tabular', text: many(one.by_people, 'label') }),
     el('button', { type: 'button', class: 'small', text: 'Judge', 'aria-label': `Judge ${one.class}`, onclick: () => judgeClass(one.class) })))
     : [el('p', { class: 'quiet', text: 'No label yet. Add a class here and judge what it finds, label on a recording’s page, or bring labels in with `sonoteca label import`.' })]));
   const select = byId('judge-class');
