@@ -83,7 +83,6 @@ function useAs(hit, how) {
 }
 
 function welcome() {
-  byId('keys').hidden = true;
   byId('results-title').textContent = '';
   byId('results-note').textContent = '';
   byId('results').replaceChildren(emptyState('Find sounds by sound', 'Drop a recording above, record one, or type what you look for, such as “dog”. Then listen, and say what is more like it and what is less.'));
@@ -98,6 +97,7 @@ async function ask({ keepAddress = false } = {}) {
   clearProblem();
   stop();
   byId('matches').hidden = true;
+  byId('keys').hidden = true;
   byId('words').value = question.words;
   running = new AbortController();
   const { signal } = running;
