@@ -41,6 +41,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fork", &["ingest/decoders"]),
     ("rustix", &["ingest/decoders", "ingest/politeness"]),
     ("sysinfo", &["ingest/memory"]),
+    ("axum", &["server"]),
+    ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
+    ("http_body_util", &["server"]),
+    ("tokio", &["server"]),
+    ("tokio_util", &["server"]),
+    ("tracing", &["server", "cli/commands/serve"]),
+    ("tracing_subscriber", &["server/logs"]),
+    ("utoipa", &["server"]),
+    ("subtle", &["server/security"]),
     ("clap", &["cli"]),
 ];
 

@@ -94,7 +94,14 @@ impl Uploads {
     /// # Errors
     /// [`Error::Io`] when it cannot be made.
     pub(super) fn new() -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("sonoteca-uploads-").tempdir();
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("sonoteca-uploads-");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            builder.permissions(std::fs::Permissions::from_mode(0o700));
+        }
+        let folder = builder.tempdir();
         let folder = folder.map_err(|source| Error::Io {
             action: "make a folder in",
             path: std::env::temp_dir(),
