@@ -25,10 +25,12 @@ fn another_sonoteca_embeds_with_the_model_that_is_served() {
     let vectors = |bench: &crate::bench::Bench| {
         let library = sonoteca::store::Library::open(&bench.path("sonoteca.db")).unwrap();
         let mut all = Vec::new();
-        library.for_each_segment(1, 1_024, |_, vector| {
-            all.push(vector.to_vec());
-            Ok(())
-        }).unwrap();
+        library
+            .for_each_segment(1, 1_024, |_, vector| {
+                all.push(vector.to_vec());
+                Ok(())
+            })
+            .unwrap();
         all
     };
     let (here, there) = (vectors(&served.bench), vectors(&other));

@@ -46,7 +46,10 @@ fn a_head_is_trained_asked_corrected_and_removed() {
     let card = served.get("/v1/heads/sorts").expect(200).json();
     assert_eq!(card["classes"].as_array().unwrap().len(), 3);
     assert_eq!(card["accuracy"], result["head"]["accuracy"]);
-    assert!(card["scores"]["confusion"].is_object() || card["scores"]["confusion"].is_array(), "{card}");
+    assert!(
+        card["scores"]["confusion"].is_object() || card["scores"]["confusion"].is_array(),
+        "{card}"
+    );
     let report = served.get("/v1/heads/sorts/report.html").expect(200);
     assert!(report.text().starts_with("<!DOCTYPE html>"));
     let suggested = served.get("/v1/heads/sorts/suggest?n=4").expect(200).json();
@@ -59,7 +62,8 @@ fn a_head_is_trained_asked_corrected_and_removed() {
     assert!(said["labels"].as_u64().unwrap() > 10, "{said}");
     let again = served.done(served.post("/v1/heads/sorts/predict", &json!({})));
     assert_eq!((&again["added"], &again["removed"]), (&json!(0), &json!(0)));
-    let by_head = json!({"head": {"name": "sorts", "class": "rain"}, "by": "recording", "limit": 3});
+    let by_head =
+        json!({"head": {"name": "sorts", "class": "rain"}, "by": "recording", "limit": 3});
     let found = served.search(&by_head);
     let paths = found["hits"].as_array().unwrap().iter().map(|hit| hit["path"].as_str().unwrap());
     assert!(paths.clone().all(|path| path.starts_with("rain/")), "{found}");

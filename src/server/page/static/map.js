@@ -9,11 +9,11 @@ import { Plane } from './plane.js';
 import { play, stop, toggle } from './player.js';
 
 const MOST_POINTS = 50000;
-const MOST_LEGEND_ROWS = 60;
 
 let points = null;
 let plane = null;
-/** Names of groups, the commonest first; the group of each point, -1 for none. */
+/** The name of each point, or null; all names, the commonest first; the group of each point, -1 for none. */
+let names = [];
 let groups = [];
 let groupOf = [];
 const hidden = new Set();
@@ -29,7 +29,7 @@ function soundAt(n) {
 function colour() {
   const colours = new Float32Array(plane.count * 3);
   const shown = new Float32Array(plane.count);
-  const shades = groups.map((_, rank) => parts(shade(rank)));
+  const shades = Array.from({ length: SHADES + 1 }, (_, rank) => parts(shade(rank)));
   const none = parts(shade(-1));
   for (let n = 0; n < plane.count; n += 1) {
     colours.set(shades[groupOf[n]] ?? none, 3 * n);
@@ -38,11 +38,16 @@ function colour() {
   plane.paint(colours, shown);
 }
 
+/** Classes beyond those that have a colour are one group. */
+function groupName(group) {
+  if (group < 0) return byId('colour-by').value === 'label' ? 'no label' : 'no class';
+  return group < SHADES ? groups[group].name : many(groups.length - SHADES, 'other class', 'other classes');
+}
+
 function showLegend() {
-  const rest = groupOf.reduce((count, group) => count + (group < 0 ? 1 : 0), 0);
-  const rows = groups.map(({ name, count }, rank) => [rank, name, count]).slice(0, MOST_LEGEND_ROWS);
-  if (rest) rows.push([-1, byId('colour-by').value === 'label' ? 'no label' : 'no class', rest]);
-  const row = ([group, name, count]) => {
+  const counts = new Map();
+  for (const group of groupOf) counts.set(group, (counts.get(group) ?? 0) + 1);
+  const row = (group) => {
     const dot = el('i');
     dot.style.background = shade(group);
     return el('li', {}, el('button', {
@@ -52,17 +57,19 @@ function showLegend() {
         event.currentTarget.setAttribute('aria-pressed', String(!hidden.has(group)));
         colour();
       },
-    }, dot, name, el('span', { class: 'number', text: count.toLocaleString('en') })));
+    }, dot, groupName(group), el('span', { class: 'number', text: counts.get(group).toLocaleString('en') })));
   };
-  const note = groups.length > SHADES ? el('p', { class: 'quiet help', text: `The ${SHADES} commonest have colours of their own.` }) : null;
-  byId('legend').replaceChildren(...[el('ul', { class: 'legend' }, ...rows.map(row)), note].filter(Boolean));
+  // What has no name comes last.
+  const shown = [...counts.keys()].sort((a, b) => (a < 0) - (b < 0) || a - b);
+  byId('legend').replaceChildren(el('ul', { class: 'legend' }, ...shown.map(row)));
 }
 
-function group(names) {
+function group(given) {
+  names = given;
   const counts = new Map();
   for (const name of names) if (name !== null) counts.set(name, (counts.get(name) ?? 0) + 1);
   groups = [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => ({ name, count }));
-  const ranks = new Map(groups.map(({ name }, rank) => [name, rank]));
+  const ranks = new Map(groups.map(({ name }, rank) => [name, Math.min(rank, SHADES)]));
   groupOf = names.map((name) => (name === null ? -1 : ranks.get(name)));
   hidden.clear();
   showLegend();
@@ -99,7 +106,7 @@ async function show(n) {
   box.className = 'point-picture card-picture';
   byId('point').replaceChildren(box,
     el('p', {}, el('a', { href: pageOf(hit), text: hit.name })),
-    el('p', { class: 'quiet tabular', text: [range(hit.start_s, hit.end_s), groups[groupOf[n]]?.name].filter(Boolean).join(' · ') }),
+    el('p', { class: 'quiet tabular', text: [range(hit.start_s, hit.end_s), names[n]].filter(Boolean).join(' · ') }),
     el('p', {}, el('button', { type: 'button', class: 'small', text: 'Play', onclick: () => toggle(soundAt(n)) }), ' ',
       el('a', { class: 'button small', href: `/?like=${id}:${hit.start_s.toFixed(3)}-${hit.end_s.toFixed(3)}`, text: 'More like this' })));
 }

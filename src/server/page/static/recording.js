@@ -254,8 +254,8 @@ async function start() {
     viewed: () => { showLanes(); loadSegments().catch(showProblem); },
   });
   showRange();
-  showClock();
   fromAddress();
+  showClock();
   timeline.show(timeline.start, timeline.end);
   byId('play').addEventListener('click', togglePlay);
   byId('zoom-in').addEventListener('click', keys['+']);
