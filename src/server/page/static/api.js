@@ -15,6 +15,14 @@ export const query = (parameters) => {
   return given.length ? `?${new URLSearchParams(given)}` : '';
 };
 
+/** A server that was started again has another token, which its pages hand out: load this one again, once. */
+function renew() {
+  const last = Number(sessionStorage.getItem('renewed') ?? 0);
+  if (Date.now() - last < 10000) return;
+  sessionStorage.setItem('renewed', String(Date.now()));
+  location.reload();
+}
+
 async function failure(response) {
   let error = null;
   try {
@@ -22,9 +30,7 @@ async function failure(response) {
   } catch {
     // Not ours, such as of a proxy: the status is all there is.
   }
-  if (response.status === 401 && !error?.hint) {
-    error = { code: 'unauthorized', message: 'This window is not signed in any more.', hint: 'Open the address that `sonoteca serve` printed again.' };
-  }
+  if (response.status === 401) renew();
   return new ApiError(response.status, error ?? { message: `The server answered ${response.status}.` });
 }
 
