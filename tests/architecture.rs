@@ -41,6 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("fork", &["ingest/decoders"]),
     ("rustix", &["ingest/decoders", "ingest/politeness"]),
     ("sysinfo", &["ingest/memory"]),
+    ("askama", &["server/page"]),
     ("axum", &["server"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
