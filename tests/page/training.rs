@@ -65,6 +65,10 @@ async fn a_head_is_trained_corrected_and_trained_again() {
         train(&page).await;
         page.is_well().await;
 
+        page.open("/v1/heads/farm/report.html").await;
+        page.until("document.querySelector('h1') !== null").await;
+        assert_eq!(page.ask("return window.problems").await, serde_json::json!([]));
+
         page.open("/?head=farm&head_class=rain").await;
         page.until("document.querySelectorAll('#results .card').length > 0").await;
         page.is_well().await;

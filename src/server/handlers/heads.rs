@@ -33,6 +33,10 @@ use crate::server::extract::{self, Path, Query, count, finite};
 use crate::server::jobs::JobView;
 use crate::server::state::{Server, Work};
 
+/// What a report may do: it is one file, with its style and pictures within, and has no script.
+const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// Characters of a head's name.
 const MOST_NAME: usize = 100;
 
@@ -103,7 +107,11 @@ pub(in crate::server) async fn report(
         Ok(Head::load(library, &name)?.card().report(None).as_html())
     });
     let html = found.await?;
-    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, REPORT_POLICY),
+    ];
+    Ok((headers, html).into_response())
 }
 
 /// Removes a head.
