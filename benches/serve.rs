@@ -81,7 +81,10 @@ fn main() {
     // Opens what is searched, once.
     let mut first = Client::new(&served);
     let (status, _, took) = first.search(&json!({"like": [{"recording_id": recordings[0]}]}));
-    println!("the first search, which opens the index: {status}, {:.1} ms", 1e3 * took.as_secs_f64());
+    println!(
+        "the first search, which opens the index: {status}, {:.1} ms",
+        1e3 * took.as_secs_f64()
+    );
     let (status, job) = first.ask("POST", "/v1/index", &json!({}));
     assert_eq!(status, 202, "{job}");
     let path = format!("/v1/jobs/{}", job["id"]);

@@ -95,7 +95,11 @@ fn searches_do_not_wait_while_another_process_writes() {
 fn it_listens_elsewhere_only_when_that_is_meant() {
     let bench = indexed();
     let refused = bench.run(&["serve", "--bind", "0.0.0.0:0"]).expect(2);
-    assert!(refused.err.contains("--token") && refused.err.contains("--insecure"), "{}", refused.err);
+    assert!(
+        refused.err.contains("--token") && refused.err.contains("--insecure"),
+        "{}",
+        refused.err
+    );
     let short = bench.run(&["serve", "--token", "short"]).expect(2);
     assert!(short.err.contains("16 characters"), "{}", short.err);
     let missing = Bench::new().run(&["serve"]).expect(2);

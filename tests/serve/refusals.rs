@@ -15,7 +15,9 @@ fn strangers_are_refused() {
     let bearer = format!("Bearer {}", served.token);
     let get = |headers: &[(&str, &str)]| served.send("GET", "/v1/library", headers, &[]);
     get(&[]).refused(401, "no_token");
-    for token in ["", "Bearer", "Bearer ", "Bearer x", &format!("{bearer}0"), &bearer[..20], "Basic eA=="] {
+    for token in
+        ["", "Bearer", "Bearer ", "Bearer x", &format!("{bearer}0"), &bearer[..20], "Basic eA=="]
+    {
         get(&[("authorization", token)]).refused(401, "no_token");
     }
     get(&[("authorization", &bearer)]).expect(200);
@@ -36,8 +38,18 @@ fn strangers_are_refused() {
 
     // A name that was made to stand for this machine.
     let port = served.address.port();
-    for host in ["evil.example", &format!("evil.example:{port}"), "localhost.evil.example",
-        "127.0.0.1.evil.example", "192.168.1.1", "[::2]", "", "localhost:x", "127.0.0.1:99999", "2130706433"] {
+    for host in [
+        "evil.example",
+        &format!("evil.example:{port}"),
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "192.168.1.1",
+        "[::2]",
+        "",
+        "localhost:x",
+        "127.0.0.1:99999",
+        "2130706433",
+    ] {
         get(&[("host", host), ("authorization", &bearer)]).refused(421, "wrong_host");
         served.send("GET", "/", &[("host", host)], &[]).refused(421, "wrong_host");
     }
@@ -116,9 +128,14 @@ fn tricks_with_paths_lead_nowhere() {
         assert!(!reply.text().contains("root:"), "{path}");
     }
     for (method, path) in [
-        ("PUT", "/v1/library"), ("DELETE", "/v1/library"), ("POST", "/healthz"),
-        ("PATCH", "/v1/labels/1"), ("GET", "/v1/search"), ("TRACE", "/v1/library"),
-        ("BREW", "/v1/library"), ("DELETE", "/"),
+        ("PUT", "/v1/library"),
+        ("DELETE", "/v1/library"),
+        ("POST", "/healthz"),
+        ("PATCH", "/v1/labels/1"),
+        ("GET", "/v1/search"),
+        ("TRACE", "/v1/library"),
+        ("BREW", "/v1/library"),
+        ("DELETE", "/"),
     ] {
         let bearer = format!("Bearer {}", served.token);
         let reply = served.send(method, path, &[("authorization", &bearer)], &[]);
@@ -178,11 +195,23 @@ fn nonsense_is_told_what_it_is() {
         reply.refused(422, "no_such_stretch");
     }
     let deep = "[".repeat(100_000);
-    served.post_text("/v1/search", &deep).refused(400, "bad_request");
+    served.post_text("/v1/search", &deep).refused(422, "wrong_body");
+    let deep = format!("{{\"like\": [{deep}");
+    served.post_text("/v1/search", &deep).refused(422, "wrong_body");
     let many: Vec<_> = (0..100).map(|_| json!({"recording_id": id})).collect();
     served.post("/v1/search", &json!({"like": many})).refused(422, "too_many_examples");
-    for query in ["limit=0", "limit=x", "limit=1e9", "after=x", "limit=99999999999999999999",
-        "where=%ff", "where=%00", "where=nonsense", "after=-5&limit=0", "limit=1&limit=2"] {
+    for query in [
+        "limit=0",
+        "limit=x",
+        "limit=1e9",
+        "after=x",
+        "limit=99999999999999999999",
+        "where=%ff",
+        "where=%00",
+        "where=nonsense",
+        "after=-5&limit=0",
+        "limit=1&limit=2",
+    ] {
         let reply = served.get(&format!("/v1/recordings?{query}"));
         assert!((400..500).contains(&reply.status), "{query}: {}", reply.text());
         assert!(reply.json()["error"]["message"].is_string());
@@ -248,6 +277,6 @@ fn what_is_too_large_or_too_slow_is_broken_off() {
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
         assert!(answer.contains("\"too_slow\""), "{answer}");
     }
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     served.get("/healthz").expect(200);
 }

@@ -79,8 +79,7 @@ fn pictures_are_of_the_size_that_was_asked_for_and_kept() {
         ("spectrogram.png", (300, 128), "&start_s=0.5&end_s=0.6"),
     ] {
         let (width, height) = size;
-        let path =
-            format!("/v1/recordings/{id}/{what}?width={width}&height={height}{stretch}");
+        let path = format!("/v1/recordings/{id}/{what}?width={width}&height={height}{stretch}");
         let picture = served.get(&path).expect(200);
         assert_eq!(picture.header("content-type"), Some("image/png"));
         let png = resvg::tiny_skia::Pixmap::decode_png(&picture.body).unwrap();
@@ -89,7 +88,8 @@ fn pictures_are_of_the_size_that_was_asked_for_and_kept() {
         served.get_with(&path, &[("if-none-match", tag)]).expect(304);
         assert_eq!(served.get(&path).body, picture.body);
     }
-    for size in ["width=0", "width=5000", "height=-1", "height=1e3", "width=999999999999999999999"] {
+    for size in ["width=0", "width=5000", "height=-1", "height=1e3", "width=999999999999999999999"]
+    {
         let refused = served.get(&format!("/v1/recordings/{id}/spectrogram.png?{size}"));
         refused.refused(400, "bad_request");
     }
