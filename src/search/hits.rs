@@ -106,7 +106,7 @@ impl<'a> Searcher<'a> {
         options: CollectionOptions,
     ) -> Result<Self> {
         let collection = Collection::open_with(library, &model, level, options)?;
-        Ok(Self::over(library, Arc::new(collection)))
+        Ok(Self { library, model, level, collection: Arc::new(collection) })
     }
 
     /// Searches a `collection` of `library` that is open already: threads may share it, each with

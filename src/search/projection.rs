@@ -115,7 +115,9 @@ impl Plane {
                 .copied()
                 .fold(0.0, |most: f64, x| if x.abs() > most.abs() { x } else { most });
             if greatest < 0.0 {
-                direction.iter_mut().for_each(|x| *x = -*x);
+                for x in direction.iter_mut() {
+                    *x = -*x;
+                }
             }
         }
         let explained = variances.map(|variance| if total > 0.0 { variance / total } else { 0.0 });
@@ -154,7 +156,9 @@ fn start(dimension: usize, seed: u64) -> Vec<f64> {
 fn orthonormalise([first, second]: &mut [Vec<f64>; 2]) {
     let scale = |vector: &mut Vec<f64>| {
         let length = vector.iter().map(|x| x * x).sum::<f64>().sqrt();
-        vector.iter_mut().for_each(|x| *x = if length > 1e-12 { *x / length } else { 0.0 });
+        for x in vector.iter_mut() {
+            *x = if length > 1e-12 { *x / length } else { 0.0 };
+        }
     };
     scale(first);
     let along: f64 = first.iter().zip(second.iter()).map(|(x, y)| x * y).sum();

@@ -82,7 +82,7 @@ pub(super) fn of_bytes(
     };
     let index = |place: u64| usize::try_from(place).unwrap_or(usize::MAX);
     let body = match part {
-        Some((first, last)) => bytes.slice(index(first)..index(last) + 1),
+        Some((first, last)) => bytes.slice(index(first)..=index(last)),
         None => bytes.clone(),
     };
     respond(Body::from(body.clone()), part, (body.len() as u64, length), media_type, tag)

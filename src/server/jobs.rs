@@ -22,7 +22,7 @@ const MOST_WAITING: usize = 16;
 /// Jobs that are over and are remembered.
 const MOST_OVER: usize = 100;
 /// How long the end of the process waits for a job that was asked to stop.
-const STOP_WITHIN: Duration = Duration::from_secs(60);
+const STOP_WITHIN: Duration = Duration::from_mins(1);
 
 /// What a job does; what it returns is its result.
 pub(super) type Order =

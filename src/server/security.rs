@@ -8,6 +8,7 @@
 //! The token keeps out other sites, and on other addresses than loopback other people. It does not
 //! keep out other users of this machine while `/` hands it out.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -251,7 +252,12 @@ pub(super) fn random_text<const BYTES: usize>() -> Result<String> {
     OsRng
         .try_fill_bytes(&mut bytes)
         .map_err(|error| Error::Output(std::io::Error::other(error.to_string())))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::with_capacity(2 * BYTES);
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
 }
 
 /// What needs a token even where pages hand it out: everything that is about the library.
@@ -318,7 +324,7 @@ pub(super) async fn guard(
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(REQUEST_ID, id);
     }
-    let (status, elapsed_ms) = (response.status().as_u16(), started.elapsed().as_millis());
-    tracing::info!(id, %method, path, status, elapsed_ms = elapsed_ms as u64, "request");
+    let (status, elapsed_ms) = (response.status().as_u16(), started.elapsed().as_secs_f64() * 1e3);
+    tracing::info!(id, %method, path, status, elapsed_ms = (10.0 * elapsed_ms).round() / 10.0, "request");
     response
 }

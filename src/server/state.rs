@@ -4,14 +4,16 @@
 //! for so much work at once. Refuses work when too much waits already.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sonoteca::Result;
 use sonoteca::ingest::{Decoders, DecodingLimits};
-use sonoteca::search::Searcher;
+use sonoteca::search::{Level, Searcher};
 use sonoteca::store::Library;
+use sonoteca::store::models::StoredModel;
+use sonoteca::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::collections::Collections;
@@ -33,9 +35,11 @@ pub(super) const MOST_WORKERS: usize = 64;
 const MOST_WAITING: usize = 256;
 /// How long one waits.
 const WAIT: Duration = Duration::from_secs(30);
+/// How long a write waits for another process's, where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What decoding for a request may take.
-pub(super) const DECODING: DecodingLimits =
-    DecodingLimits { memory_bytes: 512_000_000, time: Some(Duration::from_secs(120)) };
+const DECODING: DecodingLimits =
+    DecodingLimits { memory_bytes: 512_000_000, time: Some(Duration::from_mins(2)) };
 
 /// What all requests share.
 #[derive(Debug)]
@@ -135,17 +139,39 @@ impl Server {
     }
 
     /// Has a file decoded in a process of its own.
-    pub(super) fn decode(&self, asked: &Asked, path: &std::path::Path) -> Answer<Vec<u8>> {
+    pub(super) fn decode(&self, asked: &Asked, path: &Path) -> Answer<Vec<u8>> {
+        self.decode_with(asked, path, Refusal::from)
+    }
+
+    /// As [`decode`](Self::decode), where `refusal` says what an error is told as.
+    pub(super) fn decode_with(
+        &self,
+        asked: &Asked,
+        path: &Path,
+        refusal: impl FnOnce(Error) -> Refusal,
+    ) -> Answer<Vec<u8>> {
         let asked = serde_json::to_vec(asked).map_err(|error| Refusal::internal(&error))?;
-        Ok(self.decoders.run(errand::run, &asked, path, DECODING)?)
+        self.decoders.run(errand::run, &asked, path, DECODING).map_err(refusal)
+    }
+
+    /// Does `work` with a library that does not wait for other writers: what may be written on the way,
+    /// such as words that were not looked at yet, is left for later then.
+    pub(super) fn unwaiting<T>(
+        library: &Library,
+        work: impl FnOnce(&Library) -> Result<T>,
+    ) -> Result<T> {
+        library.wait_for_others(Duration::ZERO)?;
+        let done = work(library);
+        library.wait_for_others(PATIENCE)?;
+        done
     }
 
     /// What searches the vectors of a model.
     pub(super) fn searcher<'a>(
         &self,
         library: &'a Library,
-        model: &sonoteca::store::models::StoredModel,
-        level: sonoteca::search::Level,
+        model: &StoredModel,
+        level: Level,
         exact: bool,
     ) -> Result<Searcher<'a>> {
         let collection = self.collections.open(library, model, level, exact)?;

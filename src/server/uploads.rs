@@ -22,12 +22,12 @@ pub(super) const MOST_BYTES: usize = 64 << 20;
 /// Its length in seconds: more is a recording, to be indexed.
 pub(super) const MOST_S: f64 = 600.0;
 /// The time in which it has to arrive.
-pub(super) const WITHIN: Duration = Duration::from_secs(120);
+pub(super) const WITHIN: Duration = Duration::from_mins(2);
 /// Uploads at once, and the bytes of all: of more, the oldest go.
 const MOST_COUNT: usize = 32;
 const MOST_KEPT_BYTES: u64 = 1 << 30;
 /// How long one is kept.
-const KEPT_FOR: Duration = Duration::from_secs(3_600);
+const KEPT_FOR: Duration = Duration::from_hours(1);
 
 /// A sound that was sent.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Uploads {
     pub(super) fn keep(
         &self,
         (id, path): (String, PathBuf),
-        received: Receiving,
+        received: &Receiving,
         stored: Stored,
         name: Option<String>,
     ) -> Arc<Upload> {

@@ -195,7 +195,9 @@ fn nonsense_is_told_what_it_is() {
         reply.refused(422, "no_such_stretch");
     }
     let deep = "[".repeat(100_000);
-    served.post_text("/v1/search", &deep).refused(400, "bad_request");
+    served.post_text("/v1/search", &deep).refused(422, "wrong_body");
+    let deep = format!("{{\"like\": [{deep}");
+    served.post_text("/v1/search", &deep).refused(422, "wrong_body");
     let many: Vec<_> = (0..100).map(|_| json!({"recording_id": id})).collect();
     served.post("/v1/search", &json!({"like": many})).refused(422, "too_many_examples");
     for query in [
@@ -275,6 +277,6 @@ fn what_is_too_large_or_too_slow_is_broken_off() {
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
         assert!(answer.contains("\"too_slow\""), "{answer}");
     }
-    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     served.get("/healthz").expect(200);
 }

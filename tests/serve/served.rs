@@ -1,5 +1,8 @@
 //! A server that runs, and the plainest of clients.
 
+#![allow(unreachable_pub, clippy::must_use_candidate, reason = "shared by the tests beside it")]
+
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
@@ -46,7 +49,8 @@ impl Served {
     pub fn start(bench: Bench, arguments: &[&str]) -> Self {
         let mut process = bench
             .command()
-            .args(["serve", "--bind", "127.0.0.1:0", "--format", "json", "--quiet"])
+            .args(["serve", "--format", "json", "--quiet"])
+            .args(if arguments.contains(&"--bind") { &[][..] } else { &["--bind", "127.0.0.1:0"] })
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
@@ -75,13 +79,13 @@ impl Served {
         let host = ("host", self.address.to_string());
         let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
         if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-            head += &format!("{}: {}\r\n", host.0, host.1);
+            let _ = write!(head, "{}: {}\r\n", host.0, host.1);
         }
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         if !body.is_empty() {
-            head += &format!("content-length: {}\r\n", body.len());
+            let _ = write!(head, "content-length: {}\r\n", body.len());
         }
         head += "\r\n";
         self.exchange(&[head.as_bytes(), body].concat()).expect("an answer")

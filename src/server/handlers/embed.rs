@@ -25,7 +25,7 @@ use crate::server::state::{Server, Work};
 /// Bytes of a request: three minutes of 48 kHz.
 const MOST_BYTES: usize = 16 << 20;
 /// The time in which they have to arrive.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 /// Windows of a request, and samples of one: a minute of 48 kHz.
 const MOST_WINDOWS: usize = 4_096;
 const MOST_WINDOW_SAMPLES: usize = 48_000 * 60;
@@ -128,13 +128,13 @@ pub(in crate::server) async fn model(State(server): State<Arc<Server>>) -> Answe
     found.await.map(Json)
 }
 
-/// Embeds windows of samples, each by itself: `docs/remote.md`.
+/// Embeds windows of samples, each by itself: `docs/remote.md`. The body may be `audio/wav` too.
 #[utoipa::path(
     post,
     path = "/v1/embed",
     tag = "hosting",
     params(EmbedQuery),
-    request_body(content = Vec<u8>, content_type = "audio/wav"),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses(
         (status = 200, body = Embedded),
         (status = 400, body = ErrorBody),

@@ -1,6 +1,6 @@
 //! Pictures of recordings and uploads: nothing but the picture, without axes.
 
-use std::path::Path as FilePath;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -57,8 +57,7 @@ async fn of_recording(
         Ok((path, format!("{id} {tag}")))
     });
     let (path, of) = path.await?;
-    let picture = draw(&server, of, wanted, move |server, asked| asked(server, &path));
-    let (picture, tag) = picture.await?;
+    let (picture, tag) = draw(&server, of, path, wanted).await?;
     Ok(of_bytes(&picture, headers, "image/png", &tag))
 }
 
@@ -68,21 +67,19 @@ async fn of_upload(
     wanted: Wanted,
     headers: &HeaderMap,
 ) -> Answer<Response> {
+    // Held until it is drawn: the file goes with the last who holds it.
     let upload = server.uploads.get(&id)?;
-    let picture = draw(&server, id, wanted, move |server, asked| asked(server, upload.path()));
-    let (picture, tag) = picture.await?;
+    let (picture, tag) = draw(&server, id, upload.path().to_owned(), wanted).await?;
     Ok(of_bytes(&picture, headers, "image/png", &tag))
 }
 
-/// What draws the file at a path.
-type Draw = dyn Fn(&Server, &FilePath) -> Answer<Vec<u8>>;
-
-/// The picture, drawn by `with` unless it was drawn before, and its tag.
+/// The picture of the file at `path`, which is known as `of`, drawn unless it was drawn before; and its
+/// tag.
 async fn draw(
     server: &Arc<Server>,
     of: String,
+    path: PathBuf,
     (picture, stretch, size): Wanted,
-    with: impl FnOnce(&Server, &Draw) -> Answer<Vec<u8>> + Send + 'static,
 ) -> Answer<(Bytes, String)> {
     let bits = stretch.map(|(start_s, end_s)| (start_s.to_bits(), end_s.map(f64::to_bits)));
     let key = Key { of, stretch: bits, picture, size };
@@ -95,12 +92,8 @@ async fn draw(
         if let Some(known) = server.pictures.get(&key) {
             return Ok(known);
         }
-        let draw: &Draw = &move |server, path| {
-            let path_bytes = PathBytes::new(path);
-            let asked = Asked::Draw { path: path_bytes, stretch, picture, size };
-            server.decode(&asked, path)
-        };
-        let drawn = Bytes::from(with(server, draw)?);
+        let asked = Asked::Draw { path: PathBytes::new(&path), stretch, picture, size };
+        let drawn = Bytes::from(server.decode(&asked, &path)?);
         server.pictures.put(key, drawn.clone());
         Ok(drawn)
     });

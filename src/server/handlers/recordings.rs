@@ -101,7 +101,7 @@ fn among(library: &Library, filter: Option<&Filter>, text: &str) -> Result<Optio
         }
     };
     if text.contains(char::is_alphanumeric) {
-        library.catch_up_texts()?;
+        Server::unwaiting(library, Library::catch_up_texts)?;
     }
     for word in text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)) {
         let found: HashSet<i64> =

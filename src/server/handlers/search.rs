@@ -483,7 +483,8 @@ impl Asking<'_> {
         let hits = match (&body.class, &body.text) {
             (Some(class), _) => among.by_class(class)?,
             (None, text) => {
-                let found = among.by_text(text.as_deref().unwrap_or_default())?;
+                let text = text.as_deref().unwrap_or_default();
+                let found = Server::unwaiting(self.library, |_| among.by_text(text))?;
                 if found.unread > 0 {
                     let unread = found.unread;
                     warnings

@@ -63,13 +63,7 @@ pub(in crate::server) async fn create(
         let asked = Asked::Store { path, to: PathBytes::new(&place.1), most_s: MOST_S };
         // Whatever goes wrong: what was written goes.
         let written = Written(&place.1);
-        let stored = server.decoders.run(
-            crate::server::errand::run,
-            &serde_json::to_vec(&asked).map_err(|error| Refusal::internal(&error))?,
-            receiving.path(),
-            crate::server::state::DECODING,
-        );
-        let stored = stored.map_err(Refusal::of_upload)?;
+        let stored = server.decode_with(&asked, receiving.path(), Refusal::of_upload)?;
         let stored: Stored =
             serde_json::from_slice(&stored).map_err(|error| Refusal::internal(&error))?;
         if stored.is_too_long {
@@ -77,7 +71,7 @@ pub(in crate::server) async fn create(
                 .hint("send the part of it that counts"));
         }
         std::mem::forget(written);
-        Ok(server.uploads.keep(place, receiving, stored, name))
+        Ok(server.uploads.keep(place, &receiving, stored, name))
     });
     let upload = upload.await?;
     let stored = &upload.stored;
