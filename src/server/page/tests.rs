@@ -70,7 +70,7 @@ fn every_file_is_in_the_binary_and_every_import_is_a_file() {
         .collect();
     names.sort();
     assert_eq!(names, ASSETS.iter().map(|asset| asset.name).collect::<Vec<_>>());
-    for asset in ASSETS.iter().filter(|asset| asset.name.ends_with(".js")) {
+    for asset in ASSETS.iter().filter(|asset| asset.content_type().contains("javascript")) {
         for import in asset.content.split("from './").skip(1) {
             let imported = import.split('\'').next().unwrap();
             assert!(names.iter().any(|name| name == imported), "{}: {imported}", asset.name);
