@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build models demo test lint bench peers neighbours heads growth clean
+.PHONY: help setup libtorch build models demo browser test lint bench peers neighbours heads growth clean
 
 SONOTECA := target/release/sonoteca
 # The user's own folder for `make demo`; without it, samples are fetched.
@@ -43,7 +43,11 @@ demo: folder setup ## index real recordings and search them (AUDIO=FOLDER for yo
 models: setup ## the weights of every network that is built in (some 350 MB to download)
 	$(SONOTECA) models pull --all
 
-test: models ## unit, golden, property and end-to-end tests, with the real weights
+# Those of the page need a browser; where there is none they say so and do nothing.
+browser:
+	@scripts/setup_chromium.sh
+
+test: models browser ## unit, golden, property and end-to-end tests, with the real weights
 	cargo test --locked
 
 lint: libtorch ## formatting, clippy and documentation

@@ -80,6 +80,7 @@ pub(crate) fn run() -> Status {
         Command::Metadata(args) => commands::metadata::run(&args.command, &settings, &mut printer),
         Command::Label(args) => commands::label::run(&args.command, &settings, &mut printer),
         Command::Reindex(args) => commands::reindex::run(&args, &settings, &mut printer),
+        Command::Serve(args) => commands::serve::run(&args, &settings, &mut printer),
         Command::Info => commands::info::run(&settings, &mut printer),
         Command::Models(args) => commands::models::run(&args.command, &settings, &mut printer),
     };

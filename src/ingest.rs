@@ -15,6 +15,7 @@ mod decoders;
 mod gathering;
 mod memory;
 mod plan;
+mod politeness;
 mod queue;
 mod reading;
 mod shield;
@@ -38,9 +39,10 @@ use crate::store::vector::Precision;
 use crate::store::worklist::{FileState, Sum};
 
 use assembly::AssemblyPlan;
-pub use decoders::{Decoders, DecodingLimits};
+pub use decoders::{Decoders, DecodingLimits, Errand};
 pub use memory::sensible_limit;
 pub use plan::{Plan, PlanOptions, Selection};
+pub use politeness::give_way;
 pub use shield::silence_panics;
 
 use queue::{LaneSpec, PatchQueue};

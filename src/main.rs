@@ -1,6 +1,7 @@
 //! The `sonoteca` command.
 
 mod cli;
+mod server;
 
 use std::process::ExitCode;
 

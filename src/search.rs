@@ -17,6 +17,7 @@ pub mod export;
 pub mod fusion;
 pub mod generation;
 pub mod hits;
+pub mod projection;
 pub mod query;
 pub mod question;
 pub mod recall;
@@ -49,12 +50,19 @@ pub use words::Among;
 /// # Errors
 /// [`Error::AmbiguousModel`], [`Error::UnknownModel`], [`Error::NoVectors`], [`Error::Store`].
 pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel> {
+    choose_among(library.models()?, name)
+}
+
+/// As [`choose_model`], of the models that a library holds, for whoever has listed them already.
+///
+/// # Errors
+/// As [`choose_model`].
+pub fn choose_among(mut stored: Vec<StoredModel>, name: Option<&str>) -> Result<StoredModel> {
+    stored.retain(|model| model.recordings > 0);
     let name = match name {
         Some(name) => name.to_owned(),
-        None => usual_model(library)?,
+        None => usual_among(&stored)?,
     };
-    let mut stored = library.models()?;
-    stored.retain(|model| model.recordings > 0);
     stored.retain(|model| model.identity.name == name);
     if stored.is_empty() {
         registry::find(&name)?;
@@ -71,7 +79,11 @@ pub fn choose_model(library: &Library, name: Option<&str>) -> Result<StoredModel
 /// # Errors
 /// [`Error::AmbiguousModel`], [`Error::Store`].
 pub fn usual_model(library: &Library) -> Result<String> {
-    let mut names = names_of(library)?;
+    usual_among(&library.models()?)
+}
+
+fn usual_among(stored: &[StoredModel]) -> Result<String> {
+    let mut names = names_of(stored);
     match names.len() {
         0 => Ok(first_model().to_owned()),
         1 => Ok(names.swap_remove(0)),
@@ -84,14 +96,13 @@ pub fn first_model() -> &'static str {
     registry::built_in().next().unwrap_or_default()
 }
 
-/// The names of the models that `library` holds vectors of, in the order of the alphabet.
-fn names_of(library: &Library) -> Result<Vec<String>> {
-    let mut stored = library.models()?;
-    stored.retain(|model| model.recordings > 0);
-    let mut names: Vec<String> = stored.into_iter().map(|model| model.identity.name).collect();
+/// The names of the models among `stored` that there are vectors of, in the order of the alphabet.
+fn names_of(stored: &[StoredModel]) -> Vec<String> {
+    let held = stored.iter().filter(|model| model.recordings > 0);
+    let mut names: Vec<String> = held.map(|model| model.identity.name.clone()).collect();
     names.sort();
     names.dedup();
-    Ok(names)
+    names
 }
 
 /// The model of `library` whose class scores `filter` speaks of: the one called `name`, or else
@@ -109,7 +120,7 @@ pub fn model_of_classes(
         return choose_model(library, Some(name));
     }
     let (mut knowing, mut refusal) = (Vec::new(), None);
-    for name in names_of(library)? {
+    for name in names_of(&library.models()?) {
         let model = choose_model(library, Some(&name))?;
         match library.passing(filter, model.id, Level::Recording) {
             Ok(_) => knowing.push(model),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The stages in order: a module may use the ones above it, and itself.
 const STAGES: &[&str] = &[
     "units", "case", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter",
-    "store", "index", "extract", "search", "label", "describe", "train", "ingest", "cli",
+    "store", "index", "extract", "search", "label", "describe", "train", "ingest", "server", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
@@ -39,8 +39,19 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plotters", &["train/report", "describe/plot"]),
     ("resvg", &["describe/plot/png"]),
     ("fork", &["ingest/decoders"]),
-    ("rustix", &["ingest/decoders"]),
+    ("rustix", &["ingest/decoders", "ingest/politeness"]),
     ("sysinfo", &["ingest/memory"]),
+    ("askama", &["server/page"]),
+    ("axum", &["server"]),
+    ("hyper", &["server"]),
+    ("hyper_util", &["server"]),
+    ("http_body_util", &["server"]),
+    ("tokio", &["server"]),
+    ("tokio_util", &["server"]),
+    ("tracing", &["server", "cli/commands/serve"]),
+    ("tracing_subscriber", &["server/logs"]),
+    ("utoipa", &["server"]),
+    ("subtle", &["server/security"]),
     ("clap", &["cli"]),
 ];
 

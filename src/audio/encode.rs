@@ -21,6 +21,7 @@ use crate::audio::excerpt::Stretch;
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
 use crate::files::temporary_beside;
+use crate::units::SampleRate;
 
 /// Most bytes of samples in a WAV file: its lengths have 32 bits.
 const MOST_BYTES: u64 = 4_000_000_000;
@@ -40,6 +41,56 @@ enum Depth {
     Bits16,
     Bits24,
     Float32,
+}
+
+/// What the samples of a WAV file are that is made in memory, or as a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WavForm {
+    /// Frames per second.
+    pub sample_rate: SampleRate,
+    /// Channels.
+    pub channels: u16,
+    /// Whether they are float32; otherwise integers of 16 bits.
+    pub is_float: bool,
+}
+
+impl WavForm {
+    /// Bytes of the header that stands before the samples.
+    pub const HEADER_BYTES: usize = 44;
+
+    /// The header for `data_bytes` bytes of samples.
+    pub fn header(self, data_bytes: u32) -> [u8; Self::HEADER_BYTES] {
+        let (tag, bytes): (u16, u16) = if self.is_float { (3, 4) } else { (1, 2) };
+        let frame_bytes = self.channels.saturating_mul(bytes);
+        let rate = self.sample_rate.hertz();
+        let fields: [&[u8]; 13] = [
+            b"RIFF",
+            &data_bytes.saturating_add(36).to_le_bytes(),
+            b"WAVE",
+            b"fmt ",
+            &16_u32.to_le_bytes(),
+            &tag.to_le_bytes(),
+            &self.channels.to_le_bytes(),
+            &rate.to_le_bytes(),
+            &rate.saturating_mul(u32::from(frame_bytes)).to_le_bytes(),
+            &frame_bytes.to_le_bytes(),
+            &(8 * bytes).to_le_bytes(),
+            b"data",
+            &data_bytes.to_le_bytes(),
+        ];
+        let mut header = [0; Self::HEADER_BYTES];
+        header.copy_from_slice(&fields.concat());
+        header
+    }
+
+    /// `samples` as bytes of the file.
+    pub fn bytes(self, samples: &[f32]) -> Vec<u8> {
+        if self.is_float {
+            return samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "16 bits were asked for")]
+        samples.iter().flat_map(|&sample| (quantised(sample, 16) as i16).to_le_bytes()).collect()
+    }
 }
 
 /// Writes `clips` of the recording at `source`.

@@ -14,6 +14,7 @@ mod models;
 mod predict;
 mod reindex;
 mod search;
+mod serve;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,6 +36,7 @@ pub(crate) use models::{AddModelArgs, AnsweringName, InputName, SendingName};
 pub(crate) use predict::{PredictArgs, SuggestArgs};
 pub(crate) use reindex::ReindexArgs;
 pub(crate) use search::{By, PartArgs, SearchArgs};
+pub(crate) use serve::ServeArgs;
 
 /// The library where nothing else is said.
 pub(crate) const DEFAULT_LIBRARY: &str = "sonoteca.db";
@@ -145,6 +147,8 @@ pub(crate) enum Command {
     Metadata(MetadataArgs),
     /// Say what is heard in recordings: add, list, remove, import and export labels
     Label(LabelArgs),
+    /// Serve the library as a page and an API
+    Serve(ServeArgs),
     /// Say what the library holds
     #[command(after_help = "Example:\n  sonoteca info --library ~/sounds.db --format json")]
     Info,

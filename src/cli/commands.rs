@@ -18,6 +18,7 @@ mod refresh;
 pub(crate) mod reindex;
 pub(crate) mod remove;
 pub(crate) mod search;
+pub(crate) mod serve;
 mod standard_input;
 pub(crate) mod suggest;
 mod summary;

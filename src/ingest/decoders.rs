@@ -12,6 +12,7 @@ mod process;
 #[cfg(unix)]
 mod wire;
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::Cancel;
@@ -27,6 +28,10 @@ pub(super) const START_DECODER: &str = "start a process to decode";
 const LEAST_TIME: Duration = Duration::from_mins(2);
 /// Time that every further megabyte may take: for a slow network disk.
 const TIME_PER_MEGABYTE: Duration = Duration::from_secs(2);
+
+/// Work on files that a program has done where they are decoded, beside what indexing asks for: what
+/// is asked into what is answered, in bytes that only the program understands.
+pub type Errand = fn(&[u8]) -> Result<Vec<u8>>;
 
 /// What decoding a file may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +67,49 @@ impl Decoders {
     /// To be called once, at the very beginning of a program: a process that has threads already
     /// cannot be copied safely, and gets [`Decoders::Threads`].
     pub fn start() -> Self {
+        Self::start_for(None)
+    }
+
+    /// As [`start`](Self::start), for a program that has `errand` done there too, by
+    /// [`run`](Self::run).
+    pub fn start_with(errand: Errand) -> Self {
+        Self::start_for(Some(errand))
+    }
+
+    fn start_for(errand: Option<Errand>) -> Self {
         #[cfg(unix)]
-        if let Some(nursery) = nursery::Nursery::start() {
+        if let Some(nursery) = nursery::Nursery::start(errand) {
             return Self::Processes(nursery);
         }
+        #[cfg(not(unix))]
+        let _ = errand;
         Self::Threads
+    }
+
+    /// Has `errand` done, which is the one that they were started with, on what `asked` says about
+    /// the file at `path`: in a process of its own where there are such, so that whatever the file
+    /// does to it stays there.
+    ///
+    /// # Errors
+    /// What the errand fails with; [`Error::DecoderDied`](crate::Error::DecoderDied),
+    /// [`Error::TimeLimit`](crate::Error::TimeLimit) and [`Error::Panic`](crate::Error::Panic) when
+    /// the file is too much for it.
+    pub fn run(
+        &self,
+        errand: Errand,
+        asked: &[u8],
+        path: &Path,
+        limits: DecodingLimits,
+    ) -> Result<Vec<u8>> {
+        match self {
+            Self::Threads => shield::catch(path, || errand(asked)),
+            #[cfg(unix)]
+            Self::Processes(nursery) => {
+                let size_bytes = path.metadata().map_or(0, |metadata| metadata.len());
+                let cancel = Cancel::default();
+                process::Client::new(nursery, limits, &cancel).run(asked, path, size_bytes)
+            }
+        }
     }
 
     /// Whether a file can only take its own process with it.

@@ -309,6 +309,22 @@ impl Collection {
         Ok(matches)
     }
 
+    /// The model whose vectors these are, as it was when they were opened.
+    pub fn model(&self) -> &StoredModel {
+        &self.model
+    }
+
+    /// What the vectors stand for.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Vectors that a generation does not have and that were read into memory: the more there are,
+    /// the more a new generation gains.
+    pub fn fresh_len(&self) -> usize {
+        self.instead.get().unwrap_or(&self.fresh).keys.len()
+    }
+
     /// At most `count` keys of what can be found, spread evenly.
     pub fn sample(&self, count: usize) -> Vec<VectorKey> {
         let fresh = self.instead.get().unwrap_or(&self.fresh);

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 use super::collection::{CacheWarning, Collection, CollectionOptions, Match};
 use super::events::{Event, EventGrower, ScoredSegment};
@@ -83,7 +84,7 @@ pub struct Searcher<'a> {
     pub(super) library: &'a Library,
     pub(super) model: StoredModel,
     pub(super) level: Level,
-    collection: Collection,
+    collection: Arc<Collection>,
     pub(super) spreads: RefCell<Spreads>,
 }
 
@@ -107,7 +108,20 @@ impl<'a> Searcher<'a> {
         options: CollectionOptions,
     ) -> Result<Self> {
         let collection = Collection::open_with(library, &model, level, options)?;
-        Ok(Self { library, model, level, collection, spreads: RefCell::default() })
+        Ok(Self {
+            library,
+            model,
+            level,
+            collection: Arc::new(collection),
+            spreads: RefCell::default(),
+        })
+    }
+
+    /// Searches a `collection` of `library` that is open already: threads may share it, each with
+    /// a library of its own.
+    pub fn over(library: &'a Library, collection: Arc<Collection>) -> Self {
+        let (model, level) = (collection.model().clone(), collection.level());
+        Self { library, model, level, collection, spreads: RefCell::default() }
     }
 
     /// What is wrong with the cache, as far as searches have shown.

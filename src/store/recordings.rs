@@ -310,6 +310,39 @@ impl Library {
             .map_err(|error| self.error("read", error))
     }
 
+    /// At most `most` recordings with ids above `after`, by id.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn recordings_after(&self, after: i64, most: usize) -> Result<Vec<StoredRecording>> {
+        let list = || -> rusqlite::Result<Vec<StoredRecording>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT id, path, duration_s, sample_rate, channels, codec, status
+                     FROM recordings WHERE id > ?1 ORDER BY id LIMIT ?2",
+                )?
+                .query_map([after, signed(most)], read_recording)?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
+    /// The folders that recordings lie in, each once, by their bytes.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn folders(&self) -> Result<Vec<PathBuf>> {
+        let list = || -> rusqlite::Result<Vec<PathBuf>> {
+            self.connection
+                .prepare(
+                    "SELECT DISTINCT folder_of(path) AS folder FROM recordings ORDER BY folder",
+                )?
+                .query_map([], |row| row.get(0).map(|OwnedPath(path)| path))?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
     /// The highest class scores of a recording by one model, highest first.
     ///
     /// # Errors

@@ -13,9 +13,10 @@ use super::network::{Input, Network};
 use super::score::probabilities;
 use super::task::Task;
 use crate::case;
-use crate::error::{Result, TrainingProblem};
+use crate::error::{Error, Result, TrainingProblem};
 use crate::filter::near;
 use crate::model::ModelIdentity;
+use crate::store::models::StoredModel;
 use crate::store::{Library, Writer};
 use card::{HeadCard, ModelOfHead};
 
@@ -105,6 +106,25 @@ impl Head {
         card::check_name(name)?;
         name.clone_into(&mut self.card.name);
         Ok(self)
+    }
+
+    /// The model of `library` whose vectors it reads.
+    ///
+    /// # Errors
+    /// [`TrainingProblem::OtherModel`], [`Error::NoVectors`], [`Error::Store`].
+    pub fn model_in(&self, library: &Library) -> Result<StoredModel> {
+        let own = self.card.model.identity();
+        let mut models = library.models()?;
+        models.retain(|model| model.recordings > 0);
+        if let Some(found) = models.iter().position(|model| model.identity == own) {
+            return Ok(models.swap_remove(found));
+        }
+        // Another version of the same model is what most likely was meant.
+        models.sort_by_key(|model| model.identity.name != own.name);
+        if let Some(other) = models.first() {
+            self.require_model(&other.identity)?;
+        }
+        Err(Error::NoVectors { model: own.name })
     }
 
     /// Refuses vectors of another model than it was trained on.

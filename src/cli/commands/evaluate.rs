@@ -3,7 +3,6 @@
 use sonoteca::filter::Filter;
 use sonoteca::search;
 use sonoteca::store::Library;
-use sonoteca::store::models::StoredModel;
 use sonoteca::train::head::Head;
 use sonoteca::train::head::card::RETRIEVAL;
 use sonoteca::train::report::{Report, retrieval_as_text};
@@ -41,7 +40,7 @@ pub(crate) fn run(
         require_new_name(path)?;
     }
     let head = Head::load(&library, &args.name)?;
-    let model = model_of(&library, &head)?;
+    let model = head.model_in(&library)?;
     let report = if let Some(filter) = &args.filter {
         let filter = Filter::parse(filter)?;
         let passing = library.passing(&filter, model.id, head.card().settings.by)?;
@@ -95,22 +94,6 @@ fn report_of_asked(head: &Head, asked: &Asked) -> Report {
 fn have(recordings: usize) -> String {
     let verb = if recordings == 1 { "has" } else { "have" };
     format!("{} {verb}", counted(recordings as u64, "recording"))
-}
-
-/// The library's model that `head` reads.
-pub(super) fn model_of(library: &Library, head: &Head) -> Result<StoredModel> {
-    let own = head.card().model.identity();
-    let mut models = library.models()?;
-    models.retain(|model| model.recordings > 0);
-    if let Some(found) = models.iter().position(|model| model.identity == own) {
-        return Ok(models.swap_remove(found));
-    }
-    // Another version of the same model is what most likely was meant.
-    models.sort_by_key(|model| model.identity.name != own.name);
-    if let Some(other) = models.first() {
-        head.require_model(&other.identity)?;
-    }
-    Err(Error::NoVectors { model: own.name })
 }
 
 fn retrieval(

@@ -15,7 +15,6 @@ use sonoteca::train::predict::{Bar, Detection, Hearing, Left, Saved, save};
 use sonoteca::train::task::Task;
 use sonoteca::{Error, Result};
 
-use super::evaluate::model_of;
 use crate::cli::Status;
 use crate::cli::args::PredictArgs;
 use crate::cli::printer::{Printer, counted, grouped};
@@ -118,7 +117,7 @@ impl Question {
                 hint: "leave --save and --threshold out",
             });
         }
-        let model = model_of(library, &head)?;
+        let model = head.model_in(library)?;
         let hop_s = model.segmentation.map_or(model.hop_s, |segments| segments.hop_s);
         let bar = Bar::new(card, level, hop_s, (args.threshold, &classes));
         Ok(Self { head, model, level, classes, bar })

@@ -10,7 +10,6 @@ use sonoteca::train::head::Head;
 use sonoteca::train::head::card::HeadCard;
 use sonoteca::train::rank::suggest::{SuggestSpec, Suggestion, Why, suggest};
 
-use super::evaluate::model_of;
 use super::predict::tell_of_left;
 use crate::cli::Status;
 use crate::cli::args::{By, Format, SuggestArgs};
@@ -25,7 +24,7 @@ pub(crate) fn run(
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let library = Library::open(&settings.library)?;
     let head = Head::load(&library, &args.name)?;
-    let model = model_of(&library, &head)?;
+    let model = head.model_in(&library)?;
     let level = args.by.map_or(head.card().settings.by, By::level);
     let class = args.class.as_deref().map(|class| head.class(class)).transpose()?;
     let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;

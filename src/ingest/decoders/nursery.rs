@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +23,8 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 
 use super::super::reading::{Event, read_recording};
 use super::super::shield;
-use super::wire;
+use super::Errand;
+use super::wire::{self, Asked};
 use crate::audio::resample::FilterCache;
 use crate::error::{Error, Result};
 
@@ -47,7 +49,7 @@ pub(super) struct Child {
 
 impl Nursery {
     /// Forks the nursery; `None` when this process has threads already, or cannot be forked.
-    pub(super) fn start() -> Option<Self> {
+    pub(super) fn start(errand: Option<Errand>) -> Option<Self> {
         if has_threads() {
             return None;
         }
@@ -59,7 +61,7 @@ impl Nursery {
                 // Ctrl-C at the terminal is for the master, which ends its children in order.
                 let _ = setsid();
                 // It ends when the master hangs up.
-                let _ = nurse(&nursery);
+                let _ = nurse(&nursery, errand);
                 leave()
             }
         }
@@ -121,7 +123,7 @@ fn read_number(stream: &mut UnixStream) -> io::Result<i32> {
 }
 
 /// Answers the master's requests until it hangs up.
-fn nurse(mut control: &UnixStream) -> io::Result<()> {
+fn nurse(mut control: &UnixStream, errand: Option<Errand>) -> io::Result<()> {
     loop {
         let mut byte = [0];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -145,7 +147,8 @@ fn nurse(mut control: &UnixStream) -> io::Result<()> {
                 control.read_exact(&mut memory_bytes)?;
                 match fork() {
                     Ok(Fork::Child) => {
-                        decode_for(&UnixStream::from(socket), u64::from_le_bytes(memory_bytes));
+                        let memory_bytes = u64::from_le_bytes(memory_bytes);
+                        decode_for(&UnixStream::from(socket), memory_bytes, errand);
                         leave()
                     }
                     Ok(Fork::Parent(process)) => process,
@@ -164,13 +167,29 @@ fn nurse(mut control: &UnixStream) -> io::Result<()> {
 }
 
 /// Decodes what is asked for at the other end of `stream`, until it hangs up.
-fn decode_for(stream: &UnixStream, memory_bytes: u64) {
+fn decode_for(stream: &UnixStream, memory_bytes: u64, errand: Option<Errand>) {
     end_with_parent();
     limit_memory(memory_bytes);
     let filters = FilterCache::default();
     let mut reader = stream;
-    while let Ok(Some(request)) = wire::read_request(&mut reader) {
+    while let Ok(Some(asked)) = wire::read_request(&mut reader) {
         let mut output = BufWriter::with_capacity(1 << 16, stream);
+        let request = match (asked, errand) {
+            (Asked::Recording(request), _) => request,
+            (Asked::Errand(asked), Some(errand)) => {
+                let done = shield::catch(Path::new(""), || errand(&asked));
+                let told = match done {
+                    Ok(result) => wire::write_result(&mut output, &result),
+                    Err(error) => wire::write_failure(&mut output, &error),
+                };
+                if told.and_then(|()| output.flush()).is_err() {
+                    return;
+                }
+                continue;
+            }
+            // Nobody asks a program without errands for one.
+            (Asked::Errand(_), None) => return,
+        };
         let mut send = |event: Event| {
             // A master that has hung up wants nothing more.
             wire::write_event(&mut output, &event).map(|()| true).map_err(|source| Error::Io {

@@ -75,6 +75,36 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// Has the program's errand run on what `asked` says, about the file at `path`.
+    pub(super) fn run(&mut self, asked: &[u8], path: &Path, size_bytes: u64) -> Result<Vec<u8>> {
+        let child =
+            match self.child.take() {
+                Some(child) => child,
+                None => self.nursery.spawn(self.limits.memory_bytes).map_err(|source| {
+                    Error::Io { action: START_DECODER, path: path.to_owned(), source }
+                })?,
+            };
+        let allowed = self.limits.time_for(size_bytes);
+        let stream = Patient { stream: &child.stream, left: allowed, cancel: self.cancel };
+        match send_errand(stream, asked) {
+            Ok(result) => {
+                self.child = Some(child);
+                result
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                let _ = self.nursery.end(&child);
+                let limit_s = allowed.as_secs_f64();
+                Err(Error::TimeLimit { path: path.to_owned(), limit_s })
+            }
+            Err(error) => {
+                let is_gone = hung_up(&error);
+                let status =
+                    if is_gone { self.nursery.reap(&child) } else { self.nursery.end(&child) };
+                Err(self.death(path, &error, status))
+            }
+        }
+    }
+
     fn death(&self, path: &Path, error: &io::Error, status: io::Result<ExitStatus>) -> Error {
         let how = match status.ok().map(|status| (status.signal(), status.code())) {
             Some((Some(libc_abort), _))
@@ -122,6 +152,7 @@ fn converse(
         let event = match wire::read_answer(&mut answers)? {
             Answer::Failed(error) => return Ok(Conversation::Over(Err(error))),
             Answer::Event(event) => event,
+            Answer::Result(_) => return Err(io::ErrorKind::InvalidData.into()),
         };
         let is_last = matches!(event, Event::Same | Event::Ended(_));
         match sink(event) {
@@ -130,6 +161,17 @@ fn converse(
             Ok(false) => return Ok(Conversation::BrokenOff(Ok(()))),
             Err(error) => return Ok(Conversation::BrokenOff(Err(error))),
         }
+    }
+}
+
+fn send_errand(stream: Patient<'_>, asked: &[u8]) -> io::Result<Result<Vec<u8>>> {
+    let mut output = stream.stream;
+    wire::write_errand(&mut output, asked)?;
+    let mut answers = BufReader::with_capacity(1 << 16, stream);
+    match wire::read_answer(&mut answers)? {
+        Answer::Result(result) => Ok(Ok(result)),
+        Answer::Failed(error) => Ok(Err(error)),
+        Answer::Event(_) => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 

@@ -29,6 +29,8 @@ enum Tag {
     Patches = 4,
     Ended = 5,
     Failed = 6,
+    Errand = 7,
+    Result = 8,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -56,10 +58,20 @@ struct EndedBody {
     damaged: bool,
 }
 
+/// What a decoding process is asked for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Recording(Request),
+    /// What the program's own errand reads.
+    Errand(Vec<u8>),
+}
+
 /// What a decoding process answers.
 #[derive(Debug)]
 pub(super) enum Answer {
     Event(Event),
+    /// Of an errand.
+    Result(Vec<u8>),
     Failed(Error),
 }
 
@@ -72,18 +84,29 @@ pub(super) fn write_request(stream: &mut impl Write, request: &Request) -> io::R
     write_frame(stream, Tag::Request, &serde_json::to_vec(&body)?)
 }
 
+pub(super) fn write_errand(stream: &mut impl Write, errand: &[u8]) -> io::Result<()> {
+    write_frame(stream, Tag::Errand, errand)
+}
+
+pub(super) fn write_result(stream: &mut impl Write, result: &[u8]) -> io::Result<()> {
+    write_frame(stream, Tag::Result, result)
+}
+
 /// The next request; `None` when there will be no more.
-pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Request>> {
+pub(super) fn read_request(stream: &mut impl Read) -> io::Result<Option<Asked>> {
     let (tag, body) = match read_frame(stream) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         frame => frame?,
     };
+    if tag == Tag::Errand as u8 {
+        return Ok(Some(Asked::Errand(body)));
+    }
     if tag != Tag::Request as u8 {
         return Err(unexpected(tag));
     }
     let RequestBody { path, models, known } = serde_json::from_slice(&body)?;
     let known = known.map(|(hash, models)| (hash, ModelSet(models)));
-    Ok(Some(Request { path: path_from_bytes(path), models, known }))
+    Ok(Some(Asked::Recording(Request { path: path_from_bytes(path), models, known })))
 }
 
 fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
@@ -139,6 +162,7 @@ pub(super) fn write_failure(stream: &mut impl Write, error: &Error) -> io::Resul
 pub(super) fn read_answer(stream: &mut impl Read) -> io::Result<Answer> {
     let (tag, body) = read_frame(stream)?;
     let event = match tag {
+        tag if tag == Tag::Result as u8 => return Ok(Answer::Result(body)),
         tag if tag == Tag::Same as u8 => Event::Same,
         tag if tag == Tag::Opened as u8 => {
             let body: OpenedBody = serde_json::from_slice(&body)?;

@@ -12,6 +12,7 @@ use super::{COLUMNS, Judgement, MACHINE, StoredLabel, read_label};
 use crate::case::folded;
 use crate::error::Result;
 use crate::store::{Library, Writer};
+use crate::units::signed;
 
 /// Which labels are meant; all, where nothing is said.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -148,6 +149,32 @@ impl Library {
             visit(read_label(row).map_err(failed)?)?;
         }
         Ok(())
+    }
+
+    /// At most `most` labels of `selection` with ids above `after`, as they were added.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn labels_after(
+        &self,
+        selection: &LabelSelection,
+        after: i64,
+        most: usize,
+    ) -> Result<Vec<StoredLabel>> {
+        let list = || -> rusqlite::Result<Vec<StoredLabel>> {
+            let (condition, mut parameters) = selection.condition(&self.connection)?;
+            parameters.extend([Value::Integer(after), Value::Integer(signed(most))]);
+            let count = parameters.len();
+            let sql = format!(
+                "SELECT {COLUMNS} FROM labels WHERE {condition} AND id > ?{} ORDER BY id LIMIT ?{count}",
+                count - 1
+            );
+            self.connection
+                .prepare(&sql)?
+                .query_map(params_from_iter(parameters), read_label)?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
     }
 
     /// How many labels `selection` has.

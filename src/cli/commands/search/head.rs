@@ -8,7 +8,6 @@ use sonoteca::train::head::Head;
 use sonoteca::train::rank::{RankSpec, class_of, rank};
 
 use crate::cli::args::SearchArgs;
-use crate::cli::commands::evaluate::model_of;
 use crate::cli::commands::predict::tell_of_left;
 use crate::cli::printer::Printer;
 
@@ -22,7 +21,7 @@ impl Asked {
     /// The head of `library` called `name`.
     pub(super) fn new(library: &Library, name: &str) -> Result<Self> {
         let head = Head::load(library, name)?;
-        let model = model_of(library, &head)?;
+        let model = head.model_in(library)?;
         Ok(Self { head, model })
     }
 }

@@ -1,0 +1,50 @@
+//! What can be typed after `sonoteca serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// `sonoteca serve`
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Serve the library as a page and an API
+
+Opens nothing by itself: point a browser at the address that it prints. Programs send the token that it \
+                  prints as `Authorization: Bearer TOKEN`; /openapi.json describes what they can ask.
+
+On this machine only, unless --bind says otherwise. Names of other sites, and requests of their pages, are \
+                  refused. The token keeps other sites out; it does not keep out other users of this \
+                  machine, to whom the page hands it as well, unless --token chooses one. On another \
+                  address everybody who reaches it would hear every recording: that takes a --token, or \
+                  --insecure. There is no TLS: put a proxy in front of it, and name it with --host.
+
+Ctrl-C and SIGTERM finish what is in flight and end it.",
+    after_help = "Examples:
+  sonoteca serve
+  sonoteca serve --library ~/sounds.db --bind 127.0.0.1:8080
+  SONOTECA_TOKEN=$(openssl rand -hex 32) sonoteca serve --bind 0.0.0.0:7340 --host sounds.example.org
+  sonoteca serve --folder ~/recordings     new recordings are looked for there
+  sonoteca serve --format json 2> log      the log as JSON, an object a line"
+)]
+pub(crate) struct ServeArgs {
+    /// Where to listen; port 0 takes one that is free
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7340")]
+    pub(crate) bind: SocketAddr,
+    /// What has to be sent by whoever asks, 16 characters or more [default: a random one, which the
+    /// page hands out on loopback]
+    #[arg(long, value_name = "TOKEN", env = "SONOTECA_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Ask for no token: whoever reaches the address may hear, label, train and delete
+    #[arg(long, conflicts_with = "token")]
+    pub(crate) insecure: bool,
+    /// A name under which browsers reach it, besides localhost and addresses; may be given several
+    /// times
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
+    /// Where to look for new recordings; may be given several times [default: the folders that the
+    /// library's recordings lie in]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) folder: Vec<PathBuf>,
+    /// The network that is meant where a request names none [default: the library's only one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+}

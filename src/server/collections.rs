@@ -1,0 +1,151 @@
+//! What searches compare, opened once for all of them.
+//!
+//! In: a library. Out: its models, and the [`Collection`] of one at a level, shared by all threads and
+//! opened anew when the vectors have changed. While somebody does that, others search what there
+//! was: a search waits for nobody.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sonoteca::search::collection::CollectionOptions;
+use sonoteca::search::{Collection, Level, choose_among};
+use sonoteca::store::Library;
+use sonoteca::store::changes::ChangeMark;
+use sonoteca::store::models::StoredModel;
+use sonoteca::{Error, Result};
+
+/// While vectors keep changing, opening takes no more than this share of the time.
+const SHARE_OF_TIME: u32 = 10;
+/// What is searched is at most so much behind.
+const LONGEST_BEHIND: Duration = Duration::from_secs(5);
+/// Vectors that were read into memory, from which on it is worth looking for a new generation that
+/// another process may have built meanwhile, and how often.
+const MANY_FRESH: usize = 5_000;
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Which vectors.
+type Key = (i64, Level, bool);
+
+/// A collection, and when it was opened.
+#[derive(Debug)]
+struct Held {
+    collection: Arc<Collection>,
+    mark: Option<ChangeMark>,
+    opened: Instant,
+    took: Duration,
+}
+
+/// The models of the library at some change.
+type Models = (Option<ChangeMark>, Arc<Vec<StoredModel>>);
+
+/// What searches compare.
+#[derive(Debug, Default)]
+pub(super) struct Collections {
+    held: Mutex<HashMap<Key, Held>>,
+    models: Mutex<Option<Models>>,
+    /// The model that is meant where none is named.
+    usual: Option<String>,
+}
+
+impl Collections {
+    pub(super) fn new(usual: Option<String>) -> Self {
+        Self { usual, ..Self::default() }
+    }
+
+    /// The models of `library`: counting their recordings takes longer than a search.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub(super) fn models(&self, library: &Library) -> Result<Arc<Vec<StoredModel>>> {
+        let mark = library.last_change()?;
+        if let Some((known, models)) = &*lock(&self.models)
+            && *known == mark
+        {
+            return Ok(Arc::clone(models));
+        }
+        let models = Arc::new(library.models()?);
+        *lock(&self.models) = Some((mark, Arc::clone(&models)));
+        Ok(models)
+    }
+
+    /// The model called `name`, or the one that is meant where none is named.
+    ///
+    /// # Errors
+    /// As [`choose_among`].
+    pub(super) fn model(&self, library: &Library, name: Option<&str>) -> Result<StoredModel> {
+        let models = self.models(library)?.as_ref().clone();
+        match (name, self.usual.as_deref()) {
+            (None, Some(usual)) => match choose_among(models.clone(), None) {
+                // It need not be the only one.
+                Err(Error::AmbiguousModel { .. }) => choose_among(models, Some(usual)),
+                chosen => chosen,
+            },
+            (name, _) => choose_among(models, name),
+        }
+    }
+
+    /// The vectors of `model` at `level`, to be searched exactly or by the graph.
+    ///
+    /// # Errors
+    /// As [`Collection::open`].
+    pub(super) fn open(
+        &self,
+        library: &Library,
+        model: &StoredModel,
+        level: Level,
+        exact: bool,
+    ) -> Result<Arc<Collection>> {
+        let (key, mark) = ((model.id, level, exact), library.last_change()?);
+        let options = CollectionOptions { exact };
+        let open = || -> Result<Held> {
+            let started = Instant::now();
+            let collection = Arc::new(Collection::open_with(library, model, level, options)?);
+            let opened = Instant::now();
+            Ok(Held { collection, mark, opened, took: opened - started })
+        };
+        {
+            let mut held = lock(&self.held);
+            match held.get_mut(&key).filter(|held| held.is_of(model)) {
+                // The first one: all wait for it.
+                None => {
+                    let opened = open()?;
+                    let collection = Arc::clone(&opened.collection);
+                    held.insert(key, opened);
+                    return Ok(collection);
+                }
+                Some(known) if !known.is_due(mark) => return Ok(Arc::clone(&known.collection)),
+                // This thread opens it anew; others go on with what there is.
+                Some(known) => known.opened = Instant::now(),
+            }
+        }
+        let opened = open()?;
+        let collection = Arc::clone(&opened.collection);
+        lock(&self.held).insert(key, opened);
+        Ok(collection)
+    }
+
+    /// Forgets everything: there may be new generations.
+    pub(super) fn renew(&self) {
+        lock(&self.held).clear();
+    }
+}
+
+impl Held {
+    fn is_of(&self, model: &StoredModel) -> bool {
+        let own = self.collection.model();
+        own.identity == model.identity && own.segmentation == model.segmentation
+    }
+
+    fn is_due(&self, mark: Option<ChangeMark>) -> bool {
+        let age = self.opened.elapsed();
+        if self.mark == mark {
+            return self.collection.fresh_len() >= MANY_FRESH && age >= LOOK_EVERY;
+        }
+        age >= (SHARE_OF_TIME * self.took).min(LONGEST_BEHIND)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,193 @@
+//! Pictures of recordings and uploads: nothing but the picture, without axes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use bytes::Bytes;
+use serde::Deserialize;
+use sonoteca::Error;
+use utoipa::IntoParams;
+
+use super::audio::StretchQuery;
+use crate::server::audio::{of_bytes, tag_of};
+use crate::server::errand::{Asked, PathBytes, Picture, Seconds};
+use crate::server::error::{Answer, ErrorBody};
+use crate::server::extract::{Path, Query, count};
+use crate::server::images::{Key, MOST_SIZE, USUAL_SIZE};
+use crate::server::state::{Server, Work};
+
+/// How large.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::server) struct SizeQuery {
+    /// Pixels across, up to 4096; 900, where nothing is said.
+    #[param(minimum = 1, maximum = 4096)]
+    width: Option<u64>,
+    /// Pixels down, up to 1024; 256, where nothing is said.
+    #[param(minimum = 1, maximum = 1024)]
+    height: Option<u64>,
+}
+
+impl SizeQuery {
+    fn size(self) -> Answer<(usize, usize)> {
+        Ok((
+            count("width", self.width, USUAL_SIZE.0, 1..=MOST_SIZE.0)?,
+            count("height", self.height, USUAL_SIZE.1, 1..=MOST_SIZE.1)?,
+        ))
+    }
+}
+
+/// A picture that is asked for.
+type Wanted = (Picture, Seconds, (usize, usize));
+
+async fn of_recording(
+    server: Arc<Server>,
+    id: i64,
+    wanted: Wanted,
+    headers: &HeaderMap,
+) -> Answer<Response> {
+    let path = server.with_library(Work::Reading, move |server, library| {
+        let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
+        let path = server.roots.real(library, &recording.path)?;
+        let failed = |source| Error::Io { action: "open", path: path.clone(), source };
+        let tag = tag_of(&path.metadata().map_err(failed)?);
+        Ok((path, format!("{id} {tag}")))
+    });
+    let (path, of) = path.await?;
+    let (picture, tag) = draw(&server, of, path, wanted).await?;
+    Ok(of_bytes(&picture, headers, "image/png", &tag))
+}
+
+async fn of_upload(
+    server: Arc<Server>,
+    id: String,
+    wanted: Wanted,
+    headers: &HeaderMap,
+) -> Answer<Response> {
+    // Held until it is drawn: the file goes with the last who holds it.
+    let upload = server.uploads.get(&id)?;
+    let (picture, tag) = draw(&server, id, upload.path().to_owned(), wanted).await?;
+    Ok(of_bytes(&picture, headers, "image/png", &tag))
+}
+
+/// The picture of the file at `path`, which is known as `of`, drawn unless it was drawn before; and its
+/// tag.
+async fn draw(
+    server: &Arc<Server>,
+    of: String,
+    path: PathBuf,
+    (picture, stretch, size): Wanted,
+) -> Answer<(Bytes, String)> {
+    let bits = stretch.map(|(start_s, end_s)| (start_s.to_bits(), end_s.map(f64::to_bits)));
+    let key = Key { of, stretch: bits, picture, size };
+    let tag = format!("\"{}\"", blake3::hash(format!("{key:?}").as_bytes()).to_hex());
+    if let Some(known) = server.pictures.get(&key) {
+        return Ok((known, tag));
+    }
+    let drawn = server.aside(Work::Decoding, move |server| {
+        // Somebody may have drawn it while this one waited.
+        if let Some(known) = server.pictures.get(&key) {
+            return Ok(known);
+        }
+        let asked = Asked::Draw { path: PathBytes::new(&path), stretch, picture, size };
+        let drawn = Bytes::from(server.decode(&asked, &path)?);
+        server.pictures.put(key, drawn.clone());
+        Ok(drawn)
+    });
+    Ok((drawn.await?, tag))
+}
+
+/// The spectrogram of a stretch: mel scale, low frequencies below, darker is louder.
+#[utoipa::path(
+    get,
+    path = "/v1/recordings/{id}/spectrogram.png",
+    tag = "pictures",
+    params(("id" = i64, Path, description = "The recording"), StretchQuery, SizeQuery),
+    responses(
+        (status = 200, description = "The picture", content_type = "image/png"),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody)
+    )
+)]
+pub(in crate::server) async fn spectrogram(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<i64>,
+    Query(stretch): Query<StretchQuery>,
+    Query(size): Query<SizeQuery>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let wanted = (Picture::Spectrogram, stretch.seconds()?, size.size()?);
+    of_recording(server, id, wanted, &headers).await
+}
+
+/// The waveform of a stretch: light its peaks, dark its root mean square.
+#[utoipa::path(
+    get,
+    path = "/v1/recordings/{id}/waveform.png",
+    tag = "pictures",
+    params(("id" = i64, Path, description = "The recording"), StretchQuery, SizeQuery),
+    responses(
+        (status = 200, description = "The picture", content_type = "image/png"),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody)
+    )
+)]
+pub(in crate::server) async fn waveform(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<i64>,
+    Query(stretch): Query<StretchQuery>,
+    Query(size): Query<SizeQuery>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let wanted = (Picture::Waveform, stretch.seconds()?, size.size()?);
+    of_recording(server, id, wanted, &headers).await
+}
+
+/// The spectrogram of an upload.
+#[utoipa::path(
+    get,
+    path = "/v1/uploads/{id}/spectrogram.png",
+    tag = "pictures",
+    params(("id" = String, Path, description = "The upload"), StretchQuery, SizeQuery),
+    responses(
+        (status = 200, description = "The picture", content_type = "image/png"),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody)
+    )
+)]
+pub(in crate::server) async fn spectrogram_of_upload(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+    Query(stretch): Query<StretchQuery>,
+    Query(size): Query<SizeQuery>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let wanted = (Picture::Spectrogram, stretch.seconds()?, size.size()?);
+    of_upload(server, id, wanted, &headers).await
+}
+
+/// The waveform of an upload.
+#[utoipa::path(
+    get,
+    path = "/v1/uploads/{id}/waveform.png",
+    tag = "pictures",
+    params(("id" = String, Path, description = "The upload"), StretchQuery, SizeQuery),
+    responses(
+        (status = 200, description = "The picture", content_type = "image/png"),
+        (status = 404, body = ErrorBody),
+        (status = 422, body = ErrorBody)
+    )
+)]
+pub(in crate::server) async fn waveform_of_upload(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+    Query(stretch): Query<StretchQuery>,
+    Query(size): Query<SizeQuery>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let wanted = (Picture::Waveform, stretch.seconds()?, size.size()?);
+    of_upload(server, id, wanted, &headers).await
+}

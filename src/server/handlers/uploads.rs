@@ -1,0 +1,114 @@
+//! `/v1/uploads`: sounds to search with.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::server::errand::{Asked, PathBytes, Stored};
+use crate::server::error::{Answer, ErrorBody, Refusal};
+use crate::server::extract::{Path, for_each_part};
+use crate::server::state::{Server, Work};
+use crate::server::uploads::{MOST_BYTES, MOST_S, WITHIN};
+
+/// Bytes of a file's name.
+const MOST_NAME: usize = 255;
+
+/// A sound that was sent.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::server) struct UploadView {
+    /// What searches and pictures name it by, for an hour at most.
+    upload_id: String,
+    name: Option<String>,
+    duration_s: f64,
+    sample_rate: u32,
+    channels: u16,
+    codec: String,
+    /// `ok`, `truncated` or `damaged`.
+    status: String,
+}
+
+/// Takes an audio file of any format, up to 64 MiB and ten minutes. It is kept for an hour at most, in
+/// a folder of the server's own, and never becomes part of the library.
+#[utoipa::path(
+    post,
+    path = "/v1/uploads",
+    tag = "sound",
+    params(("x-file-name" = Option<String>, Header, description = "What the file is called")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 201, body = UploadView),
+        (status = 413, body = ErrorBody),
+        (status = 422, body = ErrorBody)
+    )
+)]
+pub(in crate::server) async fn create(
+    State(server): State<Arc<Server>>,
+    request: Request,
+) -> Answer<(StatusCode, Json<UploadView>)> {
+    let name = request.headers().get("x-file-name").and_then(|name| name.to_str().ok());
+    let name = name.filter(|name| name.len() <= MOST_NAME).map(str::to_owned);
+    let mut receiving = server.uploads.receive()?;
+    for_each_part(request, MOST_BYTES, WITHIN, |part| receiving.take(&part)).await?;
+    if receiving.is_empty() {
+        return Err(Refusal::unusable("undecodable", "nothing was sent")
+            .hint("send the bytes of an audio file as the body"));
+    }
+    let upload = server.aside(Work::Decoding, move |server| {
+        let place = server.uploads.place()?;
+        let path = PathBytes::new(receiving.path());
+        let asked = Asked::Store { path, to: PathBytes::new(&place.1), most_s: MOST_S };
+        // Whatever goes wrong: what was written goes.
+        let written = Written(&place.1);
+        let stored = server.decode_with(&asked, receiving.path(), Refusal::of_upload)?;
+        let stored: Stored =
+            serde_json::from_slice(&stored).map_err(|error| Refusal::internal(&error))?;
+        if stored.is_too_long {
+            return Err(Refusal::too_large(format!("the sound is longer than {MOST_S} s"))
+                .hint("send the part of it that counts"));
+        }
+        std::mem::forget(written);
+        Ok(server.uploads.keep(place, &receiving, stored, name))
+    });
+    let upload = upload.await?;
+    let stored = &upload.stored;
+    let view = UploadView {
+        upload_id: upload.id.clone(),
+        name: upload.name.clone(),
+        duration_s: stored.duration_s,
+        sample_rate: stored.sample_rate,
+        channels: stored.channels,
+        codec: stored.codec.clone(),
+        status: stored.flaw.clone().unwrap_or_else(|| "ok".to_owned()),
+    };
+    Ok((StatusCode::CREATED, Json(view)))
+}
+
+/// A file that goes unless it is kept.
+struct Written<'a>(&'a std::path::Path);
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        // Where there is none, nothing was written.
+        let _ = std::fs::remove_file(self.0);
+    }
+}
+
+/// Forgets an upload.
+#[utoipa::path(
+    delete,
+    path = "/v1/uploads/{id}",
+    tag = "sound",
+    params(("id" = String, Path, description = "The upload")),
+    responses((status = 204), (status = 404, body = ErrorBody))
+)]
+pub(in crate::server) async fn remove(
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+) -> Answer<StatusCode> {
+    server.uploads.remove(&id)?;
+    Ok(StatusCode::NO_CONTENT)
+}

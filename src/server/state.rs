@@ -1,0 +1,205 @@
+//! What all requests share.
+//!
+//! In: settings. Out: [`Server`]: open libraries, what searches compare, networks, uploads, jobs, and room
+//! for so much work at once. Refuses work when too much waits already.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sonoteca::ingest::{Decoders, DecodingLimits};
+use sonoteca::search::{Level, Searcher};
+use sonoteca::store::Library;
+use sonoteca::store::models::StoredModel;
+use sonoteca::{Error, Result};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::collections::Collections;
+use super::errand::{self, Asked};
+use super::error::{Answer, Refusal};
+use super::handlers::map::Maps;
+use super::images::Pictures;
+use super::jobs::Jobs;
+use super::models::Models;
+use super::pool::{Lent, Pool};
+use super::roots::Roots;
+use super::security::Security;
+use super::settings::Settings;
+use super::uploads::Uploads;
+
+/// Threads that wait for disks and processors.
+pub(super) const MOST_WORKERS: usize = 64;
+/// Requests that wait for a worker; more are turned away.
+const MOST_WAITING: usize = 256;
+/// How long one waits.
+const WAIT: Duration = Duration::from_secs(30);
+/// How long a write waits for another process's, where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// What decoding for a request may take.
+const DECODING: DecodingLimits =
+    DecodingLimits { memory_bytes: 512_000_000, time: Some(Duration::from_mins(2)) };
+
+/// What all requests share.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) settings: Settings,
+    pub(super) security: Security,
+    pub(super) collections: Collections,
+    pub(super) models: Models,
+    pub(super) decoders: Decoders,
+    pub(super) uploads: Uploads,
+    pub(super) pictures: Pictures,
+    pub(super) roots: Roots,
+    pub(super) jobs: Jobs,
+    pub(super) maps: Maps,
+    libraries: Pool,
+    reading: Room,
+    decoding: Room,
+}
+
+/// Room for so much work at once.
+#[derive(Debug)]
+struct Room {
+    places: Arc<Semaphore>,
+    waiting: AtomicUsize,
+}
+
+/// Which room work takes place in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// Reading and writing the library.
+    Reading,
+    /// Decoding and embedding.
+    Decoding,
+}
+
+impl Server {
+    /// Opens what `settings` name, for a server on `address`.
+    ///
+    /// # Errors
+    /// As [`Library::open`] and [`Security::new`].
+    pub(super) fn open(
+        settings: Settings,
+        decoders: Decoders,
+        address: SocketAddr,
+    ) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            security: Security::new(&settings, address)?,
+            collections: Collections::new(settings.model.clone()),
+            models: Models::default(),
+            decoders,
+            uploads: Uploads::new()?,
+            pictures: Pictures::default(),
+            roots: Roots::new(&settings.folders)?,
+            jobs: Jobs::default(),
+            maps: Maps::default(),
+            libraries: Pool::open(settings.library.clone())?,
+            // Some wait for the disk while others compute.
+            reading: Room::new(2 * cores),
+            decoding: Room::new(cores),
+            settings,
+        })
+    }
+
+    /// Does `work` with a library on a thread that may wait.
+    pub(super) async fn with_library<T: Send + 'static>(
+        self: &Arc<Self>,
+        room: Work,
+        work: impl FnOnce(&Self, &mut Library) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        self.aside(room, move |server| work(server, &mut *server.lend()?)).await
+    }
+
+    /// Does `work` on a thread that may wait, once there is room.
+    pub(super) async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        room: Work,
+        work: impl FnOnce(&Self) -> Answer<T> + Send + 'static,
+    ) -> Answer<T> {
+        let room = match room {
+            Work::Reading => &self.reading,
+            Work::Decoding => &self.decoding,
+        };
+        let place = room.enter().await?;
+        let (server, span) = (Arc::clone(self), tracing::Span::current());
+        let done = tokio::task::spawn_blocking(move || {
+            // Held to the end, whether or not somebody still waits for it.
+            let _place = place;
+            span.in_scope(|| work(&server))
+        });
+        done.await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
+    }
+
+    /// A library of its own for a while.
+    pub(super) fn lend(&self) -> Result<Lent<'_>> {
+        self.libraries.lend()
+    }
+
+    /// Has a file decoded in a process of its own.
+    pub(super) fn decode(&self, asked: &Asked, path: &Path) -> Answer<Vec<u8>> {
+        self.decode_with(asked, path, Refusal::from)
+    }
+
+    /// As [`decode`](Self::decode), where `refusal` says what an error is told as.
+    pub(super) fn decode_with(
+        &self,
+        asked: &Asked,
+        path: &Path,
+        refusal: impl FnOnce(Error) -> Refusal,
+    ) -> Answer<Vec<u8>> {
+        let asked = serde_json::to_vec(asked).map_err(|error| Refusal::internal(&error))?;
+        self.decoders.run(errand::run, &asked, path, DECODING).map_err(refusal)
+    }
+
+    /// Does `work` with a library that does not wait for other writers: what may be written on the way,
+    /// such as words that were not looked at yet, is left for later then.
+    pub(super) fn unwaiting<T>(
+        library: &Library,
+        work: impl FnOnce(&Library) -> Result<T>,
+    ) -> Result<T> {
+        library.wait_for_others(Duration::ZERO)?;
+        let done = work(library);
+        library.wait_for_others(PATIENCE)?;
+        done
+    }
+
+    /// What searches the vectors of a model.
+    pub(super) fn searcher<'a>(
+        &self,
+        library: &'a Library,
+        model: &StoredModel,
+        level: Level,
+        exact: bool,
+    ) -> Result<Searcher<'a>> {
+        let collection = self.collections.open(library, model, level, exact)?;
+        Ok(Searcher::over(library, collection))
+    }
+}
+
+impl Room {
+    fn new(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), waiting: AtomicUsize::new(0) }
+    }
+
+    async fn enter(&self) -> Answer<OwnedSemaphorePermit> {
+        struct Waiting<'a>(&'a AtomicUsize);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _waiting = Waiting(&self.waiting);
+        if before >= MOST_WAITING {
+            return Err(Refusal::overloaded());
+        }
+        let place = Arc::clone(&self.places).acquire_owned();
+        match tokio::time::timeout(WAIT, place).await {
+            Ok(Ok(place)) => Ok(place),
+            _ => Err(Refusal::overloaded()),
+        }
+    }
+}

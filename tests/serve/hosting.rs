@@ -1,0 +1,80 @@
+//! The protocol of hosted models, with sonoteca at both ends.
+
+use serde_json::json;
+use sonoteca::store::Library;
+
+use crate::bench::{Answer, Bench};
+use crate::served::{Served, indexed};
+
+#[test]
+fn another_sonoteca_embeds_with_the_model_that_is_served() {
+    let served = Served::new();
+    let other = Bench::with_sounds();
+    let url = format!("http://{}", served.address);
+    let run = |arguments: &[&str]| {
+        let output = other
+            .command()
+            .args(arguments)
+            .env("SONOTECA_STORE", other.path("store"))
+            .env("SERVED_KEY", &served.token)
+            .output()
+            .unwrap();
+        Answer::of(&output)
+    };
+    run(&["models", "add", "served", "--remote", &url, "--key-env", "SERVED_KEY"]).expect(0);
+    run(&["index", "sounds", "--model", "served"]).expect(0);
+    // The same sounds by the same network: only the rounding to 16 bits lies between.
+    let vectors = |bench: &Bench| {
+        let library = Library::open(&bench.path("sonoteca.db")).unwrap();
+        // Which file was done first is left to chance, and so are ids.
+        let mut all = Vec::new();
+        for recording in library.recordings_after(0, 100).unwrap() {
+            let name = recording.path.file_name().unwrap().to_owned();
+            let visit = |_, vector: &[f32]| {
+                all.push((name.clone(), vector.to_vec()));
+                Ok(())
+            };
+            library.for_each_segment_of(recording.id, 1, 1_024, visit).unwrap();
+        }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all
+    };
+    let (here, there) = (vectors(&served.bench), vectors(&other));
+    assert_eq!(here.len(), there.len());
+    for ((name, a), (other_name, b)) in here.iter().zip(&there) {
+        assert_eq!(name, other_name);
+        let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f32>();
+        let (length, cosine) = (dot(a, a), dot(a, b) / (dot(a, a) * dot(b, b)).sqrt());
+        // The last segment of a recording is padded to a whole window, which the one here is not.
+        assert!(length == 0.0 || cosine > 0.98, "{name:?}: {cosine}");
+    }
+    served.get("/v1/model").expect(200);
+}
+
+#[test]
+fn what_is_no_sound_is_refused() {
+    let served = Served::start(indexed(), &[]);
+    let bearer = format!("Bearer {}", served.token);
+    let embed = |query: &str, kind: &str, body: &[u8]| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", kind)];
+        served.send("POST", &format!("/v1/embed?{query}"), &headers, body)
+    };
+    let samples = vec![1_u8; 2 * 15_600];
+    let raw = "application/octet-stream";
+    let answer = embed("windows=1&window_samples=15600&rate=16000", raw, &samples).expect(200);
+    let answer = answer.json();
+    assert_eq!(answer["embeddings"][0].as_array().unwrap().len(), 1_024);
+    let text = embed("windows=1&window_samples=15600&rate=16000&answer=base64", raw, &samples);
+    assert_eq!(text.expect(200).json()["embeddings_base64"].as_str().unwrap().len(), 5_464);
+    embed("windows=1&window_samples=15600&rate=8000", raw, &samples).refused(422, "bad_rate");
+    embed("windows=1&window_samples=15600", raw, &samples).refused(422, "bad_rate");
+    embed("windows=2&window_samples=15600&rate=16000", raw, &samples).refused(422, "bad_windows");
+    embed("windows=0&window_samples=15600&rate=16000", raw, &[]).refused(422, "bad_windows");
+    embed("windows=1&window_samples=99999999999", raw, &[]).refused(422, "bad_windows");
+    embed("windows=x", raw, &[]).refused(400, "bad_request");
+    embed("windows=1&window_samples=2", "text/plain", b"abcd").refused(415, "no_samples");
+    embed("windows=1&window_samples=2", "audio/wav", b"abcd").refused(422, "no_samples");
+    let wav = b"RIFF\xff\xff\xff\xffWAVEfmt \xff\xff\xff\xff\x01\0\x01\0";
+    embed("windows=1&window_samples=2", "audio/wav", wav).refused(422, "no_samples");
+    served.post("/v1/embed?windows=1&window_samples=2", &json!({})).refused(415, "no_samples");
+}

@@ -1,0 +1,126 @@
+//! The process: how it starts, what it does beside others, how it ends.
+#![cfg(unix)]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::ExitStatus;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use sonoteca::store::Library;
+
+use crate::bench::Bench;
+use crate::served::{PATIENCE, Served, indexed};
+
+fn signal(served: &Served, signal: Signal) {
+    let id = i32::try_from(served.process.id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+}
+
+fn end_of(served: &mut Served) -> ExitStatus {
+    let started = Instant::now();
+    loop {
+        if let Some(status) = served.process.try_wait().unwrap() {
+            return status;
+        }
+        assert!(started.elapsed() < PATIENCE, "it goes on");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn signals_end_it_once_what_is_in_flight_is_finished() {
+    for which in [Signal::TERM, Signal::INT] {
+        let mut served = Served::new();
+        // Half of a request is there when the signal comes.
+        let id = served.ids("tone")[0];
+        let body = json!({"like": [{"recording_id": id}]}).to_string();
+        let mut stream = TcpStream::connect(served.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let head = format!(
+            "POST /v1/search HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            served.address,
+            served.token,
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(&body.as_bytes()[..5]).unwrap();
+        sleep(Duration::from_millis(300));
+        signal(&served, which);
+        sleep(Duration::from_millis(300));
+        assert!(TcpStream::connect(served.address).is_err(), "nobody new is let in");
+        stream.write_all(&body.as_bytes()[5..]).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"hits\""), "{answer}");
+        assert_eq!(end_of(&mut served).code(), Some(0), "{which:?}");
+    }
+}
+
+#[test]
+fn an_index_job_is_ended_with_the_process_and_keeps_what_it_stored() {
+    let bench = indexed();
+    for take in 0..30 {
+        bench.noise(&format!("sounds/more-{take}.wav"), 100 + take);
+    }
+    let mut served = Served::start(bench, &[]);
+    served.post("/v1/index", &json!({})).expect(202);
+    signal(&served, Signal::TERM);
+    assert_eq!(end_of(&mut served).code(), Some(0));
+    let library = Library::open(&served.bench.path("sonoteca.db")).unwrap();
+    assert!(library.totals().unwrap().recordings >= 6);
+}
+
+#[test]
+fn searches_do_not_wait_while_another_process_writes() {
+    let served = Served::new();
+    let id = served.ids("tone")[0];
+    let mut library = Library::open(&served.bench.path("sonoteca.db")).unwrap();
+    let writer = library.begin().unwrap();
+    writer.remove_head("nobody").unwrap();
+    let started = Instant::now();
+    for _ in 0..20 {
+        served.search(&json!({"like": [{"recording_id": id}]}));
+        served.search(&json!({"text": "tone"}));
+    }
+    let elapsed = started.elapsed();
+    writer.commit().unwrap();
+    assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
+}
+
+#[test]
+fn it_listens_elsewhere_only_when_that_is_meant() {
+    let bench = indexed();
+    let refused = bench.run(&["serve", "--bind", "0.0.0.0:0"]).expect(2);
+    assert!(
+        refused.err.contains("--token") && refused.err.contains("--insecure"),
+        "{}",
+        refused.err
+    );
+    let short = bench.run(&["serve", "--token", "short"]).expect(2);
+    assert!(short.err.contains("16 characters"), "{}", short.err);
+    let missing = Bench::new().run(&["serve"]).expect(2);
+    assert!(missing.err.contains("there is no library"), "{}", missing.err);
+
+    let token = "a-token-of-enough-letters";
+    let mut served = Served::start(bench, &["--bind", "0.0.0.0:0", "--token", token]);
+    served.address.set_ip("127.0.0.1".parse().unwrap());
+    assert_eq!(served.token, "", "who chose a token knows it");
+    served.get("/v1/library").refused(401, "no_token");
+    served.send("GET", "/", &[], &[]).refused(401, "no_token");
+    served.send("GET", "/healthz", &[], &[]).expect(200);
+    let entered = served.send("GET", &format!("/?token={token}"), &[], &[]).expect(303);
+    let cookie = entered.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    served.send("GET", "/v1/library", &[("cookie", &cookie)], &[]).expect(200);
+    served.token = token.to_owned();
+    served.get("/v1/library").expect(200);
+    served.send("GET", "/?token=another-token-of-letters", &[], &[]).refused(401, "no_token");
+
+    let open = Served::start(indexed(), &["--insecure"]);
+    open.send("GET", "/v1/library", &[], &[]).expect(200);
+    // Names of other sites are refused nevertheless.
+    open.send("GET", "/v1/library", &[("host", "evil.example")], &[]).refused(421, "wrong_host");
+}
