@@ -71,22 +71,21 @@ pub(crate) fn run(
         .max_blocking_threads(state::MOST_WORKERS)
         .build()
         .map_err(Error::Output)?;
-    let served = runtime.block_on(async move {
-        let bind = settings.bind;
-        let listener = tokio::net::TcpListener::bind(bind).await.map_err(|source| Error::Io {
-            action: "listen on",
-            path: bind.to_string().into(),
-            source,
-        })?;
-        let address = listener.local_addr().map_err(Error::Output)?;
-        let server = Arc::new(Server::open(settings, decoders, address)?);
-        started(&Listening { address, token: server.security.token() })?;
-        tracing::info!(%address, "listening");
-        connections::serve(listener, router::router(Arc::clone(&server))).await;
-        server.jobs.stop();
-        tracing::info!("stopped");
-        Ok(())
-    });
+    let served =
+        runtime.block_on(async move {
+            let bind = settings.bind;
+            let listener = tokio::net::TcpListener::bind(bind).await.map_err(|source| {
+                Error::Io { action: "listen on", path: bind.to_string().into(), source }
+            })?;
+            let address = listener.local_addr().map_err(Error::Output)?;
+            let server = Arc::new(Server::open(settings, decoders, address)?);
+            started(&Listening { address, token: server.security.token() })?;
+            tracing::info!(%address, "listening");
+            connections::serve(listener, router::router(Arc::clone(&server))).await;
+            server.jobs.stop();
+            tracing::info!("stopped");
+            Ok(())
+        });
     // What was broken off is not waited for.
     runtime.shutdown_timeout(LAST_WAIT);
     served
