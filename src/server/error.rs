@@ -192,7 +192,7 @@ fn meaning(error: &Error) -> (StatusCode, &'static str) {
         }
         Error::Training(_) => (S::UNPROCESSABLE_ENTITY, "training"),
         Error::Vector { problem: sonoteca::VectorProblem::Zero, .. }
-        | Error::NoClasses { .. }
+        | Error::NothingHeard { .. }
         | Error::NoChannel { .. }
         | Error::Usage { .. }
         | Error::Labels { .. } => (S::UNPROCESSABLE_ENTITY, "unusable"),
