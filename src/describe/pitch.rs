@@ -40,7 +40,11 @@ pub struct Note {
 
 impl Note {
     /// The note nearest to `frequency_hz`, which is positive.
-    #[expect(clippy::cast_possible_truncation, reason = "octaves and cents are few")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "octaves and cents are few, and remainders not negative"
+    )]
     pub fn nearest(frequency_hz: f64) -> Self {
         let number = A4_NUMBER + semitones(A4_HZ, frequency_hz);
         let nearest = number.round();

@@ -279,14 +279,14 @@ impl Drawing<'_, '_> {
         self.frame(first, PITCH_HEIGHT)?;
         let mut last = i32::MAX;
         for (hertz, text) in axis.frequencies() {
-            let y = first + whole(axis.from_top(hertz) * f64::from(PITCH_HEIGHT));
+            let y = first + whole(axis.share_from_top(hertz) * f64::from(PITCH_HEIGHT));
             if last - y >= 18 {
                 self.left_tick(y, &text)?;
                 last = y;
             }
         }
         for (hertz, name) in axis.notes() {
-            let y = first + whole(axis.from_top(hertz) * f64::from(PITCH_HEIGHT));
+            let y = first + whole(axis.share_from_top(hertz) * f64::from(PITCH_HEIGHT));
             self.right_tick(PLOT_RIGHT, y, y, &name)?;
         }
         let middle = first + PITCH_HEIGHT / 2;

@@ -45,7 +45,7 @@ impl PitchAxis {
     }
 
     /// Where `hertz` lies: 0 at the upper edge, 1 at the lower one.
-    pub(super) fn from_top(self, hertz: f64) -> f64 {
+    pub(super) fn share_from_top(self, hertz: f64) -> f64 {
         (self.high - octaves(hertz)) / (self.high - self.low)
     }
 
@@ -81,7 +81,7 @@ pub(super) fn track_raster(track: &PitchTrack, axis: PitchAxis, width: usize) ->
         clippy::cast_sign_loss,
         reason = "rows of a picture; what lies above it is its first row"
     )]
-    let row = |hertz: f64| ((axis.from_top(hertz) * height as f64) as usize).min(height - 1);
+    let row = |hertz: f64| ((axis.share_from_top(hertz) * height as f64) as usize).min(height - 1);
     let marks: Vec<_> = track
         .columns(width)
         .into_iter()
