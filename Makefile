@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup libtorch build models demo browser test lint bench peers neighbours heads growth clean
+.PHONY: help setup libtorch build models demo browser test lint bench peers neighbours heads growth load fuzz clean
 
 SONOTECA := target/release/sonoteca
 # The user's own folder for `make demo`; without it, samples are fetched.
@@ -71,6 +71,12 @@ heads: setup ## heads beside scikit-learn's (ARGS='--rows 1000000')
 
 growth: setup ## time and memory of 1, 10 and 100 thousand clips
 	python3 benches/growth.py $(ARGS)
+
+load: setup ## searches over HTTP by 32 clients while recordings are indexed
+	cargo bench --locked --bench serve
+
+fuzz: setup ## 10,000 requests to the server that nobody would make (target/fuzz)
+	SONOTECA='$(abspath $(SONOTECA))' python3 benches/serve/fuzz.py $(ARGS)
 
 clean: ## what was built and the demo's library; the per-user store stays
 	cargo clean

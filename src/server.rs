@@ -32,6 +32,7 @@ mod uploads;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sonoteca::ingest::Decoders;
 use sonoteca::{Error, Result};
@@ -40,6 +41,9 @@ pub(crate) use errand::run as errand;
 pub(crate) use security::check;
 pub(crate) use settings::{Logs, Settings};
 use state::Server;
+
+/// How long work that nobody waits for any more keeps the process.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// What is told once the server listens.
 #[derive(Clone, Debug)]
@@ -67,20 +71,22 @@ pub(crate) fn run(
         .max_blocking_threads(state::MOST_WORKERS)
         .build()
         .map_err(Error::Output)?;
-    runtime.block_on(async move {
-        let bind = settings.bind;
-        let listener = tokio::net::TcpListener::bind(bind).await.map_err(|source| Error::Io {
-            action: "listen on",
-            path: bind.to_string().into(),
-            source,
-        })?;
-        let address = listener.local_addr().map_err(Error::Output)?;
-        let server = Arc::new(Server::open(settings, decoders, address)?);
-        started(&Listening { address, token: server.security.token() })?;
-        tracing::info!(%address, "listening");
-        connections::serve(listener, router::router(Arc::clone(&server))).await;
-        server.jobs.stop();
-        tracing::info!("stopped");
-        Ok(())
-    })
+    let served =
+        runtime.block_on(async move {
+            let bind = settings.bind;
+            let listener = tokio::net::TcpListener::bind(bind).await.map_err(|source| {
+                Error::Io { action: "listen on", path: bind.to_string().into(), source }
+            })?;
+            let address = listener.local_addr().map_err(Error::Output)?;
+            let server = Arc::new(Server::open(settings, decoders, address)?);
+            started(&Listening { address, token: server.security.token() })?;
+            tracing::info!(%address, "listening");
+            connections::serve(listener, router::router(Arc::clone(&server))).await;
+            server.jobs.stop();
+            tracing::info!("stopped");
+            Ok(())
+        });
+    // What was broken off is not waited for.
+    runtime.shutdown_timeout(LAST_WAIT);
+    served
 }

@@ -59,7 +59,7 @@ struct EndedBody {
 }
 
 /// What a decoding process is asked for.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Asked {
     Recording(Request),
     /// What the program's own errand reads.
@@ -254,7 +254,7 @@ mod tests {
         let mut bytes = Vec::new();
         write_request(&mut bytes, &request).unwrap();
         let mut stream = &bytes[..];
-        assert_eq!(read_request(&mut stream).unwrap(), Some(request));
+        assert_eq!(read_request(&mut stream).unwrap(), Some(Asked::Recording(request)));
         assert_eq!(read_request(&mut stream).unwrap(), None);
 
         let format = StreamFormat {
