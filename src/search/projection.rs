@@ -196,8 +196,8 @@ mod tests {
     fn what_does_not_differ_lies_at_one_place() {
         let rows = vec![vec![1.0_f32, 0.0, 0.0]; 5];
         let plane = Plane::fit(&rows, 3);
-        assert_eq!(plane.explained, [0.0; 2]);
+        assert!(plane.explained.iter().all(|share| share.abs() < 1e-9));
         assert_eq!(plane.place(&rows[0]), (0.0, 0.0));
-        assert_eq!(Plane::fit(&[], 3).explained, [0.0; 2]);
+        assert!(Plane::fit(&[], 3).explained.iter().all(|share| share.abs() < 1e-9));
     }
 }

@@ -281,7 +281,8 @@ mod tests {
             write_event(&mut bytes, &event).unwrap();
             match read_answer(&mut &bytes[..]).unwrap() {
                 Answer::Event(read) => assert_eq!(read, event),
-                other => panic!("no event: {other:?}"),
+                Answer::Result(_) => panic!("it was no errand"),
+                Answer::Failed(error) => panic!("{error}"),
             }
             assert!(read_answer(&mut &bytes[..bytes.len() - 1]).is_err(), "a cut frame");
         }
