@@ -241,23 +241,17 @@ impl Collection {
             graph.search(rows, query, width, &self.pool)?
         } else {
             let keep = |position: u32| passing.contains(generation.key(position as usize));
-            let mut wide = width;
-            loop {
-                let most = most_rows(allowed, wide);
-                let walked =
-                    match graph.search_filtered(rows, query, wide, keep, most, &self.pool)? {
-                        Ok(walked) => walked,
-                        Err(GaveUp) => return Ok(None),
-                    };
-                let least = walked.least_width(count, width);
-                if least <= wide {
-                    break walked.candidates;
-                }
-                if scanning_is_cheaper(allowed, rows.len(), least) {
-                    return Ok(None);
-                }
-                wide = least;
+            let most = most_rows(allowed, width);
+            let walked = match graph.search_filtered(rows, query, width, keep, most, &self.pool)? {
+                Ok(walked) => walked,
+                Err(GaveUp) => return Ok(None),
+            };
+            // A few recordings that are left out are no such thing, though they be the nearest.
+            let share = allowed as f64 / rows.len() as f64;
+            if passing.is_filtered() && walked.is_against(count, share) {
+                return Ok(None);
             }
+            walked.candidates
         };
         // What passes may lie apart, on no way from one to the other.
         if found.len() < count.min(allowed) {

@@ -78,13 +78,13 @@ impl Searcher<'_> {
             *spreads = Spreads { vector, near, of_recording: HashMap::new() };
         }
         let recording = hit.recording.id;
-        let spread = match spreads.of_recording.get(&recording) {
-            Some(known) => *known,
-            None => {
-                let found = spread(self.scores(question, recording)?, near);
-                spreads.of_recording.insert(recording, found);
-                found
-            }
+        let known = spreads.of_recording.get(&recording).copied();
+        let spread = if let Some(known) = known {
+            known
+        } else {
+            let found = spread(self.scores(question, recording)?, near);
+            spreads.of_recording.insert(recording, found);
+            found
         };
         Ok(Explanation { shared: shared(question, hit), spread })
     }
@@ -103,7 +103,7 @@ impl Searcher<'_> {
                 let mut vector = vector.to_vec();
                 match normalise(&mut vector, dimension) {
                     Ok(()) if segment.health == Health::SOUND => {
-                        scores.push(cosine(&unit, &vector))
+                        scores.push(cosine(&unit, &vector));
                     }
                     Ok(()) | Err(VectorProblem::Zero) => {}
                     Err(problem) => {

@@ -71,7 +71,7 @@ pub(super) fn sorted_periods(periods: &[&Period]) -> String {
             _ => apart.push((start, end)),
         }
     }
-    apart.into_iter().map(|(start, end)| format!("{start}{end}")).collect()
+    apart.into_iter().flat_map(|(start, end)| [start.to_string(), end.to_string()]).collect()
 }
 
 fn is_in_periods(time: &[u8], periods: &[u8]) -> bool {

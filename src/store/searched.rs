@@ -13,7 +13,7 @@ use super::vector::decode;
 use crate::error::{Error, Result};
 
 /// What a search at `level` compares of the model ?2 behind segment ?1, but for vectors that are all
-/// zeros: a query of columns segment, vector, recording_id, start_s and end_s, which is NULL at a
+/// zeros: a query of columns `segment`, `vector`, `recording_id`, `start_s` and `end_s`, which is NULL at a
 /// recording's own end. And what the rows are called.
 pub(super) fn searched(level: Level) -> (&'static str, &'static str) {
     match level {

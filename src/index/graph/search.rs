@@ -83,25 +83,22 @@ pub struct Walked {
     pub rejected: Vec<f32>,
 }
 
-/// Rows that a walk should see in order, for each of those that lie before the last one that is asked
-/// for: no graph was seen to need more where there are hundreds.
-const SEEN_PER_RANK: usize = 4;
+/// What the rank of the last answer may be beyond what chance makes of it: times, and ranks.
+const BY_CHANCE: (f64, f64) = (1.5, 5.0);
 
 impl Walked {
-    /// The width with which the `count` nearest would have been found as well as without a filter by
-    /// one of `width`. What is rejected counts: where a filter lets the query's own surroundings not
-    /// pass, the tenth answer is the thousandth row, and a walk that keeps sixteen more sees a ring
-    /// around the query too thinly (of one of a thirty-third's breadth it missed half).
-    pub fn least_width(&self, count: usize, width: usize) -> usize {
+    /// Whether far more than chance explains is nearer than the `count` nearest that pass, where `share`
+    /// of all rows do: the filter lets the query's own surroundings not pass. The tenth answer may be
+    /// the thousandth row then, and a walk sees the ring that it lies in too thinly: half of the ten
+    /// answers behind the nearest 3 % of 24,000 rows were missed, and a twenty-fifth of those behind
+    /// the nearest 24.
+    pub fn is_against(&self, count: usize, share: f64) -> bool {
         let cosine = |found: &Candidate| f32::midpoint(found.upper, found.lower);
-        let Some(farthest) = self.candidates.last().map(cosine) else { return width };
-        let asked = self.candidates.get(count.saturating_sub(1)).map_or(farthest, cosine);
-        let above = |least| self.rejected.iter().filter(|&&cosine| cosine >= least).count();
-        let rank = above(asked) + count;
-        // A rank is a chance's matter: half as many again are nothing to walk once more for.
-        let (seen, rejected) = (self.candidates.len() + above(farthest), above(farthest));
-        let wanted = (rank * width / count.max(1)).min(rank * SEEN_PER_RANK);
-        if 2 * wanted > 3 * seen { wanted - rejected } else { width }
+        let asked = self.candidates.get(count.saturating_sub(1)).or(self.candidates.last());
+        let Some(asked) = asked.map(cosine) else { return !self.rejected.is_empty() };
+        let nearer = self.rejected.iter().filter(|&&cosine| cosine >= asked).count();
+        let (times, more) = BY_CHANCE;
+        (nearer + count) as f64 > times * count as f64 / share.max(f64::MIN_POSITIVE) + more
     }
 }
 

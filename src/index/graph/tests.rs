@@ -113,10 +113,13 @@ fn filters_from_half_to_next_to_nothing() {
                     let graph = graph.graph();
                     graph.search_filtered(rows.rows(), query, width, keep, allowed, &pool).unwrap()
                 };
-                walked.map(|walked| walked.candidates).unwrap_or_else(|GaveUp| {
-                    scanned += 1;
-                    scan(rows.rows(), query, 10, &|position| keep(position as u32)).unwrap()
-                })
+                walked.map_or_else(
+                    |GaveUp| {
+                        scanned += 1;
+                        scan(rows.rows(), query, 10, &|position| keep(position as u32)).unwrap()
+                    },
+                    |walked| walked.candidates,
+                )
             });
             assert!(
                 recall >= least_recall(200),
@@ -138,19 +141,16 @@ fn a_walk_may_cost_what_a_scan_does() {
 }
 
 #[test]
-fn what_is_rejected_makes_a_walk_wider() {
+fn a_filter_that_is_against_the_query_shows() {
     let at = |cosine: f32| Candidate { position: 0, upper: cosine, lower: cosine };
     let candidates: Vec<Candidate> = (0..16).map(|n| at(0.5 - 0.01 * n as f32)).collect();
-    let walked = |rejected| Walked { candidates: candidates.clone(), rejected };
-    // Nothing is rejected, or only what is farther, or about as much as passes.
-    for rejected in [vec![], vec![0.1; 100], vec![0.5; 7]] {
-        assert_eq!(walked(rejected).least_width(10, 16), 16);
-    }
-    // The tenth is the hundredth: 160 are to be seen, of which 90 are rejected.
-    assert_eq!(walked(vec![0.6; 90]).least_width(10, 16), 70);
-    // Wide walks need no more than four times as many.
-    assert_eq!(walked(vec![0.6; 90]).least_width(10, 1_000), 310);
-    assert_eq!(Walked { candidates: Vec::new(), rejected: vec![0.6] }.least_width(10, 16), 16);
+    let is_against =
+        |rejected, share| Walked { candidates: candidates.clone(), rejected }.is_against(10, share);
+    // Nothing is rejected, or only what is farther, or about as much as chance would.
+    assert!(!is_against(vec![], 1.0) && !is_against(vec![0.1; 100], 1.0));
+    assert!(!is_against(vec![0.6; 10], 0.9) && !is_against(vec![0.6; 90], 0.1));
+    assert!(is_against(vec![0.6; 11], 1.0) && is_against(vec![0.6; 90], 0.5));
+    assert!(Walked { candidates: Vec::new(), rejected: vec![0.6] }.is_against(10, 1.0));
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn everything_twenty_times_over() {
         right += cosines(found).iter().filter(|&&cosine| cosine >= truth[49]).count();
         all += 50;
     }
-    let recall = right as f64 / all as f64;
+    let recall = right as f64 / f64::from(all);
     assert!(recall >= least_recall(40), "recall@50 is {recall}");
 }
 
