@@ -5,7 +5,7 @@
 //!
 //! Principal component analysis by power iteration with two vectors at a time (subspace iteration; G. H.
 //! Golub and C. F. Van Loan, *Matrix Computations*, 4th edition, section 8.2.4), of vectors at length
-//! one, since searches compare directions. The directions are found on [`FITTED`] vectors: with some
+//! one, since searches compare directions. The directions are found on 4,096 vectors: with some
 //! thousand the first two of a thousand dimensions are settled, and all of a million would not fit into
 //! memory. Where a direction points is chosen so that its greatest value is positive: the same
 //! vectors give the same map.

@@ -56,7 +56,7 @@ impl Head {
     /// A head of its card and its numbers.
     ///
     /// # Errors
-    /// [`Error::Training`](crate::Error::Training) when they do not fit together.
+    /// [`Error::Training`] when they do not fit together.
     pub fn new(card: HeadCard, saved: Saved) -> Result<Self> {
         let shape = (card.model.dimension, card.outputs());
         let network = Network::new(&card.name, card.kind, saved.tensors.clone(), shape)?;
@@ -66,8 +66,8 @@ impl Head {
     /// The head of `library` called `name`.
     ///
     /// # Errors
-    /// [`Error::Training`](crate::Error::Training) when there is none, or it is damaged;
-    /// [`Error::Store`](crate::Error::Store).
+    /// [`Error::Training`] when there is none, or it is damaged;
+    /// [`Error::Store`].
     pub fn load(library: &Library, name: &str) -> Result<Self> {
         let Some(stored) = library.head(name)? else {
             let heads = library.heads()?;
@@ -82,7 +82,7 @@ impl Head {
     /// Stores the head, in place of one of its name; whether there was one.
     ///
     /// # Errors
-    /// [`Error::Store`](crate::Error::Store).
+    /// [`Error::Store`].
     pub fn put(&self, writer: &Writer<'_>) -> Result<bool> {
         let tensors = self.saved.encode(&self.card)?;
         writer.put_head(&self.card.name, &self.card.model.identity(), &self.card.json(), &tensors)
