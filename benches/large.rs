@@ -23,7 +23,7 @@
 mod grown;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
@@ -91,7 +91,7 @@ fn main() {
     );
 }
 
-fn build(path: &PathBuf) -> (f64, Built) {
+fn build(path: &Path) -> (f64, Built) {
     let library = Library::open(path).unwrap();
     let model = choose_model(&library, None).unwrap();
     let lock = BuilderLock::try_take(&library, "bench").unwrap().unwrap();
@@ -117,7 +117,9 @@ fn search(path: &Path, queries: &[Vec<f32>]) -> serde_json::Value {
         (started.elapsed().as_secs_f64(), found)
     };
     // Once before, so that the page cache is what it is in use.
-    queries.iter().for_each(|query| drop(ask(&usual, query)));
+    for query in queries {
+        ask(&usual, query);
+    }
     let (times, found): (Vec<f64>, Vec<_>) = queries.iter().map(|query| ask(&usual, query)).unzip();
     let (scan_times, right): (Vec<f64>, Vec<_>) =
         queries.iter().take(SCANS).map(|query| ask(&exact, query)).unzip();

@@ -234,7 +234,7 @@ fn errors_say_what_and_what_to_try() {
         (&["info", "--library", "sounds"], "it is no file"),
         (&["index", "sounds", "--library", "no/where.db"], "hint: a library is a file in a folder"),
         (&["search", "id:1", "-k", "0"], "0 is not in 1.."),
-        (&["search"], "required"),
+        (&["search"], "nothing says what to look for"),
         (&["frobnicate"], "frobnicate"),
     ] {
         let answer = bench.run(arguments).expect(2);

@@ -355,7 +355,7 @@ fn cards_that_contradict_themselves_are_refused() {
     import(&|card| card["thresholds"][0] = 1.5.into(), &[], &["damaged", "threshold of 1.5"]);
     import(&|card| card["thresholds"][2] = (-0.1).into(), &[], &["damaged", "threshold of -0.1"]);
     import(&|card| card["name"] = "Retrieval".into(), &[], &["cannot have that name"]);
-    import(&|_| {}, &["--name", "retrieval"], &["cannot have that name", "choose a word"]);
+    import(&|_| {}, &["--name", "retrieval"], &["cannot have that name", "choose one of letters"]);
 }
 
 #[test]
