@@ -39,7 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("plotters", &["train/report", "describe/plot"]),
     ("resvg", &["describe/plot/png"]),
     ("fork", &["ingest/decoders"]),
-    ("rustix", &["ingest/decoders", "ingest/politeness"]),
+    ("rustix", &["ingest/decoders", "ingest/politeness", "server/connections"]),
     ("sysinfo", &["ingest/memory"]),
     ("askama", &["server/page"]),
     ("axum", &["server"]),

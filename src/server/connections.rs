@@ -64,12 +64,19 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
+/// Milliseconds after which a connection ends on which what was sent is not taken.
+#[cfg(target_os = "linux")]
+const UNREAD_MS: u32 = 30_000;
+
 fn connection(
     stream: TcpStream,
     router: Router,
 ) -> hyper::server::conn::http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
     // Answers are small, and somebody waits for them.
     let _ = stream.set_nodelay(true);
+    // Who asks and does not read would otherwise keep a place for ever.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNREAD_MS);
     hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)

@@ -74,7 +74,8 @@ impl Started {
             address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
         }
         // Who chose a token knows it, and need not find it in a log.
-        let token = listening.token.clone().filter(|_| args.token.is_none());
+        let is_chosen = args.token.as_ref().is_some_and(|token| !token.is_empty());
+        let token = listening.token.clone().filter(|_| !is_chosen);
         Self { url: format!("http://{address}/"), address: listening.address, token }
     }
 }

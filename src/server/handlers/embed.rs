@@ -29,6 +29,9 @@ const WITHIN: Duration = Duration::from_mins(1);
 /// Windows of a request, and samples of one: a minute of 48 kHz.
 const MOST_WINDOWS: usize = 4_096;
 const MOST_WINDOW_SAMPLES: usize = 48_000 * 60;
+/// Seconds that go through the network at most, what windows are padded with included: a window is a
+/// patch at least, and that of some models half a minute.
+const MOST_PADDED_S: u64 = 4_200;
 
 /// What is hosted.
 #[derive(Debug, Serialize, ToSchema)]
@@ -188,6 +191,14 @@ pub(in crate::server) async fn embed(
             let found = rate.map_or("not said".to_owned(), |rate| format!("{rate} Hz"));
             let message = format!("the rate is {found}, expected {expected} Hz");
             return Err(Refusal::unusable("bad_rate", message));
+        }
+        let patch = model.front_end().patch_samples;
+        let padded = windows.saturating_mul(window_samples.max(patch)) as u64;
+        let most = MOST_PADDED_S * u64::from(expected);
+        if padded > most {
+            let most = most / window_samples.max(patch) as u64;
+            let message = format!("of such windows this model takes {most} at once");
+            return Err(Refusal::unusable("bad_windows", message));
         }
         let vectors = vectors(&model, &samples, window_samples)?;
         let dimension = model.identity().dimension;

@@ -33,6 +33,10 @@ use crate::server::uploads::Upload;
 
 /// Examples of a question.
 const MOST_EXAMPLES: usize = 64;
+/// Models that are joined at most.
+const MOST_MODELS: usize = 8;
+/// Seconds of sounds that were sent, which one search embeds at most: as much as two whole ones.
+const MOST_SENT_S: f64 = 1_200.0;
 /// Classes and labels that are told of a hit.
 const MOST_CLASSES: usize = 5;
 const MOST_LABELS: usize = 50;
@@ -354,6 +358,10 @@ impl Asked {
             let message = "several models are joined for examples only";
             return Err(Refusal::unusable("which_model", message));
         }
+        if body.models.len() > MOST_MODELS {
+            let message = format!("a search joins {MOST_MODELS} models at most");
+            return Err(Refusal::unusable("which_model", message));
+        }
         let named = body.models.iter().enumerate();
         if let Some((_, twice)) =
             named.clone().find(|(place, name)| body.models[..*place].contains(name))
@@ -555,6 +563,23 @@ impl Asking<'_> {
 
     /// The question that the examples are to `model`.
     fn question(&self, model: &StoredModel) -> Answer<Question> {
+        let sent = |sound: &Sound| match sound {
+            Sound::Upload(upload, stretch) => {
+                let duration_s = upload.stored.duration_s;
+                stretch
+                    .and_then(|stretch| stretch.within(duration_s))
+                    .map_or(duration_s, |range| range.end_s - range.start_s)
+            }
+            Sound::Recording(..) | Sound::Segment(_) => 0.0,
+        };
+        let sent_s: f64 = self.asked.like.iter().chain(&self.asked.unlike).map(sent).sum();
+        if sent_s > MOST_SENT_S {
+            let message = format!(
+                "the sounds that were sent have {sent_s:.0} s together, {MOST_SENT_S:.0} at most"
+            );
+            return Err(Refusal::unusable("too_many_examples", message)
+                .hint("name the stretches that count by start_s and end_s"));
+        }
         let embed = |sounds: &[Sound]| {
             sounds.iter().map(|sound| self.example(model, sound)).collect::<Answer<Vec<Example>>>()
         };

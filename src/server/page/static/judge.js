@@ -3,6 +3,7 @@
 import { get, post, remove } from './api.js';
 import { pageOf, picture, soundOf } from './card.js';
 import { byId, clearProblem, el, emptyState, isTyping, problemText, range, say, showProblem } from './dom.js';
+import { isDetection } from './lanes.js';
 import { play, stop, toggle } from './player.js';
 
 const ANSWERS = [
@@ -135,7 +136,9 @@ export const suggestions = (head) => async (name) => (await get(`/v1/heads/${enc
 
 /** Before there is a head: what is like the examples of a class, or what its name finds. */
 export async function alike(name) {
-  const { labels } = await get('/v1/labels', { class: name, limit: 200 });
+  const found = await get('/v1/labels', { class: name, limit: 200 });
+  // Not what a head said.
+  const labels = found.labels.filter((label) => !isDetection(label));
   const positive = labels.filter((label) => label.kind === 'positive').slice(-8);
   const example = ({ recording_id, start_s, end_s }) => ({ recording_id, ...(start_s === null ? {} : { start_s, end_s }) });
   const asked = positive.length ? { like: positive.map(example) } : { text: name };

@@ -65,7 +65,12 @@ async function loadSegments() {
 }
 
 async function loadLabels() {
-  labels = (await get('/v1/labels', { recording_id: id, limit: 1000 })).labels;
+  labels = [];
+  for (let after = 0; after !== null;) {
+    const found = await get('/v1/labels', { recording_id: id, limit: 1000, after });
+    labels.push(...found.labels);
+    after = found.next;
+  }
   labels.sort((a, b) => (a.start_s ?? -1) - (b.start_s ?? -1));
   showLabels();
   showLanes();
@@ -98,7 +103,8 @@ async function removeLabel(label) {
   clearProblem();
   try {
     await remove(`/v1/labels/${label.id}`);
-    undos.push({ text: `removing ${label.class}`, act: () => write(label) });
+    // What a head said would come back as what a person said.
+    if (!isDetection(label)) undos.push({ text: `removing ${label.class}`, act: () => write(label) });
     say(`Removed ${label.class}`);
     await changed();
   } catch (error) {
