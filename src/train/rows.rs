@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::sync::{Mutex, PoisonError};
+use std::os::unix::fs::FileExt;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -25,14 +25,14 @@ const BLOCK_BYTES: usize = 32 << 20;
 pub struct Rows {
     dimension: usize,
     count: usize,
-    stored: Stored,
+    place: Place,
 }
 
 #[derive(Debug)]
-enum Stored {
+enum Place {
     Memory(Vec<f32>),
     /// As float16 where that is exact, as in libraries that were not told otherwise.
-    File(Mutex<File>, Precision),
+    File(File, Precision),
 }
 
 impl Rows {
@@ -42,7 +42,7 @@ impl Rows {
     /// When `values` are no whole number of rows.
     pub fn of(values: Vec<f32>, dimension: usize) -> Self {
         assert!(dimension > 0 && values.len().is_multiple_of(dimension), "whole rows");
-        Self { dimension, count: values.len() / dimension, stored: Stored::Memory(values) }
+        Self { dimension, count: values.len() / dimension, place: Place::Memory(values) }
     }
 
     /// How many there are.
@@ -62,9 +62,9 @@ impl Rows {
 
     /// All values, `[rows, dimension]`, where they are in memory.
     pub fn in_memory(&self) -> Option<&[f32]> {
-        match &self.stored {
-            Stored::Memory(values) => Some(values),
-            Stored::File(..) => None,
+        match &self.place {
+            Place::Memory(values) => Some(values),
+            Place::File(..) => None,
         }
     }
 
@@ -74,12 +74,12 @@ impl Rows {
     /// [`Error::Io`], and what `visit` fails with.
     pub fn for_each_block(&self, mut visit: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
         let rows = (BLOCK_BYTES / (4 * self.dimension)).max(1);
-        match &self.stored {
-            Stored::Memory(values) => values
+        match &self.place {
+            Place::Memory(values) => values
                 .chunks(rows * self.dimension)
                 .enumerate()
                 .try_for_each(|(block, values)| visit(block * rows, values)),
-            Stored::File(..) => {
+            Place::File(..) => {
                 let (mut values, mut first) = (Vec::new(), 0);
                 while first < self.count {
                     let end = (first + rows).min(self.count);
@@ -118,27 +118,54 @@ impl Rows {
 
     /// Fills `values` with rows from number `first` on.
     fn read(&self, first: usize, values: &mut [f32]) -> Result<()> {
-        match &self.stored {
-            Stored::Memory(all) => {
+        match &self.place {
+            Place::Memory(all) => {
                 let start = first * self.dimension;
                 values.copy_from_slice(&all[start..start + values.len()]);
                 Ok(())
             }
-            Stored::File(file, precision) => {
-                let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-                file.seek(SeekFrom::Start((bytes(*precision) * first * self.dimension) as u64))
-                    .and_then(|_| read_values(&mut *file, *precision, values))
-                    .map_err(|source| spilled("read", source))
+            Place::File(_, Precision::Half) => {
+                let mut halves = vec![f16::ZERO; values.len()];
+                self.read_halves(first, &mut halves)?;
+                halves.convert_to_f32_slice(values);
+                Ok(())
+            }
+            Place::File(file, Precision::Single) => {
+                self.read_at(file, first, bytemuck::cast_slice_mut(values))
             }
         }
     }
-}
 
-/// Bytes of a value in a file.
-fn bytes(precision: Precision) -> usize {
-    match precision {
-        Precision::Half => 2,
-        Precision::Single => 4,
+    /// Whether rows are kept in a file, as float16: what [`Rows::read_halves`] reads.
+    pub fn are_halves(&self) -> bool {
+        matches!(self.place, Place::File(_, Precision::Half))
+    }
+
+    /// Fills `values`, `[rows, dimension]`, with rows from number `first` on, which
+    /// [are halves](Rows::are_halves); of others nothing is read. Threads may read beside each other.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub fn read_halves(&self, first: usize, values: &mut [f16]) -> Result<()> {
+        match &self.place {
+            Place::File(file, Precision::Half) => {
+                self.read_at(file, first, bytemuck::cast_slice_mut(as_bits(values)))
+            }
+            Place::File(..) | Place::Memory(_) => Ok(()),
+        }
+    }
+
+    /// Fills `bytes` from where row number `first` begins in `file`.
+    fn read_at(&self, file: &File, first: usize, bytes: &mut [u8]) -> Result<()> {
+        let value = match &self.place {
+            Place::File(_, Precision::Half) => 2,
+            Place::File(..) | Place::Memory(_) => 4,
+        };
+        let offset = (value * first * self.dimension) as u64;
+        file.read_exact_at(bytes, offset).map_err(|source| spilled("read", source))
     }
 }
 
@@ -179,7 +206,8 @@ impl RowsBuilder {
         Self::keeping(dimension, BYTES_IN_MEMORY)
     }
 
-    fn keeping(dimension: usize, most_bytes: usize) -> Self {
+    /// A builder that keeps at most so many bytes in memory.
+    pub(super) fn keeping(dimension: usize, most_bytes: usize) -> Self {
         Self { dimension, count: 0, most_bytes, memory: Vec::new(), file: None }
     }
 
@@ -227,15 +255,15 @@ impl RowsBuilder {
     /// # Errors
     /// [`Error::Io`] when the temporary file cannot be written.
     pub fn finish(self) -> Result<Rows> {
-        let stored = match self.file {
-            None => Stored::Memory(self.memory),
+        let place = match self.file {
+            None => Place::Memory(self.memory),
             Some(Spill { file, precision, .. }) => {
                 let file = file.into_inner();
                 let file = file.map_err(|error| spilled("write", error.into_error()))?;
-                Stored::File(Mutex::new(file), precision)
+                Place::File(file, precision)
             }
         };
-        Ok(Rows { dimension: self.dimension, count: self.count, stored })
+        Ok(Rows { dimension: self.dimension, count: self.count, place })
     }
 }
 

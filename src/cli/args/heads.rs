@@ -62,9 +62,9 @@ pub(crate) struct TrainArgs {
     /// How much classes count: as they are, or rare ones as much as frequent ones
     #[arg(long, value_name = "HOW", default_value = "none")]
     pub(crate) class_weights: WeightsName,
-    /// The precision that each class's threshold is to have
-    #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = share)]
-    pub(crate) precision: f64,
+    /// The precision that each class's threshold is to have [default: 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) precision: Option<f64>,
     /// What chance is drawn from: the same number gives the same head
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) seed: u64,

@@ -174,9 +174,13 @@ impl Row for HeadRow {
     }
 
     fn readable(&self) -> Vec<String> {
+        // Of several classes at once nearly all cells are no, and saying so is right.
+        let of_what = if self.task == "multi" { ", balanced" } else { "" };
         let accuracy = match (self.accuracy, self.accuracy_low.zip(self.accuracy_high)) {
-            (Some(value), Some((low, high))) => format!("{value:.3} ({low:.3} to {high:.3})"),
-            (Some(value), None) => format!("{value:.3}"),
+            (Some(value), Some((low, high))) => {
+                format!("{value:.3} ({low:.3} to {high:.3}){of_what}")
+            }
+            (Some(value), None) => format!("{value:.3}{of_what}"),
             (None, _) => {
                 self.r_squared.map_or_else(|| "unknown".to_owned(), |r| format!("R² {r:.3}"))
             }

@@ -24,6 +24,9 @@ use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 use progress::TrainingProgress;
 
+/// The precision that thresholds are to have where none is said.
+const USUAL_PRECISION: f64 = 0.9;
+
 pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
     check_name(&args.name)?;
     require_report_format(settings.format)?;
@@ -37,6 +40,7 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
             hint: "leave one of the two out",
         });
     }
+    require_meaning(args, task)?;
     if args.target.is_some() && task != Some(Task::Regression) {
         return Err(Error::Usage {
             problem: "--target is for numbers",
@@ -57,7 +61,7 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
             WeightsName::None => ClassWeights::None,
             WeightsName::Balanced => ClassWeights::Balanced,
         },
-        precision: args.precision,
+        precision: args.precision.unwrap_or(USUAL_PRECISION),
         seed: args.seed,
     };
     let kind = args.head.map(kind_of);
@@ -95,6 +99,19 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
         card.name
     ));
     Ok(Status::Done)
+}
+
+/// Refuses options that say nothing of numbers, instead of passing over them.
+fn require_meaning(args: &TrainArgs, task: Option<Task>) -> Result<()> {
+    let is_of_classes =
+        args.exhaustive || args.precision.is_some() || args.class_weights != WeightsName::None;
+    if task == Some(Task::Regression) && is_of_classes {
+        return Err(Error::Usage {
+            problem: "--exhaustive, --precision and --class-weights are for classes, not for numbers",
+            hint: "leave them out, or train on classes: without --target",
+        });
+    }
+    Ok(())
 }
 
 /// The task of the head that is trained again, where its classes are.
@@ -177,8 +194,14 @@ pub(super) fn print_report(
     }
 }
 
-/// Refuses to write where something is.
+/// Refuses to write where something is, or where nothing can be, before anything takes time.
 pub(super) fn require_new_name(path: &Path) -> Result<()> {
+    // Gone when it is dropped.
+    files::temporary_beside(path).map_err(|source| Error::Io {
+        action: "write",
+        path: path.to_owned(),
+        source,
+    })?;
     if path.symlink_metadata().is_ok() && !is_report(path) {
         return Err(Error::Exists { path: path.to_owned(), options: "name another --report FILE" });
     }

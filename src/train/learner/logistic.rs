@@ -12,25 +12,26 @@ mod choice;
 mod curvature;
 mod loss;
 mod problem;
+mod spans;
 mod terms;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
+use super::lbfgs::Enough;
 use super::moments::{Moments, Sums};
 use super::{Learnt, Lesson};
 use crate::error::Result;
 use crate::train::network::{LinearHead, Tensors};
-use crate::train::rows::Rows;
+use crate::train::rows::{Rows, RowsBuilder};
 use crate::train::task::Targets;
 use choice::{Choice, are_paired, choose};
-use curvature::Curvature;
 use loss::Losses;
 use problem::Problem;
 
-pub(super) use loss::use_threads;
 pub(super) use problem::class_weights;
+pub(super) use spans::use_threads;
 
 /// Rows that C is chosen on at most.
 const ROWS_TO_CHOOSE_BY: usize = 6_000;
@@ -38,19 +39,27 @@ const ROWS_TO_CHOOSE_BY: usize = 6_000;
 /// Rows that are held out at most, and learnt from while others are held out.
 const ROWS_TO_JUDGE_BY: usize = 50_000;
 
+/// How many times the rows of a fit are those of the one that it starts from.
+const GROWTH: usize = 4;
+
+/// Rows that are copied at once.
+const ROWS_TO_COPY: usize = 1_000;
+
 /// Heads that are fitted at once where there are more than folds in pairs.
 const HEADS_AT_ONCE: usize = choice::FOLDS_IN_PAIRS + 1;
 
-/// The largest entry of a gradient that is taken for zero, as scikit-learn has it; the loss is a
-/// mean over rows.
-const TOLERANCE: f64 = 1e-4;
+/// When a minimum is near enough: the gradient as scikit-learn has it, of a loss that is a mean over
+/// rows; the gain as far as float32 sums resolve it.
+const ENOUGH: Enough = Enough { steepest: 1e-4, gain: 1e-6 };
+
+/// The same of more rows than are judged by. Of a million the mean loss is known to some thousandths,
+/// and thirty more evaluations gain as much.
+const ENOUGH_OF_MANY: Enough = Enough { steepest: 1e-4, gain: 1e-4 };
 
 pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     let some = Sample::of_at_most(ROWS_TO_CHOOSE_BY, lesson)?;
     use_threads(1);
-    let curvature = Curvature::new(lesson)?;
-    let choice =
-        choose_all(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)), &curvature)?;
+    let choice = choose_all(&some.as_ref().map_or(*lesson, |some| some.lesson(lesson)))?;
     let mut choices = BTreeMap::new();
     choices.insert("C".to_owned(), json!(choice.strengths[choice.strengths.len() - 1]));
     if lesson.fold_count > 0 {
@@ -61,14 +70,14 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
         choices.insert("C chosen on rows".to_owned(), json!(some.numbers.len()));
     }
     let Some(judged) = Sample::of_at_most(ROWS_TO_JUDGE_BY, lesson)? else {
-        let fitted = fit(lesson, &curvature, &kept(lesson), &choice.strengths, choice.points)?;
+        let fitted = fit(lesson, &kept(lesson), &choice.strengths, choice.points)?;
         let held_out = say(lesson, &fitted)?;
         return Ok(Learnt { held_out, tensors: fitted[fitted.len() - 1].tensors(lesson), choices });
     };
     // Of so many rows some are enough to judge by; the head itself learns from all of them.
     choices.insert("judged on rows".to_owned(), json!(judged.numbers.len()));
     let smaller = judged.lesson(lesson);
-    let fitted = fit(&smaller, &curvature, &kept(lesson), &choice.strengths, choice.points)?;
+    let fitted = fit(&smaller, &kept(lesson), &choice.strengths, choice.points)?;
     let classes = lesson.class_count;
     let mut held_out = vec![f32::NAN; lesson.rows.len() * classes];
     for (said, &number) in say(&smaller, &fitted)?.chunks_exact(classes).zip(&judged.numbers) {
@@ -77,17 +86,32 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
     let (strength, start) =
         (choice.strengths[fitted.len() - 1], fitted[fitted.len() - 1].point.clone());
     drop(judged);
-    let whole = fit(lesson, &curvature, &[None], &[strength], vec![start])?;
+    let start = start_among_more(lesson, strength, start)?;
+    let whole = fit(lesson, &[None], &[strength], vec![start])?;
     Ok(Learnt { held_out, tensors: whole[0].tensors(lesson), choices })
 }
 
+/// Where a fit to all rows may start: from a fit to some of them, and so on down to as many as are
+/// judged by, where `start` comes from. Of a quarter the minimum is near, and costs a quarter.
+fn start_among_more(lesson: &Lesson<'_>, strength: f64, start: Vec<f32>) -> Result<Vec<f32>> {
+    let most = lesson.rows.len() / GROWTH;
+    if most < 2 * ROWS_TO_JUDGE_BY {
+        return Ok(start);
+    }
+    let Some(some) = Sample::of_at_most(most, lesson)? else { return Ok(start) };
+    let smaller = some.lesson(lesson);
+    let start = start_among_more(&smaller, strength, start)?;
+    let fitted = fit(&smaller, &[None], &[strength], vec![start])?;
+    Ok(fitted[0].point.clone())
+}
+
 /// Chooses C for all heads; with many folds for some at a time, which bounds the memory.
-fn choose_all(lesson: &Lesson<'_>, curvature: &Curvature) -> Result<Choice> {
+fn choose_all(lesson: &Lesson<'_>) -> Result<Choice> {
     let kept = kept(lesson);
     let mut all = Choice { strengths: Vec::new(), points: Vec::new() };
     let at_once = if are_paired(lesson) { kept.len() } else { HEADS_AT_ONCE };
     for some in kept.chunks(at_once) {
-        let choice = choose(lesson, some, curvature)?;
+        let choice = choose(lesson, some)?;
         all.strengths.extend(choice.strengths);
         all.points.extend(choice.points);
     }
@@ -126,7 +150,6 @@ impl Fitted {
 /// at a time.
 fn fit(
     lesson: &Lesson<'_>,
-    curvature: &Curvature,
     without: &[Option<u32>],
     strengths: &[f64],
     points: Vec<Vec<f32>>,
@@ -135,14 +158,13 @@ fn fit(
     let mut points = points.into_iter();
     for (without, strengths) in without.chunks(HEADS_AT_ONCE).zip(strengths.chunks(HEADS_AT_ONCE)) {
         let points: Vec<Vec<f32>> = points.by_ref().take(without.len()).collect();
-        fitted.extend(fit_some(lesson, curvature, without, strengths, &points)?);
+        fitted.extend(fit_some(lesson, without, strengths, &points)?);
     }
     Ok(fitted)
 }
 
 fn fit_some(
     lesson: &Lesson<'_>,
-    curvature: &Curvature,
     without: &[Option<u32>],
     strengths: &[f64],
     points: &[Vec<f32>],
@@ -155,9 +177,10 @@ fn fit_some(
             lesson.folds.iter().map(|fold| out.is_none() || fold != out).collect();
         Problem::new(lesson, moments.clone(), &learns)
     });
-    let mut losses = Losses::new(lesson, problems.collect(), curvature)?;
+    let mut losses = Losses::new(lesson, problems.collect())?;
     losses.set_strengths(strengths);
-    let points = losses.minimise(points, TOLERANCE, || lesson.goes_on(choice::CHOOSING))?;
+    let enough = if lesson.rows.len() > ROWS_TO_JUDGE_BY { ENOUGH_OF_MANY } else { ENOUGH };
+    let points = losses.minimise(points, enough, || lesson.goes_on(choice::CHOOSING))?;
     Ok(moments.into_iter().zip(points).map(|(moments, point)| Fitted { moments, point }).collect())
 }
 
@@ -209,8 +232,13 @@ impl Sample {
             }
             Targets::Numbers(all) => Targets::Numbers(numbers.iter().map(|&n| all[n]).collect()),
         };
+        let mut rows = RowsBuilder::new(lesson.rows.dimension());
+        for some in numbers.chunks(ROWS_TO_COPY) {
+            let values = lesson.rows.gather(some)?;
+            values.chunks_exact(lesson.rows.dimension()).try_for_each(|row| rows.push(row))?;
+        }
         Ok(Some(Self {
-            rows: Rows::of(lesson.rows.gather(&numbers)?, lesson.rows.dimension()),
+            rows: rows.finish()?,
             targets,
             groups: numbers.iter().map(|&n| lesson.groups[n]).collect(),
             places: numbers.iter().map(|&n| lesson.places[n]).collect(),

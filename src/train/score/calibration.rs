@@ -29,7 +29,8 @@ const GREATEST: f64 = 100.0;
 /// How far probabilities can be believed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// What logits are divided by before they become probabilities; 1 where nothing can be said.
+    /// What logits are divided by before they become probabilities; 1 where nothing can be said, and
+    /// where that makes the probabilities of other rows worse.
     pub temperature: f64,
     /// Mean of −ln p of what is true, without the temperature.
     pub log_loss_before: Option<f64>,
@@ -89,10 +90,15 @@ fn spread(rows: &Rows<'_>, most: usize, belongs: impl Fn(u32) -> bool) -> Vec<u3
     all.iter().step_by(all.len().div_ceil(most).max(1)).copied().collect()
 }
 
+/// The temperature of the least log loss over all rows; `None` where it cannot be told.
+pub(super) fn fitted(rows: &Rows<'_>) -> Option<f64> {
+    fit(rows, &spread(rows, MOST_ROWS, |_| true))
+}
+
 /// The calibration of heads that say classes.
 pub(super) fn calibrate(rows: &Rows<'_>, notes: &mut Vec<String>) -> Calibration {
     let everything = spread(rows, usize::MAX, |_| true);
-    let fitted = fit(rows, &spread(rows, MOST_ROWS, |_| true));
+    let fitted = fitted(rows);
     if fitted.is_none() && !everything.is_empty() {
         notes.push(
             "the head was too seldom wrong to tell how sure it may be: its temperature stays 1"
@@ -118,9 +124,19 @@ pub(super) fn calibrate(rows: &Rows<'_>, notes: &mut Vec<String>) -> Calibration
         }
         log_loss_after = (cells > 0).then(|| sum / cells as f64);
     }
+    let log_loss_before = log_loss(rows, &everything, 1.0);
+    // What other rows say of it counts more than that it fits its own.
+    let is_worse = fitted.is_some()
+        && log_loss_before.zip(log_loss_after).is_some_and(|(before, after)| after > before);
+    if is_worse {
+        notes.push(
+            "a temperature made the probabilities of other rows worse, not better: it stays 1"
+                .to_owned(),
+        );
+    }
     Calibration {
-        temperature: fitted.unwrap_or(1.0),
-        log_loss_before: log_loss(rows, &everything, 1.0),
+        temperature: if is_worse { 1.0 } else { fitted.unwrap_or(1.0) },
+        log_loss_before,
         log_loss_after,
         expected_calibration_error_before: expected_error(&bins_before),
         expected_calibration_error_after: expected_error(&bins_after),

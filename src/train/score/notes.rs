@@ -48,6 +48,9 @@ pub(super) fn explain(scores: &mut Scores, rows: &Rows<'_>, options: &ScoreOptio
             scores.groups
         ));
     }
+    if let Some(note) = no_better_than_chance(scores) {
+        say(note);
+    }
     if scores.resamples > 0 && scores.resamples < options.resamples {
         say(format!(
             "intervals come from {} resamples, since there are many rows",
@@ -94,6 +97,25 @@ pub(super) fn explain(scores: &mut Scores, rows: &Rows<'_>, options: &ScoreOptio
         ),
     );
     scores.notes = notes;
+}
+
+/// That a head may have learnt nothing, where its interval reaches what an answer without hearing has.
+fn no_better_than_chance(scores: &Scores) -> Option<String> {
+    let baseline = &scores.baseline;
+    let (name, low, without) = match scores.task {
+        Task::Single => ("accuracy", scores.accuracy.low?, baseline.accuracy?),
+        Task::Multi => {
+            ("balanced accuracy", scores.balanced_accuracy.low?, baseline.balanced_accuracy?)
+        }
+        Task::Regression => ("R²", scores.numbers.as_ref()?.r_squared.low?, 0.0),
+    };
+    (low <= without).then(|| {
+        format!(
+            "this head may be no better than {}: that has the {name} {without:.3}, and the head's \
+             interval begins at {low:.3}; more labels, other classes or another model may help",
+            baseline.says
+        )
+    })
 }
 
 /// Names, the first few of many.

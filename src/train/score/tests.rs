@@ -70,8 +70,8 @@ fn scores_are_those_of_scikit_learn() {
     let cases = golden["cases"].as_array().unwrap();
     assert_eq!(cases.len(), 7);
     for (at, case) in cases.iter().enumerate() {
-        let scores =
-            score(&of_case(case), &ScoreOptions { resamples: 50, ..ScoreOptions::default() });
+        let held_out = of_case(case);
+        let scores = score(&held_out, &ScoreOptions { resamples: 50, ..ScoreOptions::default() });
         let written = serde_json::to_value(&scores).unwrap();
         let about = |name: &str| format!("{name} of case {at}");
         let near = |name: &str, value: &Value| {
@@ -98,9 +98,13 @@ fn scores_are_those_of_scikit_learn() {
         }
         let calibration = scores.calibration.as_ref().unwrap();
         assert_near(&about("log loss"), calibration.log_loss_before, &case["log_loss"], ROUNDING);
-        let temperature = Some(calibration.temperature.ln());
+        let temperature = calibration::fitted(&Rows::new(&held_out).unwrap());
         let expected = case["temperature"].as_f64().unwrap().ln().into();
-        assert_near(&about("temperature"), temperature, &expected, TEMPERATURE);
+        assert_near(&about("temperature"), temperature.map(f64::ln), &expected, TEMPERATURE);
+        let (before, after) = (calibration.log_loss_before, calibration.log_loss_after);
+        let is_used = calibration.temperature.to_bits() == temperature.unwrap().to_bits();
+        assert_eq!(is_used, after.is_none_or(|after| after <= before.unwrap()), "case {at}");
+        assert!(is_used || calibration.temperature.to_bits() == 1.0_f64.to_bits(), "case {at}");
         if scores.task == Task::Single {
             assert_eq!(written["confusion"]["matrix"], case["confusion"], "case {at}");
         }

@@ -7,8 +7,8 @@
 use std::collections::BTreeSet;
 
 use super::super::Lesson;
+use super::super::lbfgs::Enough;
 use super::super::moments::{Cell, Sums};
-use super::curvature::Curvature;
 use super::loss::Losses;
 use super::problem::Problem;
 use crate::error::Result;
@@ -30,8 +30,8 @@ pub(super) const FOLDS_IN_PAIRS: usize = 10;
 /// Folds to choose by where rows are not held out in folds anyway.
 const INNER_FOLDS: usize = 4;
 
-/// The same while C is chosen: held-out losses hardly change after that.
-const TOLERANCE_TO_CHOOSE: f64 = 5e-4;
+/// When a minimum is near enough while C is chosen: held-out losses hardly change after that.
+const ENOUGH_TO_CHOOSE: Enough = Enough { steepest: 5e-4, gain: 1e-6 };
 
 /// The share of the work that choosing is.
 pub(super) const CHOOSING: f64 = 0.8;
@@ -116,11 +116,7 @@ impl Fits {
 
 /// Chooses C for the heads without each of the folds `kept`; `None` is the one that has all. Up to
 /// [`FOLDS_IN_PAIRS`] folds, `kept` has to be all of them.
-pub(super) fn choose(
-    lesson: &Lesson<'_>,
-    kept: &[Option<u32>],
-    curvature: &Curvature,
-) -> Result<Choice> {
+pub(super) fn choose(lesson: &Lesson<'_>, kept: &[Option<u32>]) -> Result<Choice> {
     let (inner, inner_count) = inner_folds(lesson);
     let cells: Vec<Cell> = lesson.folds.iter().copied().zip(inner.iter().copied()).collect();
     let same = are_paired(lesson);
@@ -130,7 +126,7 @@ pub(super) fn choose(
         let learns: Vec<bool> = cells.iter().map(|cell| !without.leaves_out(*cell)).collect();
         Problem::new(lesson, sums.moments(|cell| !without.leaves_out(cell)), &learns)
     };
-    let mut losses = Losses::new(lesson, fits.all.iter().map(problem).collect(), curvature)?;
+    let mut losses = Losses::new(lesson, fits.all.iter().map(problem).collect())?;
     let width = lesson.class_count * (lesson.rows.dimension() + 1);
     let mut points = vec![vec![0.0; width]; fits.all.len()];
     if inner_count < 2 || !is_enough(lesson) {
@@ -145,7 +141,7 @@ pub(super) fn choose(
         lesson.goes_on(CHOOSING * number as f64 / STRENGTHS.len() as f64)?;
         losses.set_strength(strength);
         // From where the stronger regularisation ended.
-        points = losses.minimise(&points, TOLERANCE_TO_CHOOSE, || Ok(()))?;
+        points = losses.minimise(&points, ENOUGH_TO_CHOOSE, || Ok(()))?;
         let said = losses.row_losses(&points)?;
         for head in 0..fits.kept {
             let loss = fits.held_out_loss(head, &cells, &said);

@@ -1,10 +1,8 @@
-//! The rows of a lesson as tensors, and the losses of many heads over them.
+//! The losses of many heads over the rows of a lesson, by several threads.
 //!
-//! In: weights. Out: values and gradients, and the losses of single rows. Rows in memory are gone
-//! through by several threads, each with some of the heads, so that sums do not depend on how many
-//! threads there are; rows in a file by one after another, read once for all heads. libtorch has one
-//! thread each then: its own wait for one another by spinning, which on a busy machine takes longer
-//! than the work.
+//! In: weights. Out: values and gradients, and the losses of single rows. Threads share out heads and
+//! [`Spans`] of rows; what a span gives is added in the order of spans, so that sums do not depend on
+//! how many threads there are.
 
 use std::mem;
 
@@ -12,14 +10,14 @@ use rayon::prelude::*;
 use tch::Tensor;
 
 use super::super::failed;
-use super::super::lbfgs::{self, Evaluation};
+use super::super::lbfgs::{self, Enough, Evaluation};
 use super::curvature::{Curvature, Curve, Way};
 use super::problem::Problem;
-use super::terms::{Terms, Visit};
-use crate::error::Result;
+use super::spans::{Span, Spans, use_threads};
+use super::terms::{Sums, Terms};
+use crate::error::{Result, TrainingProblem};
 use crate::model::torch::{Torch, to_vec};
 use crate::train::learner::Lesson;
-use crate::units::signed;
 
 /// Heads that are evaluated at once by a thread: their number sets the order of no sum.
 const HEADS_AT_ONCE: usize = 4;
@@ -31,38 +29,27 @@ const LEAST_SLACK: f64 = 1e-5;
 pub(super) struct Losses<'a> {
     lesson: &'a Lesson<'a>,
     terms: Terms<'a>,
-    curvature: &'a Curvature,
-    /// The rows as tensors, where they are in memory.
-    blocks: Option<Vec<Tensor>>,
-    /// Rows of a block.
-    block_rows: usize,
+    spans: Spans<'a>,
+}
+
+/// Heads that are evaluated together: their numbers, their weights, and these on raw rows.
+struct Group<'a> {
+    numbers: &'a [usize],
+    curves: &'a [Curve],
+    weights: Vec<Vec<f32>>,
+    raw: (Tensor, Tensor),
 }
 
 impl<'a> Losses<'a> {
-    pub(super) fn new(
-        lesson: &'a Lesson<'a>,
-        problems: Vec<Problem>,
-        curvature: &'a Curvature,
-    ) -> Result<Self> {
+    pub(super) fn new(lesson: &'a Lesson<'a>, problems: Vec<Problem>) -> Result<Self> {
         let terms = Terms {
             dimension: lesson.rows.dimension(),
             classes: lesson.class_count,
             targets: lesson.targets,
             problems,
         };
-        let mut losses = Self { lesson, terms, curvature, blocks: None, block_rows: 1 };
-        if lesson.rows.in_memory().is_some() {
-            let mut blocks = Vec::new();
-            lesson.rows.for_each_block(|first, block| {
-                if first == 0 {
-                    losses.block_rows = block.len() / lesson.rows.dimension();
-                }
-                blocks.push(tensor(block, lesson.rows.dimension()).map_err(failed)?);
-                Ok(())
-            })?;
-            losses.blocks = Some(blocks);
-        }
-        Ok(losses)
+        let spans = Spans::of(lesson.rows)?;
+        Ok(Self { lesson, terms, spans })
     }
 
     /// Sets C of all problems.
@@ -80,37 +67,48 @@ impl<'a> Losses<'a> {
     }
 
     /// Minimises all problems, from `points` on, `[classes, dimension + 1]` each, until no entry of a
-    /// gradient by these exceeds `tolerance`. `goes_on` is asked before every evaluation.
+    /// gradient by these is steeper than `enough`. `goes_on` is asked before every evaluation.
     pub(super) fn minimise(
         &self,
         points: &[Vec<f32>],
-        tolerance: f64,
+        enough: Enough,
         mut goes_on: impl FnMut() -> Result<()>,
     ) -> Result<Vec<Vec<f32>>> {
-        let curves = self.curves(points)?;
-        let inside = self.curvature.turn(points, &curves, Way::In)?;
-        let found = lbfgs::minimise(inside, tolerance, |numbers, points| {
+        let (curvature, curves) = self.curves(points)?;
+        let inside = curvature.turn(points, &curves, Way::In)?;
+        let found = lbfgs::minimise(inside, enough, |numbers, points| {
             goes_on()?;
             let curves: Vec<Curve> = numbers.iter().map(|&number| curves[number]).collect();
-            self.evaluate(numbers, points, &curves)
+            self.evaluate(numbers, points, &curvature, &curves)
         })?;
-        self.curvature.turn(&found, &curves, Way::Out)
+        curvature.turn(&found, &curves, Way::Out)
     }
 
-    /// How curved each problem is at its point.
-    fn curves(&self, points: &[Vec<f32>]) -> Result<Vec<Curve>> {
+    /// How curved the problems are at their points, in which directions and each by itself.
+    fn curves(&self, points: &[Vec<f32>]) -> Result<(Curvature, Vec<Curve>)> {
         let numbers: Vec<usize> = (0..points.len()).collect();
-        let mut slack = vec![0.0_f64; points.len()];
-        self.visit_outputs(points, &mut |first, outputs| {
-            let more = to_vec(&self.terms.slack(&numbers, first, outputs)?)?;
-            slack.iter_mut().zip(more).for_each(|(sum, more)| *sum += f64::from(more));
-            Ok(())
+        let terms = &self.terms;
+        let of_spans = self.of_outputs(points, |first, outputs| {
+            let (of_rows, of_heads) = terms.slack(&numbers, first, outputs)?;
+            Ok((to_vec(&of_rows)?, to_vec(&of_heads)?))
         })?;
+        let mut of_heads = vec![0.0_f64; points.len()];
+        let mut of_rows = Vec::with_capacity(self.lesson.rows.len());
+        for (_, (rows, heads)) in of_spans.into_iter().flatten() {
+            of_rows.extend(rows);
+            of_heads.iter_mut().zip(heads).for_each(|(sum, more)| *sum += f64::from(more));
+        }
+        use_threads(1);
+        // Of one head those of all others are much the same.
+        let Some(Problem { moments, .. }) = self.terms.problems.first() else {
+            return Err(TrainingProblem::Diverged { what: "loss" }.into());
+        };
+        let curvature = Curvature::new(self.lesson.rows, moments, &of_rows)?;
         let curve = |(loss, problem): (f64, &Problem)| Curve {
             loss: loss.max(LEAST_SLACK),
             penalty: problem.penalty,
         };
-        Ok(slack.into_iter().zip(&self.terms.problems).map(curve).collect())
+        Ok((curvature, of_heads.into_iter().zip(&self.terms.problems).map(curve).collect()))
     }
 
     /// Values and gradients of the problems `numbers` at `points`, both in the coordinates of these
@@ -119,74 +117,102 @@ impl<'a> Losses<'a> {
         &self,
         numbers: &[usize],
         points: &[Vec<f32>],
+        curvature: &Curvature,
         curves: &[Curve],
     ) -> Result<Vec<Evaluation>> {
-        let Some(blocks) = &self.blocks else {
-            use_threads(rayon::current_num_threads());
-            let weights = self.curvature.turn(points, curves, Way::Out)?;
-            let read = |visit: Visit<'_>| self.read_blocks(visit);
-            return turned(self.terms.evaluate(numbers, &weights, read)?, curves, self.curvature);
-        };
+        let (terms, shared) = (&self.terms, || curvature.share());
         let parts = numbers.chunks(HEADS_AT_ONCE).zip(points.chunks(HEADS_AT_ONCE));
-        let parts: Vec<_> = parts.zip(curves.chunks(HEADS_AT_ONCE)).collect();
-        let (terms, block_rows) = (&self.terms, self.block_rows);
-        // A tensor belongs to one thread at a time; a clone shares its numbers.
-        let share = || {
-            let blocks: Vec<Tensor> = blocks.iter().map(Tensor::shallow_clone).collect();
-            (blocks, self.curvature.share())
-        };
-        let shared: Vec<(Vec<Tensor>, Curvature)> = parts.iter().map(|_| share()).collect();
-        let found: Vec<Vec<Evaluation>> = parts
+        let parts: Vec<_> =
+            parts.zip(curves.chunks(HEADS_AT_ONCE)).map(|p| (p, shared())).collect();
+        let groups: Vec<Group<'_>> = parts
             .into_par_iter()
-            .zip(shared)
-            .map(|(((numbers, points), curves), (blocks, curvature))| {
+            .map(|(((numbers, points), curves), curvature)| {
                 use_threads(1);
                 let weights = curvature.turn(points, curves, Way::Out)?;
-                let visit = |visit: Visit<'_>| visit_blocks(&blocks, block_rows, visit);
-                turned(terms.evaluate(numbers, &weights, visit)?, curves, &curvature)
+                let raw = terms.raw(numbers, &weights).map_err(failed)?;
+                Ok(Group { numbers, curves, weights, raw })
+            })
+            .collect::<Result<_>>()?;
+        let tasks: Vec<(&[usize], (Tensor, Tensor), Span<'_>)> = groups
+            .iter()
+            .flat_map(|group| {
+                let each = self.spans.each().into_iter();
+                each.map(|span| (group.numbers, shared_pair(&group.raw), span))
+            })
+            .collect();
+        let mut sums: Vec<Sums> = tasks
+            .into_par_iter()
+            .map(|(numbers, raw, span)| {
+                use_threads(1);
+                terms.sums(numbers, &raw, &span)
+            })
+            .collect::<Result<_>>()?;
+        let of_group = sums.len() / groups.len().max(1);
+        let parts: Vec<_> = groups
+            .into_iter()
+            .map(|group| {
+                let rest = sums.split_off(of_group);
+                (group, mem::replace(&mut sums, rest), shared())
+            })
+            .collect();
+        let found: Vec<Vec<Evaluation>> = parts
+            .into_par_iter()
+            .map(|(group, sums, curvature)| {
+                use_threads(1);
+                let evaluations = terms.evaluations(group.numbers, &group.weights, sums);
+                turned(evaluations, group.curves, &curvature)
             })
             .collect::<Result<_>>()?;
         Ok(found.into_iter().flatten().collect())
-    }
-
-    /// Reads the rows from their file, block by block.
-    fn read_blocks(&self, visit: Visit<'_>) -> Result<()> {
-        let _guard = tch::no_grad_guard();
-        self.lesson.rows.for_each_block(|first, block| {
-            let rows = tensor(block, self.terms.dimension).map_err(failed)?;
-            visit(first, &rows).map_err(failed)
-        })
     }
 
     /// The loss of every row by every head, `[heads, rows]`; NaN of rows of which nothing is known.
     pub(super) fn row_losses(&self, points: &[Vec<f32>]) -> Result<Vec<f32>> {
         let count = self.lesson.rows.len();
         let mut found = vec![f32::NAN; points.len() * count];
-        self.visit_outputs(points, &mut |first, outputs| {
-            let Some(losses) = self.terms.row_losses(first, outputs)? else { return Ok(()) };
-            for (row, losses) in to_vec(&losses)?.chunks_exact(points.len()).enumerate() {
+        let terms = &self.terms;
+        let of_spans = self.of_outputs(points, |first, outputs| {
+            terms.row_losses(first, outputs)?.map_or(Ok(Vec::new()), |losses| to_vec(&losses))
+        })?;
+        for (first, losses) in of_spans.into_iter().flatten() {
+            for (row, losses) in losses.chunks_exact(points.len()).enumerate() {
                 for (head, loss) in losses.iter().enumerate() {
                     found[head * count + first + row] = *loss;
                 }
             }
-            Ok(())
-        })?;
+        }
         Ok(found)
     }
 
-    /// Calls `visit` with what all heads say of every block, `[rows, heads, classes]`.
-    fn visit_outputs(&self, points: &[Vec<f32>], visit: Visit<'_>) -> Result<()> {
+    /// What `of_block` makes of what all heads say of every block, `[rows, heads, classes]`, with the
+    /// number of the block's first row; by span.
+    fn of_outputs<T: Send>(
+        &self,
+        points: &[Vec<f32>],
+        of_block: impl Fn(usize, &Tensor) -> Torch<T> + Sync,
+    ) -> Result<Vec<Vec<(usize, T)>>> {
+        let terms = &self.terms;
         let numbers: Vec<usize> = (0..points.len()).collect();
-        let raw = self.terms.raw(&numbers, points).map_err(failed)?;
-        use_threads(if self.blocks.is_some() { 1 } else { rayon::current_num_threads() });
-        let mut say = |first: usize, rows: &Tensor| {
-            visit(first, &self.terms.outputs(rows, &raw, points.len())?)
+        let raw = terms.raw(&numbers, points).map_err(failed)?;
+        let tasks: Vec<_> =
+            self.spans.each().into_iter().map(|span| (span, shared_pair(&raw))).collect();
+        let of_span = |(span, raw): (Span<'_>, (Tensor, Tensor))| {
+            use_threads(1);
+            let mut found = Vec::new();
+            span.for_each_block(&mut |first, rows| {
+                let outputs = terms.outputs(rows, &raw, numbers.len())?;
+                found.push((first, of_block(first, &outputs)?));
+                Ok(())
+            })?;
+            Ok(found)
         };
-        match &self.blocks {
-            Some(blocks) => visit_blocks(blocks, self.block_rows, &mut say),
-            None => self.read_blocks(&mut say),
-        }
+        tasks.into_par_iter().map(of_span).collect()
     }
+}
+
+/// A tensor belongs to one thread at a time; a clone shares its numbers.
+fn shared_pair((weights, biases): &(Tensor, Tensor)) -> (Tensor, Tensor) {
+    (weights.shallow_clone(), biases.shallow_clone())
 }
 
 /// Evaluations with their gradients by coordinates instead of weights.
@@ -202,23 +228,4 @@ fn turned(
         evaluation.gradient = gradient;
     }
     Ok(evaluations)
-}
-
-/// Calls `visit` with blocks of `block_rows` rows each.
-fn visit_blocks(blocks: &[Tensor], block_rows: usize, visit: Visit<'_>) -> Result<()> {
-    let _guard = tch::no_grad_guard();
-    blocks
-        .iter()
-        .enumerate()
-        .try_for_each(|(block, rows)| visit(block * block_rows, rows))
-        .map_err(failed)
-}
-
-/// How many threads libtorch may use for what this thread asks of it.
-pub(in crate::train::learner) fn use_threads(count: usize) {
-    tch::set_num_threads(i32::try_from(count).unwrap_or(1));
-}
-
-fn tensor(block: &[f32], dimension: usize) -> Torch<Tensor> {
-    Tensor::f_from_slice(block)?.f_view([-1, signed(dimension)])
 }

@@ -6,16 +6,41 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::super::failed;
 use super::super::lbfgs::Evaluation;
 use super::problem::Problem;
+use super::spans::Span;
 use crate::error::Result;
 use crate::model::torch::{Torch, to_vec};
 use crate::train::task::{Known, Targets};
 use crate::units::signed;
 
-/// What is done with every block: its first row's number, and its rows, `[rows, dimension]`.
-pub(super) type Visit<'a> = &'a mut dyn FnMut(usize, &Tensor) -> Torch<()>;
+/// Sums over rows: of losses, `[heads]`, and of their derivatives by the weights on raw rows,
+/// `[heads · classes, dimension]`, and by the biases, `[heads · classes]`.
+#[derive(Clone, Debug)]
+pub(super) struct Sums {
+    values: Vec<f64>,
+    slopes: Vec<f64>,
+    biases: Vec<f64>,
+}
+
+impl Sums {
+    fn of(heads: usize, width: usize, dimension: usize) -> Self {
+        Self {
+            values: vec![0.0; heads],
+            slopes: vec![0.0; width * dimension],
+            biases: vec![0.0; width],
+        }
+    }
+
+    fn add(&mut self, more: &Self) {
+        let add = |sums: &mut [f64], more: &[f64]| {
+            sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+        };
+        add(&mut self.values, &more.values);
+        add(&mut self.slopes, &more.slopes);
+        add(&mut self.biases, &more.biases);
+    }
+}
 
 /// What the losses are of; threads may share it.
 #[derive(Clone, Debug)]
@@ -59,29 +84,41 @@ impl Terms<'_> {
         biases.f_addmm(rows, &weights.f_transpose(0, 1)?)?.f_view([-1, signed(heads), classes])
     }
 
-    /// Values and gradients of the problems `numbers` at `points`; `blocks` gives the rows.
+    /// What a span gives to the values and slopes of the heads `numbers`, whose weights on raw rows
+    /// are `raw`.
+    pub(super) fn sums(
+        &self,
+        numbers: &[usize],
+        raw: &(Tensor, Tensor),
+        span: &Span<'_>,
+    ) -> Result<Sums> {
+        let (heads, width) = (numbers.len(), numbers.len() * self.classes);
+        let mut sums = Sums::of(heads, width, self.dimension);
+        span.for_each_block(&mut |first, rows| {
+            let outputs = self.outputs(rows, raw, heads)?;
+            let (losses, errors) = self.errors(numbers, first, &outputs)?;
+            add(&mut sums.values, &to_vec(&losses)?);
+            let errors = errors.f_view([-1, signed(width)])?;
+            add(&mut sums.slopes, &to_vec(&errors.f_transpose(0, 1)?.f_matmul(rows)?)?);
+            add(&mut sums.biases, &to_vec(&errors.f_sum_dim_intlist(0, false, Kind::Float)?)?);
+            Ok(())
+        })?;
+        Ok(sums)
+    }
+
+    /// Values and gradients of the problems `numbers` at `points`, from the sums of all spans.
     #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
-    pub(super) fn evaluate(
+    pub(super) fn evaluations(
         &self,
         numbers: &[usize],
         points: &[Vec<f32>],
-        blocks: impl FnOnce(Visit<'_>) -> Result<()>,
-    ) -> Result<Vec<Evaluation>> {
+        of_spans: Vec<Sums>,
+    ) -> Vec<Evaluation> {
         let (dimension, classes) = (self.dimension, self.classes);
-        let (heads, width) = (numbers.len(), numbers.len() * classes);
-        let raw = self.raw(numbers, points).map_err(failed)?;
-        let mut values = vec![0.0_f64; heads];
-        let mut slopes = vec![0.0_f64; width * dimension];
-        let mut biases = vec![0.0_f64; width];
-        blocks(&mut |first, rows| {
-            let outputs = self.outputs(rows, &raw, heads)?;
-            let (losses, errors) = self.errors(numbers, first, &outputs)?;
-            add(&mut values, &to_vec(&losses)?);
-            let errors = errors.f_view([-1, signed(width)])?;
-            add(&mut slopes, &to_vec(&errors.f_transpose(0, 1)?.f_matmul(rows)?)?);
-            add(&mut biases, &to_vec(&errors.f_sum_dim_intlist(0, false, Kind::Float)?)?);
-            Ok(())
-        })?;
+        let width = numbers.len() * classes;
+        let mut sums = Sums::of(numbers.len(), width, dimension);
+        of_spans.iter().for_each(|more| sums.add(more));
+        let Sums { values, slopes, biases } = sums;
         let evaluations = numbers.iter().zip(points).enumerate().map(|(head, (&number, point))| {
             let Problem { moments, penalty, .. } = &self.problems[number];
             let mut evaluation = Evaluation {
@@ -105,7 +142,7 @@ impl Terms<'_> {
             evaluation.steepest = f64::from(steepest);
             evaluation
         });
-        Ok(evaluations.collect())
+        evaluations.collect()
     }
 
     /// What the cells of a block count by each of the heads `numbers`: `[rows, heads, 1]` of one
@@ -146,18 +183,25 @@ impl Terms<'_> {
         Tensor::f_from_slice(&weights)?.f_view([signed(rows), signed(numbers.len()), signed(width)])
     }
 
-    /// The mean of p (1 − p) of each head `numbers` over what it learns of a block, to be summed,
-    /// `[heads]`.
-    pub(super) fn slack(&self, numbers: &[usize], first: usize, outputs: &Tensor) -> Torch<Tensor> {
+    /// The mean of p (1 − p) of each row of a block, over heads, `[rows]`, and of each head
+    /// `numbers` over what it learns of the block, to be summed, `[heads]`.
+    pub(super) fn slack(
+        &self,
+        numbers: &[usize],
+        first: usize,
+        outputs: &Tensor,
+    ) -> Torch<(Tensor, Tensor)> {
         let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
         let said = match self.targets {
             Targets::Single(_) => outputs.f_softmax(-1, Kind::Float)?,
             Targets::Multi(_) | Targets::Numbers(_) => outputs.f_sigmoid()?,
         };
-        said.f_sub(&said.f_square()?)?
+        let slack = said.f_sub(&said.f_square()?)?;
+        let of_heads = slack
             .f_mul(&self.weights(numbers, first, rows)?)?
             .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?
-            .f_div_scalar(signed(self.classes))
+            .f_div_scalar(signed(self.classes))?;
+        Ok((slack.f_mean_dim([1_i64, 2].as_slice(), false, Kind::Float)?, of_heads))
     }
 
     /// The summed loss of each head over a block, `[heads]`, and its derivative by the outputs,
