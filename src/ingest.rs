@@ -19,6 +19,7 @@ mod politeness;
 mod queue;
 mod reading;
 mod shield;
+mod walk;
 mod working;
 mod writing;
 
@@ -44,6 +45,7 @@ pub use memory::sensible_limit;
 pub use plan::{Plan, PlanOptions, Selection};
 pub use politeness::give_way;
 pub use shield::silence_panics;
+pub use walk::audio_files;
 
 use queue::{LaneSpec, PatchQueue};
 use working::Work;

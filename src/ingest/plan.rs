@@ -311,7 +311,7 @@ impl Plan {
 }
 
 /// The operating system's error, without walkdir's repetition of path and words.
-fn io_error(error: walkdir::Error) -> io::Error {
+pub(super) fn io_error(error: walkdir::Error) -> io::Error {
     error.into_io_error().unwrap_or_else(|| io::Error::other("its folder could not be read"))
 }
 

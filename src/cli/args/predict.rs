@@ -10,8 +10,8 @@ use super::filter::HELP;
 #[command(
     long_about = "Say what a head hears in the library, or in files
 
-Without PATH, the whole library is asked about, by its stored vectors; with PATH, these files are \
-                  listened to, which need not be in the library. By recording, a head that chooses \
+Without PATH, the whole library is asked about, by its stored vectors; with PATH, these files, or the \
+                  audio files in these folders, are listened to, which need not be in the library. By recording, a head that chooses \
                   one class says the most probable one and whether it reaches its threshold; one \
                   that says each class or not says those that do; one that says a number says it. \
                   By segment, segments of one class that follow one another at or above its \
@@ -23,7 +23,7 @@ Silent, clipped and damaged segments are left out and counted. --save writes wha
                   nothing is learnt from these.",
     after_help = "Examples:
   sonoteca predict birds                        every recording of the library
-  sonoteca predict birds new/*.wav --by segment
+  sonoteca predict birds new/ --by segment
   sonoteca predict birds --where 'date >= 2024-05' --class Wren --threshold 0.8
   sonoteca predict birds --by segment --save
   sonoteca predict birds --by segment --format raven --out selections"
@@ -31,7 +31,7 @@ Silent, clipped and damaged segments are left out and counted. --save writes wha
 pub(crate) struct PredictArgs {
     /// The head
     pub(crate) name: String,
-    /// Audio files [default: the whole library]
+    /// Audio files, and folders of them [default: the whole library]
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Whole recordings, or moments in them [default: as the head was trained]

@@ -70,14 +70,14 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
         choices.insert("C chosen on rows".to_owned(), json!(some.numbers.len()));
     }
     let Some(judged) = Sample::of_at_most(ROWS_TO_JUDGE_BY, lesson)? else {
-        let fitted = fit(lesson, &kept(lesson), &choice.strengths, choice.points)?;
+        let fitted = fit(lesson, ENOUGH, &kept(lesson), &choice.strengths, choice.points)?;
         let held_out = say(lesson, &fitted)?;
         return Ok(Learnt { held_out, tensors: fitted[fitted.len() - 1].tensors(lesson), choices });
     };
     // Of so many rows some are enough to judge by; the head itself learns from all of them.
     choices.insert("judged on rows".to_owned(), json!(judged.numbers.len()));
     let smaller = judged.lesson(lesson);
-    let fitted = fit(&smaller, &kept(lesson), &choice.strengths, choice.points)?;
+    let fitted = fit(&smaller, ENOUGH_OF_MANY, &kept(lesson), &choice.strengths, choice.points)?;
     let classes = lesson.class_count;
     let mut held_out = vec![f32::NAN; lesson.rows.len() * classes];
     for (said, &number) in say(&smaller, &fitted)?.chunks_exact(classes).zip(&judged.numbers) {
@@ -87,7 +87,7 @@ pub(super) fn learn(lesson: &Lesson<'_>) -> Result<Learnt> {
         (choice.strengths[fitted.len() - 1], fitted[fitted.len() - 1].point.clone());
     drop(judged);
     let start = start_among_more(lesson, strength, start)?;
-    let whole = fit(lesson, &[None], &[strength], vec![start])?;
+    let whole = fit(lesson, ENOUGH_OF_MANY, &[None], &[strength], vec![start])?;
     Ok(Learnt { held_out, tensors: whole[0].tensors(lesson), choices })
 }
 
@@ -101,7 +101,7 @@ fn start_among_more(lesson: &Lesson<'_>, strength: f64, start: Vec<f32>) -> Resu
     let Some(some) = Sample::of_at_most(most, lesson)? else { return Ok(start) };
     let smaller = some.lesson(lesson);
     let start = start_among_more(&smaller, strength, start)?;
-    let fitted = fit(&smaller, &[None], &[strength], vec![start])?;
+    let fitted = fit(&smaller, ENOUGH_OF_MANY, &[None], &[strength], vec![start])?;
     Ok(fitted[0].point.clone())
 }
 
@@ -150,6 +150,7 @@ impl Fitted {
 /// at a time.
 fn fit(
     lesson: &Lesson<'_>,
+    enough: Enough,
     without: &[Option<u32>],
     strengths: &[f64],
     points: Vec<Vec<f32>>,
@@ -158,18 +159,20 @@ fn fit(
     let mut points = points.into_iter();
     for (without, strengths) in without.chunks(HEADS_AT_ONCE).zip(strengths.chunks(HEADS_AT_ONCE)) {
         let points: Vec<Vec<f32>> = points.by_ref().take(without.len()).collect();
-        fitted.extend(fit_some(lesson, without, strengths, &points)?);
+        fitted.extend(fit_some(lesson, enough, without, strengths, &points)?);
     }
     Ok(fitted)
 }
 
 fn fit_some(
     lesson: &Lesson<'_>,
+    enough: Enough,
     without: &[Option<u32>],
     strengths: &[f64],
     points: &[Vec<f32>],
 ) -> Result<Vec<Fitted>> {
-    let sums = Sums::read(lesson, |row| (lesson.folds[row], None))?;
+    let folds = lesson.folds;
+    let sums = Sums::read(lesson.rows, |row| (folds[row], None))?;
     let moments: Vec<Moments> =
         without.iter().map(|out| sums.moments(|(fold, _)| out.is_none() || fold != *out)).collect();
     let problems = without.iter().zip(&moments).map(|(out, moments)| {
@@ -179,7 +182,6 @@ fn fit_some(
     });
     let mut losses = Losses::new(lesson, problems.collect())?;
     losses.set_strengths(strengths);
-    let enough = if lesson.rows.len() > ROWS_TO_JUDGE_BY { ENOUGH_OF_MANY } else { ENOUGH };
     let points = losses.minimise(points, enough, || lesson.goes_on(choice::CHOOSING))?;
     Ok(moments.into_iter().zip(points).map(|(moments, point)| Fitted { moments, point }).collect())
 }

@@ -4,9 +4,18 @@
 //! without some folds, from one pass: sums are kept by fold and subtracted.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use super::Lesson;
+use rayon::prelude::*;
+
 use crate::error::Result;
+use crate::train::rows::Rows;
+
+/// Spans that threads share out at most: a number that depends on the rows only, so that sums do, too.
+const SPANS: usize = 16;
+
+/// Rows that are read at once.
+const ROWS_AT_ONCE: usize = 512;
 
 /// A spread below this share of the mean one is taken for that: a dimension that is nearly always
 /// zero would otherwise decide everything wherever it is not.
@@ -40,6 +49,12 @@ pub(super) struct Sums {
     cells: BTreeMap<Cell, Cellful>,
 }
 
+/// As many rows each, in order.
+fn spans(count: usize) -> Vec<Range<usize>> {
+    let of_span = count.div_ceil(SPANS).next_multiple_of(ROWS_AT_ONCE).max(1);
+    (0..count).step_by(of_span).map(|first| first..(first + of_span).min(count)).collect()
+}
+
 /// The outer and the inner fold of a row.
 pub(super) type Cell = (Option<u32>, Option<u32>);
 
@@ -51,17 +66,29 @@ struct Cellful {
 }
 
 impl Sums {
-    /// Reads all rows once; `cell` says where each belongs.
-    pub(super) fn read(lesson: &Lesson<'_>, cell: impl Fn(usize) -> Cell) -> Result<Self> {
-        let dimension = lesson.rows.dimension();
-        let mut cells: BTreeMap<Cell, Cellful> = BTreeMap::new();
-        lesson.rows.for_each_block(|first, block| {
-            for (row, values) in block.chunks_exact(dimension).enumerate() {
-                let cellful = cells.entry(cell(first + row));
-                cellful.or_insert_with(|| Cellful::new(dimension)).add(values);
+    /// Reads all rows once, several threads beside each other; `cell` says where each belongs.
+    pub(super) fn read(rows: &Rows, cell: impl Fn(usize) -> Cell + Sync) -> Result<Self> {
+        let dimension = rows.dimension();
+        let of_span = |span: Range<usize>| {
+            let mut cells: BTreeMap<Cell, Cellful> = BTreeMap::new();
+            let mut values = vec![0.0; ROWS_AT_ONCE * dimension];
+            for first in span.clone().step_by(ROWS_AT_ONCE) {
+                let count = ROWS_AT_ONCE.min(span.end - first);
+                let values = &mut values[..count * dimension];
+                rows.read_range(first, values)?;
+                for (row, values) in values.chunks_exact(dimension).enumerate() {
+                    let cellful = cells.entry(cell(first + row));
+                    cellful.or_insert_with(|| Cellful::new(dimension)).add(values);
+                }
             }
-            Ok(())
-        })?;
+            Ok(cells)
+        };
+        let of_spans: Vec<BTreeMap<Cell, Cellful>> =
+            spans(rows.len()).into_par_iter().map(of_span).collect::<Result<_>>()?;
+        let mut cells: BTreeMap<Cell, Cellful> = BTreeMap::new();
+        for (cell, more) in of_spans.into_iter().flatten() {
+            cells.entry(cell).or_insert_with(|| Cellful::new(dimension)).join(&more);
+        }
         Ok(Self { dimension, cells })
     }
 
@@ -69,13 +96,7 @@ impl Sums {
     pub(super) fn moments(&self, learns: impl Fn(Cell) -> bool) -> Moments {
         let mut total = Cellful::new(self.dimension);
         for (_, cell) in self.cells.iter().filter(|(cell, _)| learns(**cell)) {
-            total.count += cell.count;
-            for (sum, more) in total.sums.iter_mut().zip(&cell.sums) {
-                *sum += more;
-            }
-            for (sum, more) in total.squares.iter_mut().zip(&cell.squares) {
-                *sum += more;
-            }
+            total.join(cell);
         }
         total.moments()
     }
@@ -84,6 +105,17 @@ impl Sums {
 impl Cellful {
     fn new(dimension: usize) -> Self {
         Self { count: 0.0, sums: vec![0.0; dimension], squares: vec![0.0; dimension] }
+    }
+
+    /// Adds what others have summed.
+    fn join(&mut self, more: &Self) {
+        self.count += more.count;
+        for (sum, more) in self.sums.iter_mut().zip(&more.sums) {
+            *sum += more;
+        }
+        for (sum, more) in self.squares.iter_mut().zip(&more.squares) {
+            *sum += more;
+        }
     }
 
     fn add(&mut self, values: &[f32]) {

@@ -27,13 +27,13 @@ const USUAL_PENALTY: f64 = 1.0;
 const INNER_FOLDS: usize = 4;
 
 pub(super) fn learn(lesson: &Lesson<'_>, numbers: &[f32]) -> Result<Learnt> {
-    let inner = inner_folds(lesson);
+    let (inner, folds) = (inner_folds(lesson), lesson.folds);
     let mut held_out = vec![f32::NAN; lesson.rows.len()];
     let mut choices = BTreeMap::new();
     let mut chosen = Vec::new();
     for fold in 0..lesson.fold_count {
         let fold = u32::try_from(fold).ok();
-        let learns = |row: usize| lesson.folds[row] != fold;
+        let learns = |row: usize| folds[row] != fold;
         let (penalty, head) = fit(lesson, numbers, &inner, &learns)?;
         chosen.push(penalty);
         let head = LinearHead::new("ridge", head, (lesson.rows.dimension(), 1), false)?;
@@ -60,7 +60,7 @@ fn fit(
     lesson: &Lesson<'_>,
     numbers: &[f32],
     inner: &[Option<u32>],
-    learns: &dyn Fn(usize) -> bool,
+    learns: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<(f64, Tensors)> {
     let count = inner.iter().flatten().max().map_or(0, |last| last + 1);
     let mut errors = [0.0_f64; PENALTIES.len()];
@@ -102,11 +102,11 @@ fn solve(
     lesson: &Lesson<'_>,
     numbers: &[f32],
     penalties: &[f64],
-    learns: &dyn Fn(usize) -> bool,
+    learns: &(dyn Fn(usize) -> bool + Sync),
 ) -> Result<Vec<Tensors>> {
     let _guard = tch::no_grad_guard();
     let dimension = lesson.rows.dimension();
-    let sums = Sums::read(lesson, |row| (learns(row).then_some(0), None))?;
+    let sums = Sums::read(lesson.rows, |row| (learns(row).then_some(0), None))?;
     let moments = sums.moments(|(learns, _)| learns.is_some());
     let learnt: Vec<f64> = numbers
         .iter()

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use sonoteca::Result;
 use sonoteca::audio::resample::FilterCache;
 use sonoteca::extract::Extractor;
+use sonoteca::ingest::audio_files;
 use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 use sonoteca::model::{EmbeddingModel, identity_of, registry};
@@ -27,11 +28,25 @@ pub(super) fn run(
     output: &mut Output<'_>,
     printer: &mut Printer,
 ) -> Result<Status> {
-    let network = network(question)?;
-    let mut listeners = listeners(question, &network, args.paths.len())?;
-    let mut left = Left::default();
     let (mut failed, mut done) = (0, 0);
-    for paths in args.paths.chunks(listeners.len()) {
+    let mut all = Vec::new();
+    for found in args.paths.iter().flat_map(|path| audio_files(path)) {
+        match found {
+            Ok(path) => all.push(path),
+            Err(error) => {
+                failed += 1;
+                printer.error(&error);
+            }
+        }
+    }
+    if all.is_empty() && failed == 0 {
+        printer.note("There is no audio file in what was named.");
+        return Ok(Status::NothingFound);
+    }
+    let network = network(question)?;
+    let mut listeners = listeners(question, &network, all.len())?;
+    let mut left = Left::default();
+    for paths in all.chunks(listeners.len()) {
         let heard: Vec<_> = listeners
             .par_iter_mut()
             .zip(paths)

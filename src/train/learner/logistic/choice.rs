@@ -121,7 +121,7 @@ pub(super) fn choose(lesson: &Lesson<'_>, kept: &[Option<u32>]) -> Result<Choice
     let cells: Vec<Cell> = lesson.folds.iter().copied().zip(inner.iter().copied()).collect();
     let same = are_paired(lesson);
     let fits = Fits::new(kept, inner_count, same);
-    let sums = Sums::read(lesson, |row| cells[row])?;
+    let sums = Sums::read(lesson.rows, |row| cells[row])?;
     let problem = |without: &Without| {
         let learns: Vec<bool> = cells.iter().map(|cell| !without.leaves_out(*cell)).collect();
         Problem::new(lesson, sums.moments(|cell| !without.leaves_out(cell)), &learns)

@@ -18,7 +18,7 @@ use crate::units::signed;
 
 /// Bytes of a block, as float32: what a core's own cache holds, so that going back over the rows
 /// for slopes finds them there.
-const BLOCK_BYTES: usize = 1 << 20;
+const BLOCK_BYTES: usize = 2 << 20;
 
 /// Spans at most.
 const SPANS: usize = 32;
