@@ -25,7 +25,7 @@ use sonoteca::train::rank::{RankSpec, class_of, rank};
 use utoipa::ToSchema;
 
 use super::views::{Class, Label, name_of};
-use crate::server::error::{Answer, ErrorBody, Refusal};
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{self, count, finite};
 use crate::server::roots::Folders;
 use crate::server::state::{Server, Work};
@@ -289,9 +289,8 @@ impl HitView {
     request_body = SearchBody,
     responses(
         (status = 200, body = Found),
-        (status = 400, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
+        (status = 404),
+        (status = 409)
     )
 )]
 pub(in crate::server) async fn search(
@@ -603,9 +602,10 @@ impl Asking<'_> {
                 let extractor = self.server.models.extractor(model)?;
                 let part = Part { stretch: *stretch, channel: None };
                 // What lies there is ours: a WAV file that was written when it was sent.
-                let found =
-                    Example::from_file(self.library, &extractor, upload.path(), part, level);
-                let (mut example, _) = found.map_err(Refusal::of_upload)?;
+                let of = upload.file();
+                let found = Example::from_file(self.library, &extractor, &of.path, part, level);
+                let (mut example, _) =
+                    found.map_err(|error| Refusal::of_file(error, &of.path, &of.name))?;
                 example.own = self.same_as(upload, *stretch)?;
                 Ok(example)
             }
