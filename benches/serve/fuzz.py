@@ -92,7 +92,7 @@ def main() -> int:
                     str(program), "run", f"{url}openapi.json", "--url", url,
                     "--header", f"Authorization: Bearer {token}",
                     "--phases", "coverage,fuzzing,stateful" if turn == 0 else "fuzzing",
-                    "--checks", "not_a_server_error", "--continue-on-failure",
+                    "--checks", "not_a_server_error,status_code_conformance", "--continue-on-failure",
                     "--suppress-health-check", "all", "--max-examples", "150",
                     "--seed", str(arguments.seed + turn), "--request-timeout", "60",
                     "--workers", "2", "--warnings", "off",

@@ -26,7 +26,7 @@ use super::codec::{Codec, Samples};
 use super::declared::{self, Declared};
 use super::demuxers::{choose_track, not_recognised, open_matroska, open_mp4, probe};
 use super::matroska::Outline;
-use super::mix::Frames;
+use super::mix::{Frames, Mix};
 use super::mp4::Movie;
 use super::packet_reader::{Demuxed, PacketReader, Step};
 use super::recorded;
@@ -65,6 +65,8 @@ struct Said {
     padding: u64,
     clock: Option<Clock>,
     recorded: Option<Recorded>,
+    /// Whether packets say exactly how many frames they hold: neither rounded nor not at all.
+    counts: bool,
 }
 
 /// How packets' times show that some are missing.
@@ -107,6 +109,10 @@ pub(super) struct ContainerSource {
     recorded: Option<Recorded>,
     truncated: bool,
     damaged: bool,
+    /// Whether packets say exactly how many frames they hold.
+    counts: bool,
+    /// Whether something was passed over.
+    has_gap: bool,
     interleaved: Vec<f32>,
 }
 
@@ -123,7 +129,7 @@ impl ContainerSource {
             }
             FileKind::Ogg => {
                 let (declared, end) = declared::of_ogg(&mut file)?;
-                let said = Said { declared: Some(declared), ..Said::default() };
+                let said = Said { declared: Some(declared), counts: true, ..Said::default() };
                 let first = read_up_to(&mut file, 0, 256)?;
                 let demuxer = probe(Window::new(file, 0..end)?, "ogg")
                     .map_err(|problem| declared::undecoded_in_ogg(&first).unwrap_or(problem))?;
@@ -166,7 +172,7 @@ impl ContainerSource {
                     .map(|part| Ok((file.try_clone()?, part)))
                     .collect::<Decoded<VecDeque<_>>>()?;
                 let demuxer = probe(Window::new(file, first)?, "mp3")?;
-                let said = Said { declared: Some(declared), ..Said::default() };
+                let said = Said { declared: Some(declared), counts: true, ..Said::default() };
                 let (track, codec) = choose_track(&*demuxer)?;
                 Self::with_demuxer(demuxer, track, codec, said, joined)
             }
@@ -175,6 +181,7 @@ impl ContainerSource {
                 let said = Said {
                     declared: Some(Declared::FrameCount { slack: 0 }),
                     clock: Some(Clock::EXACT),
+                    counts: true,
                     ..Said::default()
                 };
                 let (track, codec) = choose_track(&*demuxer)?;
@@ -191,7 +198,7 @@ impl ContainerSource {
         let demuxer =
             MpaReader::try_new(stream, FormatOptions::default()).map_err(not_recognised)?;
         let demuxer: Box<dyn FormatReader> = Box::new(demuxer);
-        let said = Said { truncated: layout.truncated, ..Said::default() };
+        let said = Said { truncated: layout.truncated, counts: true, ..Said::default() };
         let (track, codec) = choose_track(&*demuxer)?;
         Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
     }
@@ -229,6 +236,7 @@ impl ContainerSource {
             // An Opus header's word holds wherever it stands.
             skip: said.skip.unwrap_or(0).max(codec.pre_skip),
             codec,
+            counts: said.counts,
             declared: said.declared.unwrap_or(Declared::Nothing),
             clock: said.clock,
             elapsed: 0,
@@ -238,6 +246,7 @@ impl ContainerSource {
             recorded: said.recorded,
             truncated: said.truncated,
             damaged: false,
+            has_gap: false,
             interleaved: Vec::new(),
         };
         source.look_for_he_aac()?;
@@ -375,12 +384,57 @@ impl ContainerSource {
     }
 
     fn finish(&mut self) {
-        self.damaged |= self.codec.checksum_is_wrong();
+        // It is of all samples.
+        self.damaged |= !self.has_gap && self.codec.checksum_is_wrong();
         self.truncated |= match self.declared {
             Declared::Frames(frames) => self.frames < frames,
             Declared::CutOff => true,
             Declared::FrameCount { .. } | Declared::Nothing => false,
         };
+    }
+
+    /// Counts the frames of a packet without decoding it.
+    fn count(&mut self, packet: &Packet, nowhere: &mut Frames) {
+        let time = packet.pts.get();
+        self.fill_gap(time, nowhere);
+        let trimmed = packet.trim_start.get() + packet.trim_end.get() > 0;
+        // Whether the packet's duration has what is trimmed in it, demuxers do not agree on.
+        let decoded = if trimmed { self.codec.decode(packet, &mut self.interleaved) } else { None };
+        let frames = usize::try_from(packet.dur.get()).unwrap_or(0);
+        let samples = decoded.unwrap_or(Samples { frames, channels: 1 });
+        self.interleaved.clear();
+        self.give(samples, nowhere);
+        nowhere.samples.clear();
+        if let Some(clock) = self.clock.as_mut().filter(|_| self.elapsed > 0) {
+            clock.start.get_or_insert(time);
+        }
+    }
+
+    /// Reads packets up to the one that ends behind frame `until`, and decodes only the last ones of
+    /// them, for what the codec has to know.
+    fn pass_over_packets(&mut self, until: u64, preroll: usize) -> Decoded<()> {
+        let mut nowhere = Frames::new(Mix::Mean, 1);
+        let mut last: VecDeque<Packet> = VecDeque::new();
+        loop {
+            match self.next_step()? {
+                Step::Packet(packet) if self.frames + packet.dur.get() <= until => {
+                    self.count(&packet, &mut nowhere);
+                    last.push_back(packet);
+                    if last.len() > preroll {
+                        last.pop_front();
+                    }
+                }
+                other => {
+                    self.ahead.push_front(other);
+                    break;
+                }
+            }
+        }
+        for packet in last {
+            // What comes out belongs to what was passed over.
+            let _ = self.codec.decode(&packet, &mut self.interleaved);
+        }
+        Ok(())
     }
 
     fn next_step(&mut self) -> Decoded<Step> {
@@ -429,6 +483,26 @@ impl BlockSource for ContainerSource {
         Ok(false)
     }
 
+    fn pass_over(&mut self, most: u64) -> Decoded<u64> {
+        let preroll = self.codec.preroll_packets().filter(|_| self.counts);
+        let Some(preroll) = preroll else { return Ok(0) };
+        let declared = match self.declared {
+            Declared::Frames(frames) => frames,
+            _ => u64::MAX,
+        };
+        // Who asks for what is behind the end is told how long all of it is.
+        if most == 0 || most >= declared {
+            return Ok(0);
+        }
+        let found = if self.ahead.is_empty() { self.reader.go_to(most)? } else { None };
+        match found {
+            Some(frame) => (self.elapsed, self.frames) = (frame, frame),
+            None => self.pass_over_packets(most, preroll)?,
+        }
+        self.has_gap = true;
+        Ok(self.frames)
+    }
+
     fn recorded(&self) -> Option<Recorded> {
         self.recorded
     }
@@ -465,5 +539,6 @@ fn movie_said(movie: &Movie, track: u32, codec: &Codec) -> Said {
         played: played.filter(|&frames| frames > 0),
         clock: Some(Clock::rounded(rate)),
         recorded: None,
+        counts: false,
     }
 }
