@@ -145,3 +145,6 @@ async fn tidy(server: Weak<Server>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,8 +244,14 @@ mod tests {
         assert_eq!((denied.status.as_u16(), denied.code), (422, "unreadable"));
         assert!(denied.message.starts_with("rain.wav could not be read: "), "{}", denied.message);
         // As a process that decodes tells it.
-        let told = sonoteca::error::ReportedError::new(&io("read", path, io::ErrorKind::Other));
-        assert_eq!(of(told.into()).code, "unreadable");
+        let told = Error::Reported {
+            stage: "read".to_owned(),
+            message: format!("could not read {shown}"),
+            cause: None,
+            hint: Some(format!("sonoteca describe {shown}")),
+        };
+        let told = of(told);
+        assert_eq!((told.code, told.message.contains(&shown)), ("unreadable", false));
         let error = Error::TimeLimit { path: path.to_owned(), limit_s: 2.0 };
         let limit = of(error);
         assert_eq!((limit.status.as_u16(), limit.code), (422, "undecodable"));

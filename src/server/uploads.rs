@@ -52,13 +52,26 @@ pub(super) struct Upload {
 impl Upload {
     /// The WAV file, as what was sent.
     pub(super) fn file(&self) -> FileOf {
-        FileOf { path: self.path.clone(), name: shown(self.name.as_deref()).to_owned() }
+        FileOf { path: self.path.clone(), name: shown(self.name.as_deref()) }
     }
 }
 
-/// How a sound that was sent is called where something is said of it.
-pub(super) fn shown(name: Option<&str>) -> &str {
-    name.unwrap_or("the sound that was sent")
+/// How a sound that was sent as `name` is called where something is said of it. Headers carry no letters
+/// beyond ASCII; whoever sends others writes their bytes as %XX, as in addresses.
+pub(super) fn shown(name: Option<&str>) -> String {
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return "the sound that was sent".to_owned();
+    };
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let number = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = number.filter(|_| *first == b'%');
+        let escaped = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Drop for Upload {
@@ -189,5 +202,19 @@ fn make_room(held: &mut HashMap<String, Arc<Upload>>) -> Vec<Arc<Upload>> {
         let oldest = held.values().min_by_key(|upload| upload.since).map(|one| one.id.clone());
         let Some(oldest) = oldest else { return gone };
         gone.extend(held.remove(&oldest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_as_they_were_meant() {
+        assert_eq!(shown(None), "the sound that was sent");
+        assert_eq!(shown(Some("rain.wav")), "rain.wav");
+        assert_eq!(shown(Some("%C3%BCber%20100%.wav")), "über 100%.wav");
+        assert_eq!(shown(Some("%")), "%");
+        assert_eq!(shown(Some("%zz%4")), "%zz%4");
     }
 }

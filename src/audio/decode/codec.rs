@@ -105,6 +105,9 @@ impl Codec {
     pub(super) fn preroll_packets(&self) -> Option<usize> {
         match self.format.codec.as_str() {
             "flac" => Some(0),
+            // RFC 7845, section 4.6, has 80 ms: a decoder is close then. After these, which are 125 ms at
+            // least and a second as most are, what is left of the difference is below 16 bits.
+            "opus" => Some(50),
             // A block overlaps with the one before (Vorbis I specification, 1.3.2).
             "vorbis" => Some(1),
             // A frame's bits may begin 511 bytes earlier (ISO 11172-3, 2.4.2.7: main_data_begin has 9

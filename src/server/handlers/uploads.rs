@@ -64,7 +64,7 @@ pub(in crate::server) async fn create(
         let asked = Asked::Store { path, to: PathBytes::new(&place.1), most_s: MOST_S };
         // Whatever goes wrong: what was written goes.
         let written = Written(&place.1);
-        let stored = server.decode(&asked, receiving.path(), shown(name.as_deref()))?;
+        let stored = server.decode(&asked, receiving.path(), &shown(name.as_deref()))?;
         let stored: Stored =
             serde_json::from_slice(&stored).map_err(|error| Refusal::internal(&error))?;
         if stored.is_too_long {

@@ -119,3 +119,80 @@ fn samples_of_every_width_are_passed_over_by_their_bytes() {
         assert!(passed >= 10_000, "{tag}, {bits} bits: {passed}");
     }
 }
+
+/// The packets of an Ogg stream.
+fn ogg_packets(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let (mut packets, mut packet, mut position) = (Vec::new(), Vec::new(), 0);
+    while bytes.get(position..position + 4) == Some(b"OggS") {
+        let count = usize::from(bytes[position + 26]);
+        let lengths = &bytes[position + 27..position + 27 + count];
+        position += 27 + count;
+        for &length in lengths {
+            packet.extend_from_slice(&bytes[position..position + usize::from(length)]);
+            position += usize::from(length);
+            if length < 255 {
+                packets.push(std::mem::take(&mut packet));
+            }
+        }
+    }
+    packets
+}
+
+/// A page of one packet (RFC 3533).
+fn ogg_page(packet: &[u8], number: u32, granule: u64, is_last: bool) -> Vec<u8> {
+    let mut page = b"OggS\0".to_vec();
+    page.push(if number == 0 { 2 } else { 4 * u8::from(is_last) });
+    page.extend(granule.to_le_bytes());
+    page.extend(1_u32.to_le_bytes());
+    page.extend(number.to_le_bytes());
+    page.extend([0; 4]);
+    page.push(u8::try_from(packet.len() / 255 + 1).unwrap());
+    page.extend(std::iter::repeat_n(255, packet.len() / 255));
+    page.push(u8::try_from(packet.len() % 255).unwrap());
+    page.extend_from_slice(packet);
+    // CRC-32 of the polynomial 0x04c11db7, the highest bit first, from 0.
+    let mut checksum = 0_u32;
+    for &byte in &page {
+        checksum ^= u32::from(byte) << 24;
+        for _ in 0..8 {
+            let carry = if checksum >> 31 == 1 { 0x04c1_1db7 } else { 0 };
+            checksum = checksum << 1 ^ carry;
+        }
+    }
+    page[22..26].copy_from_slice(&checksum.to_le_bytes());
+    page
+}
+
+#[test]
+fn opus_is_as_good_as_the_same_a_second_later() {
+    for name in ["chirp.opus", "chirp_stereo.opus", "chirp_speech.opus"] {
+        let packets = ogg_packets(&std::fs::read(fixture(name)).unwrap());
+        let (head, sound) = packets.split_at(2);
+        let frames: u64 =
+            sound.iter().map(|packet| opus::packet_frames(packet).unwrap() as u64).sum();
+        let mut bytes = [ogg_page(&head[0], 0, 0, false), ogg_page(&head[1], 1, 0, false)].concat();
+        let (repeats, mut granule, mut number) = (10, 0, 2);
+        for repeat in 1..=repeats {
+            for (place, packet) in sound.iter().enumerate() {
+                granule += opus::packet_frames(packet).unwrap() as u64;
+                let is_last = repeat == repeats && place + 1 == sound.len();
+                bytes.extend(ogg_page(packet, number, granule, is_last));
+                number += 1;
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let all = decode_file(&path).unwrap();
+        for from in [60_000, 5 * frames, 9 * frames] {
+            let (passed, samples, _) = rest(&path, from);
+            assert!(passed + 960 > from - 960, "{name}: {passed} of {from}");
+            let behind = (from - passed) as usize;
+            assert_eq!(samples.len() - behind, all.samples.len() - from as usize, "{name}");
+            let pairs = samples[behind..].iter().zip(&all.samples[from as usize..]);
+            let most = pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max);
+            // A step of 16 bits, which is what clips have.
+            assert!(most < 1.0 / 32_768.0, "{name} from {from}: {most}");
+        }
+    }
+}
