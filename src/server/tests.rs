@@ -1,10 +1,14 @@
 //! The router by itself, without a port: what every address answers, of a library with nothing in it.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::{Method, Request, StatusCode, header};
 use axum::response::Response;
 use serde_json::Value;
@@ -19,10 +23,26 @@ use super::state::Server;
 
 const TOKEN: &str = "a-token-of-enough-letters";
 
+/// A body that does not come.
+struct Never;
+
+impl HttpBody for Never {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
 /// A server that listens nowhere.
+#[derive(Clone)]
 struct Bench {
     router: Router,
-    _folder: TempDir,
+    _folder: Arc<TempDir>,
 }
 
 impl Bench {
@@ -42,7 +62,7 @@ impl Bench {
             logs: Logs { json: true, level: tracing::Level::WARN },
         };
         let server = Server::open(settings, Decoders::Threads, address).unwrap();
-        Self { router: router(Arc::new(server)), _folder: folder }
+        Self { router: router(Arc::new(server)), _folder: Arc::new(folder) }
     }
 
     async fn ask(&self, request: Request<Body>) -> (Response, Value) {
@@ -253,4 +273,25 @@ async fn jobs_are_listed_without_what_came_of_them() {
     let (_, listed) = bench.ask(known("GET", "/v1/jobs", "")).await;
     assert_eq!(listed["jobs"].as_array().unwrap().len(), 1);
     assert!(!listed["jobs"][0].as_object().unwrap().contains_key("result"), "{listed}");
+}
+
+#[tokio::test]
+async fn uploads_arrive_so_many_at_once_and_others_wait() {
+    let bench = Bench::new();
+    let upload = |body: Body| {
+        let mut request = known("POST", "/v1/uploads", "");
+        *request.body_mut() = body;
+        let bench = bench.clone();
+        tokio::spawn(async move { bench.ask(request).await.0.status() })
+    };
+    let slow: Vec<_> = (0..8).map(|_| upload(Body::new(Never))).collect();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let waiting = upload(Body::empty());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished() && slow.iter().all(|one| !one.is_finished()));
+    // Others than uploads do not wait for them.
+    let (answer, _) = bench.ask(known("GET", "/v1/library", "")).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    slow[0].abort();
+    assert_eq!(waiting.await.unwrap(), StatusCode::UNPROCESSABLE_ENTITY);
 }

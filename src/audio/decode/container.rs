@@ -6,6 +6,8 @@
 //! the beginning and the end is dropped. Refuses containers without an audio track that somebody
 //! here decodes.
 
+mod passing;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -26,7 +28,7 @@ use super::codec::{Codec, Samples};
 use super::declared::{self, Declared};
 use super::demuxers::{choose_track, not_recognised, open_matroska, open_mp4, probe};
 use super::matroska::Outline;
-use super::mix::{Frames, Mix};
+use super::mix::Frames;
 use super::mp4::Movie;
 use super::packet_reader::{Demuxed, PacketReader, Step};
 use super::recorded;
@@ -88,6 +90,17 @@ impl Clock {
     }
 }
 
+/// What becomes of the beginning of a track.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// It has to be decoded, like the rest.
+    Decoded,
+    /// It may be passed over: packets say exactly how many frames they hold.
+    Countable,
+    /// Some of it was.
+    PassedOver,
+}
+
 /// Mono blocks of a track.
 pub(super) struct ContainerSource {
     reader: Box<dyn PacketReader>,
@@ -109,10 +122,7 @@ pub(super) struct ContainerSource {
     recorded: Option<Recorded>,
     truncated: bool,
     damaged: bool,
-    /// Whether packets say exactly how many frames they hold.
-    counts: bool,
-    /// Whether something was passed over.
-    has_gap: bool,
+    beginning: Beginning,
     interleaved: Vec<f32>,
 }
 
@@ -236,7 +246,7 @@ impl ContainerSource {
             // An Opus header's word holds wherever it stands.
             skip: said.skip.unwrap_or(0).max(codec.pre_skip),
             codec,
-            counts: said.counts,
+            beginning: if said.counts { Beginning::Countable } else { Beginning::Decoded },
             declared: said.declared.unwrap_or(Declared::Nothing),
             clock: said.clock,
             elapsed: 0,
@@ -246,7 +256,6 @@ impl ContainerSource {
             recorded: said.recorded,
             truncated: said.truncated,
             damaged: false,
-            has_gap: false,
             interleaved: Vec::new(),
         };
         source.look_for_he_aac()?;
@@ -385,56 +394,12 @@ impl ContainerSource {
 
     fn finish(&mut self) {
         // It is of all samples.
-        self.damaged |= !self.has_gap && self.codec.checksum_is_wrong();
+        self.damaged |= self.beginning != Beginning::PassedOver && self.codec.checksum_is_wrong();
         self.truncated |= match self.declared {
             Declared::Frames(frames) => self.frames < frames,
             Declared::CutOff => true,
             Declared::FrameCount { .. } | Declared::Nothing => false,
         };
-    }
-
-    /// Counts the frames of a packet without decoding it.
-    fn count(&mut self, packet: &Packet, nowhere: &mut Frames) {
-        let time = packet.pts.get();
-        self.fill_gap(time, nowhere);
-        let trimmed = packet.trim_start.get() + packet.trim_end.get() > 0;
-        // Whether the packet's duration has what is trimmed in it, demuxers do not agree on.
-        let decoded = if trimmed { self.codec.decode(packet, &mut self.interleaved) } else { None };
-        let frames = usize::try_from(packet.dur.get()).unwrap_or(0);
-        let samples = decoded.unwrap_or(Samples { frames, channels: 1 });
-        self.interleaved.clear();
-        self.give(samples, nowhere);
-        nowhere.samples.clear();
-        if let Some(clock) = self.clock.as_mut().filter(|_| self.elapsed > 0) {
-            clock.start.get_or_insert(time);
-        }
-    }
-
-    /// Reads packets up to the one that ends behind frame `until`, and decodes only the last ones of
-    /// them, for what the codec has to know.
-    fn pass_over_packets(&mut self, until: u64, preroll: usize) -> Decoded<()> {
-        let mut nowhere = Frames::new(Mix::Mean, 1);
-        let mut last: VecDeque<Packet> = VecDeque::new();
-        loop {
-            match self.next_step()? {
-                Step::Packet(packet) if self.frames + packet.dur.get() <= until => {
-                    self.count(&packet, &mut nowhere);
-                    last.push_back(packet);
-                    if last.len() > preroll {
-                        last.pop_front();
-                    }
-                }
-                other => {
-                    self.ahead.push_front(other);
-                    break;
-                }
-            }
-        }
-        for packet in last {
-            // What comes out belongs to what was passed over.
-            let _ = self.codec.decode(&packet, &mut self.interleaved);
-        }
-        Ok(())
     }
 
     fn next_step(&mut self) -> Decoded<Step> {
@@ -484,23 +449,7 @@ impl BlockSource for ContainerSource {
     }
 
     fn pass_over(&mut self, most: u64) -> Decoded<u64> {
-        let preroll = self.codec.preroll_packets().filter(|_| self.counts);
-        let Some(preroll) = preroll else { return Ok(0) };
-        let declared = match self.declared {
-            Declared::Frames(frames) => frames,
-            _ => u64::MAX,
-        };
-        // Who asks for what is behind the end is told how long all of it is.
-        if most == 0 || most >= declared {
-            return Ok(0);
-        }
-        let found = if self.ahead.is_empty() { self.reader.go_to(most)? } else { None };
-        match found {
-            Some(frame) => (self.elapsed, self.frames) = (frame, frame),
-            None => self.pass_over_packets(most, preroll)?,
-        }
-        self.has_gap = true;
-        Ok(self.frames)
+        self.pass_over_frames(most)
     }
 
     fn recorded(&self) -> Option<Recorded> {

@@ -77,7 +77,7 @@ fn from_file(what: &str, media_type: &str) -> BTreeMap<String, RefOr<Response>> 
     let mut all = Response::new(what);
     all.content.insert(media_type.to_owned(), Content::default().into());
     let mut part = all.clone();
-    part.description = "The part that `Range` asks for".to_owned();
+    "The part that `Range` asks for".clone_into(&mut part.description);
     let known = Response::new("It is what `If-None-Match` names");
     let mut answers = BTreeMap::new();
     for (status, answer) in [("200", all), ("206", part), ("304", known)] {

@@ -130,9 +130,9 @@ mod tests {
         std::fs::write(living.path().join("upload.wav"), b"x").unwrap();
         // As kill -9 leaves it: there, and locked by nobody.
         let dead = OwnFolder::new(parent.path()).unwrap();
-        let OwnFolder { folder, _lock } = dead;
+        let OwnFolder { folder, _lock: lock } = dead;
         let left = folder.keep();
-        drop(_lock);
+        drop(lock);
         std::fs::write(left.join("upload.wav"), b"x").unwrap();
         // Others' folders: one without a lock, one of another name, and a link.
         let unknown = parent.path().join("sonoteca-uploads-unknown");

@@ -32,7 +32,8 @@ fn hold_against_all(path: &Path) -> u64 {
         let expected = &all.samples[frames.min(count)..];
         let found = samples.get(behind..).unwrap_or_default();
         assert_eq!(found.len(), expected.len(), "{name} from {frames}, {passed} passed over");
-        let differs = found.iter().zip(expected).position(|(one, other)| one != other);
+        let differs =
+            found.iter().zip(expected).position(|(one, other)| one.to_bits() != other.to_bits());
         assert_eq!(differs, None, "{name} from {frames}, {passed} passed over");
         assert_eq!(integrity, all.integrity, "{name} from {frames}");
         most = most.max(passed);
@@ -186,7 +187,8 @@ fn opus_is_as_good_as_the_same_a_second_later() {
         let all = decode_file(&path).unwrap();
         for from in [60_000, 5 * frames, 9 * frames] {
             let (passed, samples, _) = rest(&path, from);
-            assert!(passed + 960 > from - 960, "{name}: {passed} of {from}");
+            // All but a packet, of 60 ms at most, and what the header says to drop at the beginning.
+            assert!(passed + 2 * 2_880 > from, "{name}: {passed} of {from}");
             let behind = (from - passed) as usize;
             assert_eq!(samples.len() - behind, all.samples.len() - from as usize, "{name}");
             let pairs = samples[behind..].iter().zip(&all.samples[from as usize..]);

@@ -41,8 +41,8 @@ impl Asking<'_> {
             return self.by_head(head);
         }
         match body.models.as_slice() {
-            [] => self.by_one(self.model(body.model.as_deref())?),
-            [only] => self.by_one(self.model(Some(only))?),
+            [] => self.by_one(&self.model(body.model.as_deref())?),
+            [only] => self.by_one(&self.model(Some(only))?),
             several => self.by_several(several),
         }
     }
@@ -56,19 +56,19 @@ impl Asking<'_> {
         Ok(search::allowed(self.library, filter, model, self.asked.level())?)
     }
 
-    fn by_one(&self, model: StoredModel) -> Answer<Found> {
+    fn by_one(&self, model: &StoredModel) -> Answer<Found> {
         let (body, level) = (&self.asked.body, self.asked.level());
-        let options = self.asked.options(self.allowed(&model)?);
+        let options = self.asked.options(self.allowed(model)?);
         if body.class.is_some() || body.text.is_some() {
-            return self.by_words(&model, options);
+            return self.by_words(model, options);
         }
         // Which may take hearing an upload, and keeps no moment of the library meanwhile.
-        let question = self.question(&model)?;
+        let question = self.question(model)?;
         // Of one moment all of it is one transaction: beginning one for each of hundreds of rows takes
         // longer than reading them.
         self.library
             .at_one_moment(|| {
-                let searcher = self.server.searcher(self.library, &model, level, body.exact)?;
+                let searcher = self.server.searcher(self.library, model, level, body.exact)?;
                 let hits = searcher.search(&question, &options)?;
                 let warnings = searcher.warning().map(|warning| warning.to_string());
                 let mut views = Vec::with_capacity(hits.len());
