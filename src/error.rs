@@ -4,28 +4,29 @@
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
 mod added;
+mod decoding;
 mod filter;
 mod hint;
 mod hub;
 mod label;
+mod reported;
 mod training;
+mod vector;
 
-use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
-
-use crate::audio::decode::MAX_CHANNELS;
 use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
-use crate::units::SampleRate;
 
 pub use added::AddedProblem;
+pub use decoding::DecodeProblem;
 pub use filter::FilterProblem;
 pub use hub::HubProblem;
 pub use label::LabelProblem;
+pub use reported::{ReportedCause, ReportedError};
 pub use training::TrainingProblem;
+pub use vector::VectorProblem;
 
 /// The result of anything that can fail.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -548,134 +549,6 @@ pub enum Error {
     #[error("could not write the output")]
     Output(#[source] io::Error),
 }
-
-/// Why a file could not be decoded.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeProblem {
-    /// Zero bytes.
-    #[error("the file is empty")]
-    EmptyFile,
-    /// No audio by content or name, or none that the decoder could find.
-    #[error("no audio stream was found in it")]
-    NotAudio,
-    /// A container that this version does not read.
-    #[error("{format} files are not read yet")]
-    NotReadYet {
-        /// Its usual name.
-        format: &'static str,
-    },
-    /// A codec that nobody here decodes.
-    #[error("it holds {codec}, which is not decoded")]
-    UnknownCodec {
-        /// The codec's name or tag.
-        codec: String,
-    },
-    /// A header that says something impossible.
-    #[error("{what}: expected {expected}, found {found}")]
-    Malformed {
-        /// Where.
-        what: &'static str,
-        /// What would have been right.
-        expected: &'static str,
-        /// What is there.
-        found: String,
-    },
-    /// A sample rate outside the range that is read.
-    #[error("its header says {found} Hz, expected {} to {} Hz", SampleRate::MIN, SampleRate::MAX)]
-    SampleRate {
-        /// The header's rate.
-        found: u32,
-    },
-    /// A number of channels outside the range that is read.
-    #[error("its header says {found} channels, expected 1 to {MAX_CHANNELS}")]
-    Channels {
-        /// The header's count.
-        found: usize,
-    },
-    /// A header without sound behind it.
-    #[error("it holds no samples")]
-    NoSamples,
-    /// Sound without one number in it.
-    #[error("none of its samples is a finite number")]
-    NoFiniteSamples,
-    /// The decoding library failed.
-    #[error("the decoder gave up")]
-    Decoder(#[source] Source),
-    /// The file could not be read on.
-    #[error("it could not be read")]
-    Io(#[from] io::Error),
-}
-
-impl DecodeProblem {
-    pub(crate) fn decoder(error: impl Into<Source>) -> Self {
-        Self::Decoder(error.into())
-    }
-}
-
-/// Why a vector cannot be stored or compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum VectorProblem {
-    /// NaN or an infinity.
-    #[error("it has a value that is not a finite number")]
-    NonFinite,
-    /// Length zero has no direction to compare.
-    #[error("all its values are zero, so it has no direction to compare")]
-    Zero,
-    /// Another dimension than the model's.
-    #[error("it has {found} values, expected {expected}")]
-    Dimension {
-        /// The model's.
-        expected: usize,
-        /// The vector's.
-        found: usize,
-    },
-    /// Bytes that are no vector.
-    #[error("its stored bytes are damaged")]
-    Encoding,
-    /// More than rows in memory can hold.
-    #[error("there are more vectors than one search can hold (32 GiB of rows)")]
-    TooMany,
-}
-
-/// An error as another process told it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportedError {
-    /// Its stage.
-    stage: String,
-    /// What it said.
-    message: String,
-    /// Why.
-    cause: Option<ReportedCause>,
-    /// What to try.
-    hint: Option<String>,
-}
-
-impl ReportedError {
-    /// `error` in words.
-    pub fn new(error: &Error) -> Self {
-        let has_cause = std::error::Error::source(error).is_some();
-        Self {
-            stage: error.stage().to_owned(),
-            message: error.to_string(),
-            cause: has_cause.then(|| ReportedCause(error.reason())),
-            hint: error.hint().map(Cow::into_owned),
-        }
-    }
-}
-
-impl From<ReportedError> for Error {
-    fn from(error: ReportedError) -> Self {
-        let ReportedError { stage, message, cause, hint } = error;
-        Self::Reported { stage, message, cause, hint }
-    }
-}
-
-/// Why another process met an error: its causes, the nearest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("{0}")]
-pub struct ReportedCause(String);
 
 fn describe_segments(segments: Option<Segmentation>) -> String {
     match segments {

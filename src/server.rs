@@ -13,6 +13,7 @@
 mod audio;
 mod collections;
 mod connections;
+mod description;
 mod errand;
 mod error;
 mod extract;
@@ -31,9 +32,10 @@ mod state;
 mod uploads;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use connections::{Open, Signals};
 use sonoteca::ingest::Decoders;
 use sonoteca::{Error, Result};
 
@@ -42,6 +44,8 @@ pub(crate) use security::check;
 pub(crate) use settings::{Logs, Settings};
 use state::Server;
 
+/// The time that what is in flight may take once the process is asked to stop.
+const FINISH_WITHIN: Duration = Duration::from_secs(30);
 /// How long work that nobody waits for any more keeps the process.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
@@ -79,14 +83,68 @@ pub(crate) fn run(
             })?;
             let address = listener.local_addr().map_err(Error::Output)?;
             let server = Arc::new(Server::open(settings, decoders, address)?);
+            let mut signals = Signals::listen()?;
             started(&Listening { address, token: server.security.token() })?;
             tracing::info!(%address, "listening");
-            connections::serve(listener, router::router(Arc::clone(&server))).await;
-            server.jobs.stop();
+            tokio::spawn(tidy(Arc::downgrade(&server)));
+            let router = router::router(Arc::clone(&server));
+            let open = connections::accept(listener, router, &mut signals).await;
+            let end = finish(&server, open, &mut signals).await;
             tracing::info!("stopped");
-            Ok(())
+            Ok(end)
         });
     // What was broken off is not waited for.
-    runtime.shutdown_timeout(LAST_WAIT);
-    served
+    match served {
+        Ok(End::AskedTwice) => runtime.shutdown_background(),
+        _ => runtime.shutdown_timeout(LAST_WAIT),
+    }
+    served.map(|_| ())
 }
+
+/// How serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// What was in flight was finished, or took too long.
+    Waited,
+    /// Whoever ends it does not want to wait.
+    AskedTwice,
+}
+
+/// Asks jobs to stop, and finishes what is in flight.
+async fn finish(server: &Server, open: Open, signals: &mut Signals) -> End {
+    let jobs = server.jobs.stop();
+    let connections = open.count();
+    let seconds = FINISH_WITHIN.as_secs();
+    tracing::info!(connections, jobs, "stopping: waits for what is in flight, {seconds} s at most");
+    let all = async {
+        let tell = |connections| tracing::info!(connections, "still waits for connections");
+        tokio::join!(open.finish(tell), server.jobs.ended());
+    };
+    tokio::select! {
+        () = all => End::Waited,
+        () = tokio::time::sleep(FINISH_WITHIN) => {
+            let job = server.jobs.running();
+            tracing::warn!(job, "broken off: it took too long; what a job had stored stays");
+            End::Waited
+        }
+        () = signals.next() => {
+            tracing::warn!("broken off: asked twice; what a job had stored stays");
+            End::AskedTwice
+        }
+    }
+}
+
+/// Removes, now and then, what was kept long enough, as long as there is a server.
+async fn tidy(server: Weak<Server>) {
+    loop {
+        tokio::time::sleep(uploads::TIDY_EVERY).await;
+        let Some(server) = server.upgrade() else { return };
+        // Removing files waits for the disk.
+        if let Err(error) = tokio::task::spawn_blocking(move || server.uploads.tidy()).await {
+            tracing::warn!(%error, "old uploads were not removed");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

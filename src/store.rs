@@ -38,6 +38,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::error::{Error, Result};
@@ -52,6 +53,14 @@ const APPLICATION_ID: i64 = 0x534e_5443;
 
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Statements that a connection keeps prepared: there are some 60 of them, and a search takes a dozen,
+/// hundreds of times.
+const STATEMENTS: usize = 128;
+
+/// KiB of pages that a connection keeps: 512 pages. SQLite's own choice, 2,000, is 62 pages of ours, of
+/// which a search reads a hundred.
+const CACHE_KIB: i64 = 16_384;
 
 /// The present as SQL: RFC 3339, UTC.
 const NOW: &str = "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')";
@@ -269,6 +278,10 @@ fn configured(name: &Path, flags: OpenFlags, fresh: bool) -> rusqlite::Result<Co
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // Without this, every new value of a parameter may have a statement planned anew.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     functions::register(&connection)?;
     if fresh {
         connection.pragma_update(None, "page_size", PAGE_BYTES)?;

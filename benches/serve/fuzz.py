@@ -3,7 +3,8 @@
 
 In: a built sonoteca (SONOTECA, or target/debug/sonoteca), the test fixtures, and schemathesis, which
 is installed into target/fuzz unless it is there. Out: how many requests of each status, and a failure
-where one was answered with 500 or above, was not answered, or left the server stuck.
+where one was answered with 500 or above or with a status that the description does not tell, was not
+answered, or left the server stuck.
 
 What is counted is the server's own log. The fuzzer makes requests from /openapi.json, right ones and
 wrong ones, until there are enough.
@@ -92,7 +93,7 @@ def main() -> int:
                     str(program), "run", f"{url}openapi.json", "--url", url,
                     "--header", f"Authorization: Bearer {token}",
                     "--phases", "coverage,fuzzing,stateful" if turn == 0 else "fuzzing",
-                    "--checks", "not_a_server_error", "--continue-on-failure",
+                    "--checks", "not_a_server_error,status_code_conformance", "--continue-on-failure",
                     "--suppress-health-check", "all", "--max-examples", "150",
                     "--seed", str(arguments.seed + turn), "--request-timeout", "60",
                     "--workers", "2", "--warnings", "off",
@@ -100,7 +101,11 @@ def main() -> int:
                 done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
                 turn += 1
                 print(f"turn {turn}: {len(requests(folder))} requests, status {done.returncode}")
-                if done.returncode != 0:
+                if "Failures:" not in done.stdout and "SystemError: AST" in done.stdout:
+                    # A defect of Python 3.11 (its counter of recursion and threads), met by the fuzzer when
+                    # it prints a schema: nothing of ours failed, and what was asked until then counts.
+                    print(f"turn {turn}: the fuzzer itself failed; its other checks passed", flush=True)
+                elif done.returncode != 0:
                     failed.append(done.stdout[-4_000:] + done.stderr[-1_000:])
                 if turn > 60:
                     failed.append("60 turns did not make as many requests")

@@ -110,6 +110,12 @@ trait BlockSource: Send {
     /// Appends the next frames to `block`. `Ok(false)` at the end of the stream.
     fn next_block(&mut self, block: &mut Frames) -> Decoded<bool>;
 
+    /// Passes over frames of the beginning without decoding them, `most` at most and fewer where what
+    /// follows would be another then; how many. To be asked before anything was read.
+    fn pass_over(&mut self, _most: u64) -> Decoded<u64> {
+        Ok(0)
+    }
+
     /// What went wrong so far without ending the stream.
     fn integrity(&self) -> Integrity;
 
@@ -180,6 +186,23 @@ impl Decoder {
             frames: 0,
             non_finite: 0,
         })
+    }
+
+    /// Passes over the beginning of a recording of which nothing was read yet: over `frames` frames at
+    /// most, and fewer where what follows could not be decoded as it would be otherwise, which takes
+    /// hearing what precedes it. [`frames`](Self::frames) says how many. What is passed over says nothing
+    /// of how whole the recording is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn pass_over(&mut self, frames: u64) -> Result<()> {
+        if let Ok(passed) = self.source.pass_over(frames) {
+            self.frames += passed;
+            return Ok(());
+        }
+        // Whatever is wrong with the file: it is read from the beginning, which copes with more.
+        *self = Self::open_mixed(&self.path, self.block.mix())?;
+        Ok(())
     }
 
     /// What the stream is.

@@ -1,7 +1,8 @@
 //! A stretch of a recording, and one of its channels, as if it were a recording of its own.
 //!
-//! In: a path, and which part of it counts. Out: mono blocks of that part. Refuses stretches that
-//! the recording does not have, and says how long it is.
+//! In: a path, and which part of it counts. Out: mono blocks of that part. What precedes it is passed
+//! over without being decoded where the format allows, so that late stretches of long recordings come
+//! as fast as early ones. Refuses stretches that the recording does not have, and says how long it is.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -93,6 +94,7 @@ impl Excerpt {
                 (frames(start_s * hertz), end_s.map_or(u64::MAX, |end_s| frames(end_s * hertz)))
             }
         };
+        decoder.pass_over(first)?;
         let (path, stretch) = (path.to_owned(), part.stretch);
         Ok(Self { path, decoder, stretch, first, behind, given: 0 })
     }

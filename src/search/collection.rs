@@ -8,6 +8,7 @@
 //! the vector that the library holds: the cosines are exact, and the cache is never believed in
 //! anything but where to look. Where there is no generation of use, all vectors are read.
 
+mod approach;
 pub(crate) mod fresh;
 pub(crate) mod passing;
 mod warning;

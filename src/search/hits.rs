@@ -25,8 +25,8 @@ use crate::store::stretches::Direction;
 /// Segments that are asked for beyond what a question without events takes: an event has several.
 const SEGMENTS_PER_EVENT: usize = 4;
 
-/// Neighbours that are read at once at first, and at most.
-const NEIGHBOURS: (usize, usize) = (8, 1_024);
+/// Neighbours that are read at once at first, and at most: most events end soon, and some are long.
+const NEIGHBOURS: (usize, usize) = (2, 1_024);
 
 /// Something similar.
 #[derive(Clone, Debug, PartialEq)]
@@ -229,23 +229,38 @@ impl Gathering<'_> {
         let merges = searcher.level == Level::Segment && !self.options.single_segments;
         let wanted = self.options.count.saturating_add(self.own.len());
         let mut fetched = if merges { wanted.saturating_mul(SEGMENTS_PER_EVENT) } else { wanted };
-        loop {
-            let (library, collection) = (searcher.library, &searcher.collection);
-            let found = collection.nearest(library, &self.unit, fetched, &self.scope)?;
-            let is_all = found.len() < fetched;
-            for found in found {
-                if self.is_full() || self.options.least_score.is_some_and(|s| found.cosine < s) {
+        let (library, collection) = (searcher.library, &searcher.collection);
+        let mut gone = HashSet::new();
+        while !self.is_full() {
+            let scope = &self.scope;
+            let mut approach = collection.approach(library, &self.unit, fetched, scope, &gone)?;
+            let admits =
+                |this: &Self, key: VectorKey| !this.seen.contains(&key.segment) && this.admits(key);
+            while let Some(found) =
+                collection.next_match(library, &mut approach, |key| admits(self, key))?
+            {
+                if self.options.least_score.is_some_and(|s| found.cosine < s) {
                     return Ok(());
                 }
-                if self.seen.insert(found.key.segment) && self.admits(found.key) {
+                // By now it may be part of an event.
+                if admits(self, found.key) {
                     self.take(found, merges)?;
                 }
+                self.seen.insert(found.key.segment);
+                if self.is_full() {
+                    return Ok(());
+                }
             }
-            if is_all || self.is_full() {
+            if !approach.gone.is_empty() {
+                // Where another process removed some meanwhile, those behind them move up.
+                gone.extend(approach.gone);
+            } else if approach.is_all {
                 return Ok(());
+            } else {
+                fetched = fetched.saturating_mul(4);
             }
-            fetched = fetched.saturating_mul(4);
         }
+        Ok(())
     }
 
     fn is_full(&self) -> bool {

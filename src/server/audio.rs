@@ -12,12 +12,12 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use sonoteca::Error;
 use sonoteca::audio::sniff::{FileKind, kind_of};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use super::error::{Answer, Refusal};
+use super::roots::FileOf;
 
 /// Bytes that are read at once.
 const PORTION: usize = 64 * 1024;
@@ -35,15 +35,14 @@ pub(super) struct Sound {
 }
 
 impl Sound {
-    /// Opens the file at `path`, a real path.
-    pub(super) fn open(path: &Path) -> Answer<Self> {
-        let failed = |source| Error::Io { action: "open", path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
+    /// Opens the file of a recording.
+    pub(super) fn open(of: &FileOf) -> Answer<Self> {
+        let file = File::open(&of.path).map_err(|source| of.failed("open", source))?;
+        let metadata = file.metadata().map_err(|source| of.failed("open", source))?;
         Ok(Self {
             file,
             length: metadata.len(),
-            media_type: media_type(path),
+            media_type: media_type(&of.path),
             tag: tag_of(&metadata),
         })
     }

@@ -2,7 +2,7 @@
 //!
 //! In: a library. Out: its models, and the [`Collection`] of one at a level, shared by all threads and
 //! opened anew when the vectors have changed. While somebody does that, others search what there
-//! was: a search waits for nobody.
+//! was: a search waits for nobody but whoever opens the same collection for the first time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,11 +30,22 @@ type Key = (i64, Level, bool);
 /// A collection, and when it was opened.
 #[derive(Debug)]
 struct Held {
-    collection: Arc<Collection>,
-    mark: Option<ChangeMark>,
-    opened: Instant,
+    opened: Opened,
+    since: Instant,
     took: Duration,
+    /// Whether there may be something better to open, whatever the library's last change is.
+    is_due: bool,
 }
+
+/// A collection, and the last change of the library that is surely in it.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) collection: Arc<Collection>,
+    pub(super) mark: Option<ChangeMark>,
+}
+
+/// Where one collection is held; locked while it is opened for the first time.
+type Place = Arc<Mutex<Option<Held>>>;
 
 /// The models of the library at some change.
 type Models = (Option<ChangeMark>, Arc<Vec<StoredModel>>);
@@ -42,7 +53,7 @@ type Models = (Option<ChangeMark>, Arc<Vec<StoredModel>>);
 /// What searches compare.
 #[derive(Debug, Default)]
 pub(super) struct Collections {
-    held: Mutex<HashMap<Key, Held>>,
+    places: Mutex<HashMap<Key, Place>>,
     models: Mutex<Option<Models>>,
     /// The model that is meant where none is named.
     usual: Option<String>,
@@ -95,52 +106,58 @@ impl Collections {
         model: &StoredModel,
         level: Level,
         exact: bool,
-    ) -> Result<Arc<Collection>> {
-        let (key, mark) = ((model.id, level, exact), library.last_change()?);
+    ) -> Result<Opened> {
+        let mark = library.last_change()?;
         let options = CollectionOptions { exact };
         let open = || -> Result<Held> {
             let started = Instant::now();
             let collection = Arc::new(Collection::open_with(library, model, level, options)?);
-            let opened = Instant::now();
-            Ok(Held { collection, mark, opened, took: opened - started })
+            let since = Instant::now();
+            let opened = Opened { collection, mark };
+            Ok(Held { opened, since, took: since - started, is_due: false })
         };
+        let place = Arc::clone(lock(&self.places).entry((model.id, level, exact)).or_default());
         {
-            let mut held = lock(&self.held);
-            match held.get_mut(&key).filter(|held| held.is_of(model)) {
-                // The first one: all wait for it.
-                None => {
-                    let opened = open()?;
-                    let collection = Arc::clone(&opened.collection);
-                    held.insert(key, opened);
-                    return Ok(collection);
-                }
-                Some(known) if !known.is_due(mark) => return Ok(Arc::clone(&known.collection)),
+            let mut held = lock(&place);
+            match held.as_mut().filter(|held| held.is_of(model)) {
+                // The first one: who wants the same waits for it.
+                None => return Ok(held.insert(open()?).opened.clone()),
+                Some(known) if !known.is_due(mark) => return Ok(known.opened.clone()),
                 // This thread opens it anew; others go on with what there is.
-                Some(known) => known.opened = Instant::now(),
+                Some(known) => (known.since, known.is_due) = (Instant::now(), false),
             }
         }
-        let opened = open()?;
-        let collection = Arc::clone(&opened.collection);
-        lock(&self.held).insert(key, opened);
-        Ok(collection)
+        let anew = open()?;
+        let opened = anew.opened.clone();
+        *lock(&place) = Some(anew);
+        Ok(opened)
     }
 
-    /// Forgets everything: there may be new generations.
+    /// There may be new generations: everything is opened anew by who asks for it next, while others
+    /// search what there is.
     pub(super) fn renew(&self) {
-        lock(&self.held).clear();
+        let places: Vec<Place> = lock(&self.places).values().map(Arc::clone).collect();
+        for place in places {
+            if let Some(held) = lock(&place).as_mut() {
+                held.is_due = true;
+            }
+        }
     }
 }
 
 impl Held {
     fn is_of(&self, model: &StoredModel) -> bool {
-        let own = self.collection.model();
+        let own = self.opened.collection.model();
         own.identity == model.identity && own.segmentation == model.segmentation
     }
 
     fn is_due(&self, mark: Option<ChangeMark>) -> bool {
-        let age = self.opened.elapsed();
-        if self.mark == mark {
-            return self.collection.fresh_len() >= MANY_FRESH && age >= LOOK_EVERY;
+        let age = self.since.elapsed();
+        if self.is_due {
+            return true;
+        }
+        if self.opened.mark == mark {
+            return self.opened.collection.fresh_len() >= MANY_FRESH && age >= LOOK_EVERY;
         }
         age >= (SHARE_OF_TIME * self.took).min(LONGEST_BEHIND)
     }

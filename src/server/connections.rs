@@ -1,6 +1,6 @@
-//! Connections, from the first byte to the last, and the end of all.
+//! Connections, from the first byte to the last, and what ends them.
 //!
-//! In: a listener. Out: requests to the router. Refuses heads that take too long, and more
+//! In: a listener, and signals. Out: requests to the router. Refuses heads that take too long, and more
 //! connections than there is room for: those wait.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use sonoteca::{Error, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -17,16 +18,28 @@ use tokio::sync::Semaphore;
 const HEAD_WITHIN: Duration = Duration::from_secs(30);
 /// Connections at once.
 const MOST_CONNECTIONS: usize = 512;
-/// The time that what is in flight may take once the process is asked to stop.
-const FINISH_WITHIN: Duration = Duration::from_secs(30);
+/// How often is told what the end waits for.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 /// The wait after a connection that could not be accepted, such as for lack of descriptors.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Serves until the process is asked to stop, and finishes what is in flight.
-pub(super) async fn serve(listener: TcpListener, router: Router) {
+/// Connections that are open when nobody new is let in any more.
+pub(super) struct Open {
+    graceful: GracefulShutdown,
+    room: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Open").field("count", &self.count()).finish_non_exhaustive()
+    }
+}
+
+/// Lets connections in until `stop` is asked for.
+pub(super) async fn accept(listener: TcpListener, router: Router, stop: &mut Signals) -> Open {
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let mut stop = std::pin::pin!(asked_to_stop());
+    let mut stop = std::pin::pin!(stop.next());
     loop {
         let permit = tokio::select! {
             () = &mut stop => break,
@@ -55,13 +68,31 @@ pub(super) async fn serve(listener: TcpListener, router: Router) {
             }
         }
     }
-    drop(listener);
-    tracing::info!("stopping: what is in flight is finished");
-    tokio::select! {
-        () = graceful.shutdown() => {}
-        () = tokio::time::sleep(FINISH_WITHIN) => tracing::warn!("requests were broken off"),
-        () = asked_to_stop() => tracing::warn!("requests were broken off: asked twice"),
+    Open { graceful, room }
+}
+
+impl Open {
+    /// Ends connections on which nothing is asked, and the others once they are answered; what is told
+    /// meanwhile is how many are left.
+    pub(super) async fn finish(self, tell: impl Fn(usize)) {
+        let Self { graceful, room } = self;
+        let mut done = std::pin::pin!(graceful.shutdown());
+        loop {
+            tokio::select! {
+                () = &mut done => return,
+                () = tokio::time::sleep(TELL_EVERY) => tell(taken(&room)),
+            }
+        }
     }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        taken(&self.room)
+    }
+}
+
+fn taken(room: &Semaphore) -> usize {
+    MOST_CONNECTIONS.saturating_sub(room.available_permits())
 }
 
 /// Milliseconds after which a connection ends on which what was sent is not taken.
@@ -83,19 +114,45 @@ fn connection(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn asked_to_stop() {
+/// What asks the process to stop: SIGINT and SIGTERM. None that comes is missed, whether or not
+/// somebody waits for it at that moment.
+#[derive(Debug)]
+pub(super) struct Signals {
     #[cfg(unix)]
-    {
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// [`Error::Output`] when the system does not let it.
+    #[cfg(unix)]
+    pub(super) fn listen() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
-            }
-            return;
-        }
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Error::Output)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Output)?,
+        })
     }
-    // Without handlers the process ends at once, which loses nothing that was acknowledged.
-    let _ = tokio::signal::ctrl_c().await;
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    pub(super) fn listen() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        #[cfg(not(unix))]
+        // Without a handler the process ends at once, which loses nothing that was acknowledged.
+        let _ = tokio::signal::ctrl_c().await;
+    }
 }

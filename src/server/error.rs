@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
+use std::path::Path;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -104,15 +105,35 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// What an error says of a file whose name is nobody's business, such as an upload's.
-    pub(super) fn of_upload(error: Error) -> Self {
-        let reason = error.reason();
-        let mut refusal = Self::from(error);
-        if refusal.code == "undecodable" {
-            refusal.message = format!("the sound could not be decoded: {reason}");
-        }
+    /// What `error` says of the file at `path`, which whoever asks knows by another name.
+    pub(super) fn of_file(error: Error, path: &Path, name: &str) -> Self {
+        let is_there = path.exists();
+        let is_of_reading = match &error {
+            Error::Io { action, path: of, .. } => is_reading(action) && of == path,
+            Error::Reported { stage, .. } => is_reading(stage),
+            _ => false,
+        };
+        let mut refusal = match is_of_reading {
+            true if is_there => {
+                let reason = error.reason();
+                let message = format!("{} could not be read: {reason}", path.display());
+                Self::unusable("unreadable", message)
+                    .hint("see that the user who runs the server may read the file")
+            }
+            true => Self::new(StatusCode::GONE, "gone", in_one_line(&error)),
+            false => Self::from(error),
+        };
+        let path = path.display().to_string();
+        refusal.message = refusal.message.replace(&path, name);
+        // A command that names a file is of no use to whoever does not have it.
+        refusal.hint = refusal.hint.filter(|hint| !hint.contains(&path));
         refusal
     }
+}
+
+/// Whether a file was about to be read.
+fn is_reading(action: &str) -> bool {
+    matches!(action, "open" | "read" | "find" | "seek in")
 }
 
 impl IntoResponse for Refusal {
@@ -176,7 +197,6 @@ fn meaning(error: &Error) -> (StatusCode, &'static str) {
         Error::Reported { stage, .. } if stage == "decode" || stage == "panic" => {
             (S::UNPROCESSABLE_ENTITY, "undecodable")
         }
-        Error::Reported { stage, .. } if stage == "open" || stage == "read" => (S::GONE, "gone"),
         Error::Reported { .. } | Error::NoStretch { .. } | Error::ClipTooLong { .. } => {
             (S::UNPROCESSABLE_ENTITY, "no_such_stretch")
         }
@@ -199,6 +219,53 @@ fn meaning(error: &Error) -> (StatusCode, &'static str) {
         Error::OtherVersion { .. } => (S::CONFLICT, "other_version"),
         Error::ModelMissing { .. } => (S::CONFLICT, "model_missing"),
         Error::LibraryBusy { .. } => (S::SERVICE_UNAVAILABLE, "busy"),
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+            (S::INSUFFICIENT_STORAGE, "no_room")
+        }
         _ => (S::INTERNAL_SERVER_ERROR, "internal"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn io(action: &'static str, path: &Path, kind: io::ErrorKind) -> Error {
+        Error::Io { action, path: path.to_owned(), source: kind.into() }
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_told_by_the_name_that_people_know() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path();
+        let shown = path.display().to_string();
+        let of = |error| Refusal::of_file(error, path, "rain.wav");
+        let denied = of(io("open", path, io::ErrorKind::PermissionDenied));
+        assert_eq!((denied.status.as_u16(), denied.code), (422, "unreadable"));
+        assert!(denied.message.starts_with("rain.wav could not be read: "), "{}", denied.message);
+        // As a process that decodes tells it.
+        let told = Error::Reported {
+            stage: "read".to_owned(),
+            message: format!("could not read {shown}"),
+            cause: None,
+            hint: Some(format!("sonoteca describe {shown}")),
+        };
+        let told = of(told);
+        assert_eq!((told.code, told.message.contains(&shown)), ("unreadable", false));
+        let error = Error::TimeLimit { path: path.to_owned(), limit_s: 2.0 };
+        let limit = of(error);
+        assert_eq!((limit.status.as_u16(), limit.code), (422, "undecodable"));
+        assert_eq!(limit.message, "decoding rain.wav took more than 2 s");
+        // What is wrong with another file, such as one of a model's, is our affair.
+        let other = of(io("read", Path::new("/elsewhere"), io::ErrorKind::PermissionDenied));
+        assert_eq!(other.status.as_u16(), 500);
+        assert!(!other.message.contains("elsewhere"), "{}", other.message);
+        file.close().unwrap();
+        let gone = Refusal::of_file(
+            io("open", Path::new(&shown), io::ErrorKind::PermissionDenied),
+            Path::new(&shown),
+            "rain.wav",
+        );
+        assert_eq!((gone.status.as_u16(), gone.code), (410, "gone"));
     }
 }

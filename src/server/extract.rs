@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header;
 use axum::http::request::Parts;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use super::error::{Answer, Refusal};
 
@@ -83,43 +85,50 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// All of a body, of `most` bytes, that arrives in time.
 pub(super) async fn whole_body(request: Request, most: usize, within: Duration) -> Answer<Bytes> {
+    let mut parts = Arriving::of(request, most, within)?;
     let mut all = BytesMut::new();
-    for_each_part(request, most, within, |part| {
+    while let Some(part) = parts.next().await? {
         all.extend_from_slice(&part);
-        Ok(())
-    })
-    .await?;
+    }
     Ok(all.freeze())
 }
 
-/// Calls `take` with each part of a body, as it comes.
-pub(super) async fn for_each_part(
-    request: Request,
+/// A body that arrives in parts, of which there may be so many bytes, and until when.
+#[derive(Debug)]
+pub(super) struct Arriving {
+    body: Body,
+    left: usize,
     most: usize,
-    within: Duration,
-    mut take: impl FnMut(Bytes) -> Answer<()>,
-) -> Answer<()> {
-    let too_large = || Refusal::too_large(format!("the body has more than {most} bytes"));
-    let length = request.headers().get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > most as u64) {
-        return Err(too_large());
+    until: Instant,
+}
+
+impl Arriving {
+    /// The body of `request`, of `most` bytes, that has to arrive in time.
+    pub(super) fn of(request: Request, most: usize, within: Duration) -> Answer<Self> {
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if length.is_some_and(|length| length > most as u64) {
+            return Err(too_large(most));
+        }
+        let until = Instant::now() + within;
+        Ok(Self { body: request.into_body(), left: most, most, until })
     }
-    let mut body = request.into_body();
-    let mut read = 0;
-    let reading = async {
-        while let Some(frame) = body.frame().await {
+
+    /// The next part; nothing behind the last one.
+    pub(super) async fn next(&mut self) -> Answer<Option<Bytes>> {
+        loop {
+            let frame = tokio::time::timeout_at(self.until, self.body.frame()).await;
+            let Some(frame) = frame.map_err(|_| Refusal::too_slow())? else { return Ok(None) };
             let frame = frame.map_err(|_| Refusal::bad("the body was cut off"))?;
             let Ok(part) = frame.into_data() else { continue };
-            read += part.len();
-            if read > most {
-                return Err(too_large());
-            }
-            take(part)?;
+            self.left = self.left.checked_sub(part.len()).ok_or_else(|| too_large(self.most))?;
+            return Ok(Some(part));
         }
-        Ok(())
-    };
-    tokio::time::timeout(within, reading).await.unwrap_or_else(|_| Err(Refusal::too_slow()))
+    }
+}
+
+fn too_large(most: usize) -> Refusal {
+    Refusal::too_large(format!("the body has more than {most} bytes"))
 }
 
 /// A number that is one.

@@ -7,6 +7,7 @@
 
 pub(super) mod audio;
 pub(super) mod classes;
+mod described;
 pub(super) mod duplicates;
 pub(super) mod embed;
 pub(super) mod heads;

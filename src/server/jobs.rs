@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use serde::Serialize;
 use sonoteca::dates;
 use sonoteca::ingest::{Cancel, give_way};
+use tokio::sync::Notify;
 use utoipa::ToSchema;
 
 use super::error::{Answer, Refusal, in_one_line};
@@ -19,10 +19,10 @@ use super::state::Server;
 
 /// Orders that wait.
 const MOST_WAITING: usize = 16;
-/// Jobs that are over and are remembered.
+/// Jobs that are over and are remembered, and the bytes of what came of them; of more, the oldest are
+/// forgotten, but never the last one.
 const MOST_OVER: usize = 100;
-/// How long the end of the process waits for a job that was asked to stop.
-const STOP_WITHIN: Duration = Duration::from_mins(1);
+const MOST_RESULT_BYTES: usize = 16 << 20;
 
 /// What a job does; what it returns is its result.
 pub(super) type Order =
@@ -39,9 +39,9 @@ pub(super) enum State {
     Cancelled,
 }
 
-/// A job, as it is told.
+/// A job, as it is told among others: without what came of it.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct JobView {
+pub(super) struct JobSummary {
     id: u64,
     /// `train`, `predict`, `duplicates` or `index`.
     kind: &'static str,
@@ -55,6 +55,13 @@ pub(super) struct JobView {
     finished: Option<String>,
     /// Why it failed.
     error: Option<JobError>,
+}
+
+/// A job, as it is told by itself.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(super) struct JobView {
+    #[serde(flatten)]
+    summary: JobSummary,
     /// What came of it; its shape depends on the kind.
     #[schema(value_type = Option<Object>)]
     result: Option<serde_json::Value>,
@@ -70,7 +77,9 @@ pub(super) struct JobError {
 /// A job.
 pub(super) struct Job {
     pub(super) cancel: Cancel,
-    view: Mutex<JobView>,
+    view: Mutex<JobSummary>,
+    /// What came of it, and its bytes as it is sent.
+    result: OnceLock<(serde_json::Value, usize)>,
 }
 
 impl fmt::Debug for Job {
@@ -102,13 +111,24 @@ impl Job {
     fn is_over(&self) -> bool {
         !matches!(lock(&self.view).state, State::Queued | State::Running)
     }
+
+    fn told(&self) -> JobView {
+        // In this order: what is told as done has its result.
+        let summary = lock(&self.view).clone();
+        JobView { summary, result: self.result.get().map(|(result, _)| result.clone()) }
+    }
+
+    fn result_bytes(&self) -> usize {
+        self.result.get().map_or(0, |(_, bytes)| *bytes)
+    }
 }
 
 /// The jobs.
 #[derive(Default)]
 pub(super) struct Jobs {
     list: Mutex<List>,
-    idle: Condvar,
+    /// Told when no job runs any more.
+    idle: Notify,
 }
 
 impl fmt::Debug for Jobs {
@@ -144,7 +164,7 @@ impl Jobs {
         }
         list.last_id += 1;
         let id = list.last_id;
-        let view = JobView {
+        let view = JobSummary {
             id,
             kind,
             state: State::Queued,
@@ -153,9 +173,10 @@ impl Jobs {
             created: dates::now(),
             finished: None,
             error: None,
-            result: None,
         };
-        let job = Arc::new(Job { cancel: Cancel::default(), view: Mutex::new(view.clone()) });
+        let (cancel, view) = (Cancel::default(), Mutex::new(view));
+        let job = Arc::new(Job { cancel, view, result: OnceLock::new() });
+        let told = job.told();
         list.jobs.insert(id, job);
         list.waiting.push_back((id, order));
         list.forget_old();
@@ -169,18 +190,18 @@ impl Jobs {
                 return Err(Refusal::internal(&error));
             }
         }
-        Ok(view)
+        Ok(told)
     }
 
     /// All jobs, the newest first.
-    pub(super) fn list(&self) -> Vec<JobView> {
+    pub(super) fn list(&self) -> Vec<JobSummary> {
         lock(&self.list).jobs.values().rev().map(|job| lock(&job.view).clone()).collect()
     }
 
     /// The job with this id.
     pub(super) fn get(&self, id: u64) -> Answer<JobView> {
         let job = lock(&self.list).jobs.get(&id).cloned();
-        job.map(|job| lock(&job.view).clone()).ok_or_else(|| no_such_job(id))
+        job.map(|job| job.told()).ok_or_else(|| no_such_job(id))
     }
 
     /// Asks a job to stop; one that waits is over at once.
@@ -193,33 +214,57 @@ impl Jobs {
         if list.waiting.len() < before {
             job.end(State::Cancelled);
         }
-        Ok(lock(&job.view).clone())
+        Ok(job.told())
     }
 
-    /// Asks all to stop, and waits for the one that runs.
-    pub(super) fn stop(&self) {
+    /// Takes no more orders, and asks all jobs to stop; how many of them there were.
+    pub(super) fn stop(&self) -> usize {
         let mut list = lock(&self.list);
         list.is_stopped = true;
+        let going_on = list.jobs.values().filter(|job| !job.is_over()).count();
         for (id, _) in std::mem::take(&mut list.waiting) {
             if let Some(job) = list.jobs.get(&id) {
                 job.end(State::Cancelled);
             }
         }
         list.jobs.values().for_each(|job| job.cancel.cancel());
-        let waited = self.idle.wait_timeout_while(list, STOP_WITHIN, |list| list.has_worker);
-        let (list, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if list.has_worker {
-            tracing::warn!("a job was broken off; what it had stored stays");
+        going_on
+    }
+
+    /// Waits until no job runs.
+    pub(super) async fn ended(&self) {
+        loop {
+            let mut idle = std::pin::pin!(self.idle.notified());
+            // From now on none that comes is missed.
+            idle.as_mut().enable();
+            if !lock(&self.list).has_worker {
+                return;
+            }
+            idle.await;
         }
+    }
+
+    /// What the job that runs does.
+    pub(super) fn running(&self) -> Option<&'static str> {
+        let list = lock(&self.list);
+        let running = list.jobs.values().find(|job| lock(&job.view).state == State::Running);
+        running.map(|job| lock(&job.view).kind)
     }
 }
 
 impl List {
     fn forget_old(&mut self) {
-        while self.jobs.len() > MOST_OVER + MOST_WAITING + 1 {
-            let oldest = self.jobs.iter().find(|(_, job)| job.is_over()).map(|(id, _)| *id);
-            let Some(oldest) = oldest else { return };
-            self.jobs.remove(&oldest);
+        let over = self.jobs.iter().filter(|(_, job)| job.is_over());
+        let (mut count, mut bytes, mut gone) = (0, 0, Vec::new());
+        for (id, job) in over.rev() {
+            count += 1;
+            bytes += job.result_bytes();
+            if count > 1 && (count > MOST_OVER || bytes > MOST_RESULT_BYTES) {
+                gone.push(*id);
+            }
+        }
+        for id in gone {
+            self.jobs.remove(&id);
         }
     }
 }
@@ -235,7 +280,7 @@ fn work(server: &Arc<Server>) {
         let next = next.and_then(|(id, order)| Some((list.jobs.get(&id).cloned()?, order)));
         let Some((job, order)) = next else {
             list.has_worker = false;
-            server.jobs.idle.notify_all();
+            server.jobs.idle.notify_waiters();
             return;
         };
         lock(&job.view).state = State::Running;
@@ -249,7 +294,9 @@ fn work(server: &Arc<Server>) {
         });
         let state = match std::panic::catch_unwind(run) {
             Ok(Ok(result)) => {
-                lock(&job.view).result = Some(result);
+                let bytes = result.to_string().len();
+                // It has none yet.
+                let _ = job.result.set((result, bytes));
                 if job.cancel.is_cancelled() { State::Cancelled } else { State::Done }
             }
             Ok(Err(_)) if job.cancel.is_cancelled() => State::Cancelled,
@@ -265,6 +312,7 @@ fn work(server: &Arc<Server>) {
             }
         };
         job.end(state);
+        lock(&server.jobs.list).forget_old();
         tracing::info!(id, ?state, "a job ended");
     }
 }

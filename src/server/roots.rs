@@ -1,14 +1,16 @@
 //! The folders that the library's recordings lie in, and what may be read of them.
 //!
-//! In: a library. Out: the real path of a recording's file. Refuses files that are links to somewhere
+//! In: a library. Out: the file of a recording, by its real path. Refuses files that are links to somewhere
 //! else now: paths come from the library, but what lies there may have changed.
 
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
 use sonoteca::store::Library;
 use sonoteca::store::changes::ChangeMark;
+use sonoteca::store::recordings::StoredRecording;
 use sonoteca::{Error, Result};
 
 use super::error::{Answer, Refusal};
@@ -86,21 +88,50 @@ impl Roots {
         Ok(self.named.clone())
     }
 
-    /// The real path of a recording's file, which lies in one of the folders.
-    pub(super) fn real(&self, library: &Library, path: &Path) -> Answer<PathBuf> {
-        let real = path.canonicalize().map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => Error::Gone { path: path.to_owned() },
-            _ => Error::Io { action: "open", path: path.to_owned(), source },
+    /// The file of a recording, which lies in one of the folders.
+    pub(super) fn file(&self, library: &Library, recording: &StoredRecording) -> Answer<FileOf> {
+        let path = &recording.path;
+        let folders = self.folders(library)?;
+        let name = folders.shown(path);
+        let real = path.canonicalize().map_err(|source| {
+            let error = Error::Io { action: "open", path: path.clone(), source };
+            Refusal::of_file(error, path, &name)
         })?;
         let holds = |folders: &Folders| folders.all.iter().any(|root| real.starts_with(root));
         // A recording that was moved within the library changes no vector.
-        let is_inside = holds(self.folders(library)?.as_ref())
-            || holds(self.look(library, library.last_change()?)?.as_ref());
-        if is_inside && real.is_file() {
-            return Ok(real);
+        let is_inside =
+            holds(&folders) || holds(self.look(library, library.last_change()?)?.as_ref());
+        if !is_inside {
+            let message = "the file is a link to somewhere outside of the collection now";
+            return Err(Refusal::new(StatusCode::FORBIDDEN, "outside", message));
         }
-        let message = "the file is a link to somewhere outside of the collection now";
-        Err(Refusal::new(StatusCode::FORBIDDEN, "outside", message))
+        if !real.is_file() {
+            let message = format!("{name} is no file any more");
+            return Err(Refusal::unusable("unreadable", message));
+        }
+        Ok(FileOf { path: real, name })
+    }
+}
+
+/// The file of a recording.
+#[derive(Clone, Debug)]
+pub(super) struct FileOf {
+    /// Its real path.
+    pub(super) path: PathBuf,
+    /// As people know it.
+    pub(super) name: String,
+}
+
+impl FileOf {
+    /// What tells it from its earlier self.
+    pub(super) fn metadata(&self) -> Answer<Metadata> {
+        self.path.metadata().map_err(|source| self.failed("open", source))
+    }
+
+    /// What is said of it when the system refuses to do something with it.
+    pub(super) fn failed(&self, action: &'static str, source: std::io::Error) -> Refusal {
+        let error = Error::Io { action, path: self.path.clone(), source };
+        Refusal::of_file(error, &self.path, &self.name)
     }
 }
 

@@ -12,22 +12,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
-use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 
+use super::description::Description;
 use super::error::Refusal;
 use super::state::Server;
-use super::{handlers, page, security};
-
-/// What the API is called.
-#[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "sonoteca",
-    description = "Search, listen, label and train: the API of `sonoteca serve`. Times are in \
-                   seconds, ids are numbers. Whatever is refused has a body of the schema \
-                   `ErrorBody`."
-))]
-struct Description;
+use super::{description, handlers, page, security};
 
 /// Everything that is served.
 pub(super) fn router(server: Arc<Server>) -> Router {
@@ -51,11 +41,13 @@ fn api() -> (Router<Arc<Server>>, OpenApi) {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .merge(handlers::router())
         .split_for_parts();
-    let components = description.components.get_or_insert_default();
-    let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
-    components.security_schemes.insert("token".to_owned(), bearer.into());
-    description.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>("token", [])]);
+    description::complete(&mut description);
     (router, description)
+}
+
+#[cfg(test)]
+pub(super) fn description() -> OpenApi {
+    api().1
 }
 
 async fn missing() -> Refusal {

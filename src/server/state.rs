@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sonoteca::Result;
 use sonoteca::ingest::{Decoders, DecodingLimits};
 use sonoteca::search::{Level, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
-use sonoteca::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::collections::Collections;
@@ -33,6 +33,9 @@ use super::uploads::Uploads;
 pub(super) const MOST_WORKERS: usize = 64;
 /// Requests that wait for a worker; more are turned away.
 const MOST_WAITING: usize = 256;
+/// Uploads that are received at once: as many times the bytes that one may have lie on the disk beside
+/// those that are kept.
+const MOST_RECEIVED: usize = 8;
 /// How long one waits.
 const WAIT: Duration = Duration::from_secs(30);
 /// How long a write waits for another process's, where nothing else is said.
@@ -56,7 +59,9 @@ pub(super) struct Server {
     pub(super) maps: Maps,
     libraries: Pool,
     reading: Room,
+    writing: Room,
     decoding: Room,
+    receiving: Room,
 }
 
 /// Room for so much work at once.
@@ -69,8 +74,11 @@ struct Room {
 /// Which room work takes place in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Reading and writing the library.
+    /// Reading the library.
     Reading,
+    /// Writing to it, one after another: SQLite has one writer, and who waits for it should keep no
+    /// reader from its place.
+    Writing,
     /// Decoding and embedding.
     Decoding,
 }
@@ -100,6 +108,8 @@ impl Server {
             // Some wait for the disk while others compute.
             reading: Room::new(2 * cores),
             decoding: Room::new(cores),
+            writing: Room::new(1),
+            receiving: Room::new(MOST_RECEIVED),
             settings,
         })
     }
@@ -121,6 +131,7 @@ impl Server {
     ) -> Answer<T> {
         let room = match room {
             Work::Reading => &self.reading,
+            Work::Writing => &self.writing,
             Work::Decoding => &self.decoding,
         };
         let place = room.enter().await?;
@@ -133,25 +144,21 @@ impl Server {
         done.await.unwrap_or_else(|error| Err(Refusal::internal(&error)))
     }
 
+    /// A place among those whose uploads are received, which is held until it is dropped.
+    pub(super) async fn place_to_receive(&self) -> Answer<OwnedSemaphorePermit> {
+        self.receiving.enter().await
+    }
+
     /// A library of its own for a while.
     pub(super) fn lend(&self) -> Result<Lent<'_>> {
         self.libraries.lend()
     }
 
-    /// Has a file decoded in a process of its own.
-    pub(super) fn decode(&self, asked: &Asked, path: &Path) -> Answer<Vec<u8>> {
-        self.decode_with(asked, path, Refusal::from)
-    }
-
-    /// As [`decode`](Self::decode), where `refusal` says what an error is told as.
-    pub(super) fn decode_with(
-        &self,
-        asked: &Asked,
-        path: &Path,
-        refusal: impl FnOnce(Error) -> Refusal,
-    ) -> Answer<Vec<u8>> {
+    /// Has the file at `path`, which whoever asks knows as `name`, decoded in a process of its own.
+    pub(super) fn decode(&self, asked: &Asked, path: &Path, name: &str) -> Answer<Vec<u8>> {
         let asked = serde_json::to_vec(asked).map_err(|error| Refusal::internal(&error))?;
-        self.decoders.run(errand::run, &asked, path, DECODING).map_err(refusal)
+        let done = self.decoders.run(errand::run, &asked, path, DECODING);
+        done.map_err(|error| Refusal::of_file(error, path, name))
     }
 
     /// Does `work` with a library that does not wait for other writers: what may be written on the way,
@@ -174,8 +181,8 @@ impl Server {
         level: Level,
         exact: bool,
     ) -> Result<Searcher<'a>> {
-        let collection = self.collections.open(library, model, level, exact)?;
-        Ok(Searcher::over(library, collection))
+        let opened = self.collections.open(library, model, level, exact)?;
+        Ok(Searcher::over(library, opened.collection))
     }
 }
 

@@ -4,17 +4,21 @@
 //! WAV file; that is what is read from then on, and what was sent is removed. Refuses what is no
 //! audio, too long, or too much.
 
+mod folder;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sonoteca::{Error, Result};
-use tempfile::{NamedTempFile, TempDir};
+use folder::OwnFolder;
+use sonoteca::Result;
+use tempfile::NamedTempFile;
 
 use super::errand::Stored;
 use super::error::{Answer, Refusal};
+use super::roots::FileOf;
 use super::security::random_text;
 
 /// Bytes of an upload.
@@ -26,6 +30,8 @@ pub(super) const WITHIN: Duration = Duration::from_mins(2);
 /// Uploads at once, and the bytes of all: of more, the oldest go.
 const MOST_COUNT: usize = 32;
 const MOST_KEPT_BYTES: u64 = 1 << 30;
+/// How often is looked for what was kept long enough.
+pub(super) const TIDY_EVERY: Duration = Duration::from_mins(1);
 /// How long one is kept.
 const KEPT_FOR: Duration = Duration::from_hours(1);
 
@@ -44,10 +50,28 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// The WAV file.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// The WAV file, as what was sent.
+    pub(super) fn file(&self) -> FileOf {
+        FileOf { path: self.path.clone(), name: shown(self.name.as_deref()) }
     }
+}
+
+/// How a sound that was sent as `name` is called where something is said of it. Headers carry no letters
+/// beyond ASCII; whoever sends others writes their bytes as %XX, as in addresses.
+pub(super) fn shown(name: Option<&str>) -> String {
+    let Some(name) = name.filter(|name| !name.is_empty()) else {
+        return "the sound that was sent".to_owned();
+    };
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let number = behind.get(..2).and_then(|digits| std::str::from_utf8(digits).ok());
+        let escaped = number.filter(|_| *first == b'%');
+        let escaped = escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { &behind[2..] } else { behind };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 impl Drop for Upload {
@@ -60,7 +84,7 @@ impl Drop for Upload {
 /// The sounds that were sent.
 #[derive(Debug)]
 pub(super) struct Uploads {
-    folder: TempDir,
+    folder: OwnFolder,
     held: Mutex<HashMap<String, Arc<Upload>>>,
 }
 
@@ -73,10 +97,12 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    pub(super) fn take(&mut self, part: &[u8]) -> Answer<()> {
+    /// Writes the next part, on a thread that may wait.
+    pub(super) fn take(mut self, part: &[u8]) -> Answer<Self> {
         self.bytes += part.len() as u64;
         self.hasher.update(part);
-        self.file.write_all(part).map_err(|error| Refusal::internal(&error))
+        self.file.write_all(part).map_err(|error| Refusal::internal(&error))?;
+        Ok(self)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -92,21 +118,9 @@ impl Uploads {
     /// No uploads yet, and a folder for them that only this user can look into.
     ///
     /// # Errors
-    /// [`Error::Io`] when it cannot be made.
+    /// [`Error::Io`](sonoteca::Error::Io) when it cannot be made.
     pub(super) fn new() -> Result<Self> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("sonoteca-uploads-");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            builder.permissions(std::fs::Permissions::from_mode(0o700));
-        }
-        let folder = builder.tempdir();
-        let folder = folder.map_err(|source| Error::Io {
-            action: "make a folder in",
-            path: std::env::temp_dir(),
-            source,
-        })?;
+        let folder = OwnFolder::new(&std::env::temp_dir())?;
         Ok(Self { folder, held: Mutex::default() })
     }
 
@@ -137,17 +151,20 @@ impl Uploads {
         let since = Instant::now();
         let upload =
             Arc::new(Upload { id: id.clone(), name, content_hash, stored, path, bytes, since });
-        let mut held = self.lock();
-        held.insert(id, Arc::clone(&upload));
-        make_room(&mut held);
+        let gone = {
+            let mut held = self.lock();
+            held.insert(id, Arc::clone(&upload));
+            make_room(&mut held)
+        };
+        drop(gone);
         upload
     }
 
     /// The upload with this id.
     pub(super) fn get(&self, id: &str) -> Answer<Arc<Upload>> {
-        let mut held = self.lock();
-        make_room(&mut held);
-        held.get(id).cloned().ok_or_else(|| {
+        let held = self.lock();
+        let known = held.get(id).filter(|upload| upload.since.elapsed() < KEPT_FOR);
+        known.cloned().ok_or_else(|| {
             Refusal::missing("no_such_upload", "there is no such upload, or not any more")
                 .hint("send the file again to /v1/uploads")
         })
@@ -156,8 +173,16 @@ impl Uploads {
     /// Forgets the upload with this id.
     pub(super) fn remove(&self, id: &str) -> Answer<()> {
         self.get(id)?;
-        self.lock().remove(id);
+        let gone = self.lock().remove(id);
+        // Its file is removed by who lets go of it last, while nobody waits for the lock.
+        drop(gone);
         Ok(())
+    }
+
+    /// Removes what was kept long enough.
+    pub(super) fn tidy(&self) {
+        let gone = make_room(&mut self.lock());
+        drop(gone);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Upload>>> {
@@ -165,16 +190,31 @@ impl Uploads {
     }
 }
 
-/// Removes what was kept long enough, and the oldest of what is too much.
-fn make_room(held: &mut HashMap<String, Arc<Upload>>) {
-    held.retain(|_, upload| upload.since.elapsed() < KEPT_FOR);
+/// Takes out what was kept long enough, and the oldest of what is too much.
+fn make_room(held: &mut HashMap<String, Arc<Upload>>) -> Vec<Arc<Upload>> {
+    let is_old = |_: &String, upload: &mut Arc<Upload>| upload.since.elapsed() >= KEPT_FOR;
+    let mut gone: Vec<_> = held.extract_if(is_old).map(|(_, upload)| upload).collect();
     loop {
         let bytes: u64 = held.values().map(|upload| upload.bytes).sum();
         if held.len() <= MOST_COUNT && bytes <= MOST_KEPT_BYTES {
-            return;
+            return gone;
         }
         let oldest = held.values().min_by_key(|upload| upload.since).map(|one| one.id.clone());
-        let Some(oldest) = oldest else { return };
-        held.remove(&oldest);
+        let Some(oldest) = oldest else { return gone };
+        gone.extend(held.remove(&oldest));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_as_they_were_meant() {
+        assert_eq!(shown(None), "the sound that was sent");
+        assert_eq!(shown(Some("rain.wav")), "rain.wav");
+        assert_eq!(shown(Some("%C3%BCber%20100%.wav")), "über 100%.wav");
+        assert_eq!(shown(Some("%")), "%");
+        assert_eq!(shown(Some("%zz%4")), "%zz%4");
     }
 }

@@ -229,7 +229,7 @@ impl Library {
         mut visit: impl FnMut(&Row<'_>, &[f32]) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
         let failed = |error| self.error("read", error);
-        let mut query = self.connection.prepare(sql).map_err(failed)?;
+        let mut query = self.connection.prepare_cached(sql).map_err(failed)?;
         let mut rows = query.query(parameters).map_err(failed)?;
         let mut vector = Vec::with_capacity(dimension);
         while let Some(row) = rows.next().map_err(failed)? {

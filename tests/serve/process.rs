@@ -1,8 +1,10 @@
 //! The process: how it starts, what it does beside others, how it ends.
 #![cfg(unix)]
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -58,6 +60,65 @@ fn signals_end_it_once_what_is_in_flight_is_finished() {
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"hits\""), "{answer}");
         assert_eq!(end_of(&mut served).code(), Some(0), "{which:?}");
     }
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut served = Served::new();
+    // Half of a request, the rest of which never comes.
+    let mut stream = TcpStream::connect(served.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!(
+        "POST /v1/search HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{",
+        served.address, served.token
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    sleep(Duration::from_millis(300));
+    signal(&served, Signal::TERM);
+    sleep(Duration::from_millis(300));
+    assert!(served.process.try_wait().unwrap().is_none(), "it waits for what is in flight");
+    signal(&served, Signal::INT);
+    assert_eq!(end_of(&mut served).code(), Some(0));
+    // Not even refused: waiting for the body takes ten seconds, after which it would have been.
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert_eq!(answer, "");
+}
+
+#[test]
+fn what_a_killed_server_left_is_removed_at_the_next_start() {
+    let temporary = Bench::new();
+    let folders = || -> Vec<PathBuf> {
+        let entries = fs::read_dir(temporary.folder.path()).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.retain(|path| path.to_string_lossy().contains("sonoteca-uploads-"));
+        paths
+    };
+    let bench = indexed();
+    let library = bench.path("sonoteca.db");
+    let sound = fs::read(bench.path("sounds/tone-0.wav")).unwrap();
+    let named = ["--library", library.to_str().unwrap()];
+    let mut killed = Served::start_in(bench, &[], temporary.folder.path());
+    killed.upload(&sound).expect(201);
+    let left = folders();
+    assert_eq!(left.len(), 1);
+    killed.process.kill().unwrap();
+    killed.process.wait().unwrap();
+    assert!(left[0].exists(), "nobody was there to remove it");
+
+    let second = Served::start_in(Bench::new(), &named, temporary.folder.path());
+    let own = folders();
+    assert!(!left[0].exists() && own.len() == 1, "{own:?}");
+    let upload = second.upload(&sound).expect(201).json();
+    // What another server that lives has is not touched.
+    let mut third = Served::start_in(Bench::new(), &named, temporary.folder.path());
+    let id = upload["upload_id"].as_str().unwrap();
+    second.get(&format!("/v1/uploads/{id}/clip.wav?end_s=0.1")).expect(200);
+    assert_eq!(folders().len(), 2);
+    signal(&third, Signal::TERM);
+    assert_eq!(end_of(&mut third).code(), Some(0));
+    assert_eq!(folders(), own, "whoever ends by itself takes its own along");
 }
 
 #[test]

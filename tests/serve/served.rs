@@ -5,6 +5,7 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -47,8 +48,14 @@ impl Served {
 
     /// Serves the library of `bench`.
     pub fn start(bench: Bench, arguments: &[&str]) -> Self {
+        Self::start_in(bench, arguments, &std::env::temp_dir())
+    }
+
+    /// As [`start`](Self::start), with another folder for temporary files.
+    pub fn start_in(bench: Bench, arguments: &[&str], temporary: &Path) -> Self {
         let mut process = bench
             .command()
+            .env("TMPDIR", temporary)
             .args(["serve", "--format", "json", "--quiet"])
             .args(if arguments.contains(&"--bind") { &[][..] } else { &["--bind", "127.0.0.1:0"] })
             .args(arguments)

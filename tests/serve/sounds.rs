@@ -188,3 +188,43 @@ fn uploads_are_forgotten_when_there_are_too_many_and_when_the_server_ends() {
     assert!(!is_there(&ids[0]) && !is_there(&ids[1]), "the oldest make room");
     assert!(ids[2..].iter().all(is_there));
 }
+
+#[test]
+fn files_that_cannot_be_read_are_told_by_the_name_that_people_know() {
+    let served = Served::new();
+    let path = |name: &str| served.bench.path(name);
+    let folder = served.bench.folder.path().to_string_lossy().into_owned();
+    let calls = |name: &str, whats: &[&str], code: &str| {
+        let id = served.ids(name)[0];
+        for what in whats {
+            let refused = served.get(&format!("/v1/recordings/{id}/{what}"));
+            refused.refused(422, code);
+            let text = refused.text();
+            assert!(text.contains(&format!("{name}.wav")) && !text.contains(&folder), "{text}");
+        }
+    };
+    fs::remove_file(path("sounds/tone-0.wav")).unwrap();
+    fs::create_dir(path("sounds/tone-0.wav")).unwrap();
+    calls("tone-0", &["audio", "clip.wav", "spectrogram.png", "waveform.png"], "unreadable");
+    fs::write(path("sounds/noise-0.wav"), b"this was a sound once").unwrap();
+    calls("noise-0", &["clip.wav", "spectrogram.png", "waveform.png"], "undecodable");
+    calls("clicks-0", &["clip.wav?start_s=50", "spectrogram.png?start_s=50"], "no_such_stretch");
+
+    let bearer = format!("Bearer {}", served.token);
+    let headers = [("authorization", bearer.as_str()), ("x-file-name", "rain%20drop.ogg")];
+    let refused = served.send("POST", "/v1/uploads", &headers, b"this is no sound");
+    refused.refused(422, "undecodable");
+    assert!(refused.text().contains("rain drop.ogg"), "{}", refused.text());
+    let sound = fs::read(path("sounds/clicks-0.wav")).unwrap();
+    let upload = served.send("POST", "/v1/uploads", &headers, &sound).expect(201).json();
+    let id = upload["upload_id"].as_str().unwrap();
+    let example = json!({"upload_id": id, "start_s": 50.0});
+    for refused in [
+        served.get(&format!("/v1/uploads/{id}/clip.wav?start_s=50")),
+        served.post("/v1/search", &json!({"like": [example]})),
+    ] {
+        refused.refused(422, "no_such_stretch");
+        let text = refused.text();
+        assert!(text.contains("rain drop.ogg") && !text.contains("sonoteca-uploads"), "{text}");
+    }
+}

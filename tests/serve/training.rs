@@ -179,6 +179,10 @@ fn jobs_wait_for_one_another_and_are_cancelled() {
     assert_eq!(state(&running).0, "cancelled");
     let listed = served.get("/v1/jobs").json();
     assert_eq!(listed["jobs"].as_array().unwrap().len(), 2);
+    // What came of one is told where it is asked for by itself.
+    assert!(listed["jobs"].as_array().unwrap().iter().all(|job| job.get("result").is_none()));
+    let alone = served.get(&format!("/v1/jobs/{running}")).json();
+    assert!(alone.get("result").is_some() && alone["kind"] == "index", "{alone}");
     // What was stored stays, and the rest follows.
     let result = served.done(served.post("/v1/index", &json!({})));
     assert!(result["unchanged"].as_u64().unwrap() > 6, "{result}");

@@ -6,6 +6,8 @@
 //! the beginning and the end is dropped. Refuses containers without an audio track that somebody
 //! here decodes.
 
+mod passing;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -65,6 +67,8 @@ struct Said {
     padding: u64,
     clock: Option<Clock>,
     recorded: Option<Recorded>,
+    /// Whether packets say exactly how many frames they hold: neither rounded nor not at all.
+    counts: bool,
 }
 
 /// How packets' times show that some are missing.
@@ -84,6 +88,17 @@ impl Clock {
     fn rounded(sample_rate: u32) -> Self {
         Self { start: None, tolerance: u64::from(sample_rate / 20) }
     }
+}
+
+/// What becomes of the beginning of a track.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// It has to be decoded, like the rest.
+    Decoded,
+    /// It may be passed over: packets say exactly how many frames they hold.
+    Countable,
+    /// Some of it was.
+    PassedOver,
 }
 
 /// Mono blocks of a track.
@@ -107,6 +122,7 @@ pub(super) struct ContainerSource {
     recorded: Option<Recorded>,
     truncated: bool,
     damaged: bool,
+    beginning: Beginning,
     interleaved: Vec<f32>,
 }
 
@@ -123,7 +139,7 @@ impl ContainerSource {
             }
             FileKind::Ogg => {
                 let (declared, end) = declared::of_ogg(&mut file)?;
-                let said = Said { declared: Some(declared), ..Said::default() };
+                let said = Said { declared: Some(declared), counts: true, ..Said::default() };
                 let first = read_up_to(&mut file, 0, 256)?;
                 let demuxer = probe(Window::new(file, 0..end)?, "ogg")
                     .map_err(|problem| declared::undecoded_in_ogg(&first).unwrap_or(problem))?;
@@ -166,7 +182,7 @@ impl ContainerSource {
                     .map(|part| Ok((file.try_clone()?, part)))
                     .collect::<Decoded<VecDeque<_>>>()?;
                 let demuxer = probe(Window::new(file, first)?, "mp3")?;
-                let said = Said { declared: Some(declared), ..Said::default() };
+                let said = Said { declared: Some(declared), counts: true, ..Said::default() };
                 let (track, codec) = choose_track(&*demuxer)?;
                 Self::with_demuxer(demuxer, track, codec, said, joined)
             }
@@ -175,6 +191,7 @@ impl ContainerSource {
                 let said = Said {
                     declared: Some(Declared::FrameCount { slack: 0 }),
                     clock: Some(Clock::EXACT),
+                    counts: true,
                     ..Said::default()
                 };
                 let (track, codec) = choose_track(&*demuxer)?;
@@ -191,7 +208,7 @@ impl ContainerSource {
         let demuxer =
             MpaReader::try_new(stream, FormatOptions::default()).map_err(not_recognised)?;
         let demuxer: Box<dyn FormatReader> = Box::new(demuxer);
-        let said = Said { truncated: layout.truncated, ..Said::default() };
+        let said = Said { truncated: layout.truncated, counts: true, ..Said::default() };
         let (track, codec) = choose_track(&*demuxer)?;
         Self::with_demuxer(demuxer, track, codec, said, VecDeque::new())
     }
@@ -229,6 +246,7 @@ impl ContainerSource {
             // An Opus header's word holds wherever it stands.
             skip: said.skip.unwrap_or(0).max(codec.pre_skip),
             codec,
+            beginning: if said.counts { Beginning::Countable } else { Beginning::Decoded },
             declared: said.declared.unwrap_or(Declared::Nothing),
             clock: said.clock,
             elapsed: 0,
@@ -375,7 +393,8 @@ impl ContainerSource {
     }
 
     fn finish(&mut self) {
-        self.damaged |= self.codec.checksum_is_wrong();
+        // It is of all samples.
+        self.damaged |= self.beginning != Beginning::PassedOver && self.codec.checksum_is_wrong();
         self.truncated |= match self.declared {
             Declared::Frames(frames) => self.frames < frames,
             Declared::CutOff => true,
@@ -429,6 +448,10 @@ impl BlockSource for ContainerSource {
         Ok(false)
     }
 
+    fn pass_over(&mut self, most: u64) -> Decoded<u64> {
+        self.pass_over_frames(most)
+    }
+
     fn recorded(&self) -> Option<Recorded> {
         self.recorded
     }
@@ -465,5 +488,6 @@ fn movie_said(movie: &Movie, track: u32, codec: &Codec) -> Said {
         played: played.filter(|&frames| frames > 0),
         clock: Some(Clock::rounded(rate)),
         recorded: None,
+        counts: false,
     }
 }

@@ -30,6 +30,11 @@ impl Frames {
         Self { mix, channels: channels.into(), samples: Vec::new() }
     }
 
+    /// What becomes of channels.
+    pub(super) fn mix(&self) -> Mix {
+        self.mix
+    }
+
     /// Samples of a frame.
     pub(super) fn width(&self) -> usize {
         if self.mix == Mix::All { self.channels } else { 1 }

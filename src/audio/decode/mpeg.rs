@@ -73,7 +73,7 @@ pub(super) fn stream_bytes(bytes: &[u8]) -> Option<u64> {
 }
 
 /// The length of the frame that `bytes` begin with.
-fn frame_bytes(bytes: &[u8]) -> Option<usize> {
+pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
     let &[sync, version, rates, _] = bytes.first_chunk::<HEADER_BYTES>()?;
     if sync != 0xff || version < 0xe0 {
         return None;

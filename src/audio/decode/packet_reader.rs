@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::{FormatOptions, FormatReader, Track, TrackType};
+use symphonia::core::formats::well_known::FORMAT_ID_FLAC;
+use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::packet::Packet;
 use symphonia::core::units::{Duration, TimeBase, Timestamp};
@@ -38,6 +39,12 @@ pub(super) enum Step {
 pub(super) trait PacketReader: Send {
     /// The next packet, or how the track ends.
     fn next(&mut self) -> Decoded<Step>;
+
+    /// Goes to the packet that holds `frame`, or to an earlier one; the frame that it begins with.
+    /// Nothing, where packets have to be read one after another.
+    fn go_to(&mut self, _frame: u64) -> Decoded<Option<u64>> {
+        Ok(None)
+    }
 }
 
 /// Packets of one track of a symphonia demuxer.
@@ -47,6 +54,8 @@ pub(super) struct Demuxed {
     clock: Option<Clock>,
     /// Files that were joined to this one, still to be read.
     joined: VecDeque<(File, Range<u64>)>,
+    /// Whether the demuxer finds times by itself, and they are frames.
+    finds: bool,
 }
 
 impl Demuxed {
@@ -61,7 +70,9 @@ impl Demuxed {
             .iter()
             .find(|found| found.id == track)
             .and_then(|track| Clock::unless_frames(track.time_base, sample_rate));
-        Self { demuxer, track, clock, joined }
+        // Others read all packets up to there, or pages, whose times are rounded.
+        let finds = clock.is_none() && demuxer.format_info().format == FORMAT_ID_FLAC;
+        Self { demuxer, track, clock, joined, finds }
     }
 
     /// A new logical stream begins, as in chained Ogg files.
@@ -95,6 +106,16 @@ impl Demuxed {
 }
 
 impl PacketReader for Demuxed {
+    fn go_to(&mut self, frame: u64) -> Decoded<Option<u64>> {
+        let Ok(time) = i64::try_from(frame) else { return Ok(None) };
+        if !self.finds {
+            return Ok(None);
+        }
+        let to = SeekTo::Timestamp { ts: Timestamp::new(time), track_id: self.track };
+        let found = self.demuxer.seek(SeekMode::Accurate, to).map_err(DecodeProblem::decoder)?;
+        Ok(Some(u64::try_from(found.actual_ts.get()).unwrap_or(0)))
+    }
+
     fn next(&mut self) -> Decoded<Step> {
         loop {
             return match self.demuxer.next_packet() {

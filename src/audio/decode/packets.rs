@@ -169,6 +169,22 @@ impl BlockSource for PacketSource {
         Ok(true)
     }
 
+    fn pass_over(&mut self, most: u64) -> Decoded<u64> {
+        let (block_bytes, block_frames) =
+            (u64::from(self.codec.block_bytes), u64::from(self.codec.frames_per_block));
+        let most = self.frames_left.map_or(most, |left| left.min(most));
+        // Blocks of ADPCM begin with what the decoder has to know.
+        let blocks = (most / block_frames).min(self.data.limit() / block_bytes);
+        let (bytes, frames) = (blocks * block_bytes, blocks * block_frames);
+        let limit = self.data.limit() - bytes;
+        self.data.get_mut().seek_relative(i64::try_from(bytes).unwrap_or(i64::MAX))?;
+        self.data.set_limit(limit);
+        if let Some(left) = &mut self.frames_left {
+            *left -= frames;
+        }
+        Ok(frames)
+    }
+
     fn integrity(&self) -> Integrity {
         match (self.damaged, self.truncated) {
             (true, _) => Integrity::Damaged,

@@ -122,6 +122,20 @@ impl BlockSource for HoundSource {
         Ok(!self.interleaved.is_empty())
     }
 
+    fn pass_over(&mut self, most: u64) -> Decoded<u64> {
+        let Some(reader) = self.reader.take() else { return Ok(0) };
+        let (_, data) = reader.into_inner().into_inner();
+        let bytes = data.limit() + self.bytes_after;
+        let mut data = data.into_inner();
+        let frame_bytes = u64::from(self.shape.bytes) * u64::from(self.shape.channels);
+        let frames = most.min(bytes / frame_bytes);
+        let passed = frames * frame_bytes;
+        data.seek_relative(i64::try_from(passed).unwrap_or(i64::MAX))?;
+        self.bytes_after = bytes - passed;
+        self.head(data)?;
+        Ok(frames)
+    }
+
     fn integrity(&self) -> Integrity {
         if self.truncated { Integrity::Truncated } else { Integrity::Ok }
     }

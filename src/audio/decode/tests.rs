@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 mod formats;
 mod oddities;
+mod passing;
 
 /// A WAV file, byte by byte.
 struct Wav {

@@ -10,10 +10,12 @@ use serde::Deserialize;
 use sonoteca::Error;
 use utoipa::IntoParams;
 
+use super::described::{Clip, OfRecording, OfUpload, WholeFile};
 use crate::server::audio::{Sound, of_bytes, tag_of};
 use crate::server::errand::{Asked, PathBytes, Seconds};
-use crate::server::error::{Answer, ErrorBody, Refusal};
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{Path, Query, finite};
+use crate::server::roots::FileOf;
 use crate::server::state::{Server, Work};
 
 /// Seconds of a clip.
@@ -50,24 +52,17 @@ impl StretchQuery {
     get,
     path = "/v1/recordings/{id}/audio",
     tag = "sound",
-    params(("id" = i64, Path, description = "The recording")),
-    responses(
-        (status = 200, description = "The file", content_type = "audio/*"),
-        (status = 206, description = "A part of it", content_type = "audio/*"),
-        (status = 403, body = ErrorBody),
-        (status = 404, body = ErrorBody),
-        (status = 410, body = ErrorBody),
-        (status = 416, body = ErrorBody)
-    )
+    params(OfRecording),
+    responses(WholeFile)
 )]
 pub(in crate::server) async fn recording(
     State(server): State<Arc<Server>>,
-    Path(id): Path<i64>,
+    Path(OfRecording { id }): Path<OfRecording>,
     headers: HeaderMap,
 ) -> Answer<Response> {
     let sound = server.with_library(Work::Reading, move |server, library| {
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
-        Sound::open(&server.roots.real(library, &recording.path)?)
+        Sound::open(&server.roots.file(library, &recording)?)
     });
     sound.await?.answer(&headers).await
 }
@@ -77,17 +72,12 @@ pub(in crate::server) async fn recording(
     get,
     path = "/v1/recordings/{id}/clip.wav",
     tag = "sound",
-    params(("id" = i64, Path, description = "The recording"), StretchQuery),
-    responses(
-        (status = 200, description = "The clip", content_type = "audio/wav"),
-        (status = 206, description = "A part of it", content_type = "audio/wav"),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    params(OfRecording, StretchQuery),
+    responses(Clip)
 )]
 pub(in crate::server) async fn clip(
     State(server): State<Arc<Server>>,
-    Path(id): Path<i64>,
+    Path(OfRecording { id }): Path<OfRecording>,
     Query(query): Query<StretchQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -95,8 +85,7 @@ pub(in crate::server) async fn clip(
     let found = server.with_library(Work::Decoding, move |server, library| {
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
         check_length(stretch, recording.duration_s)?;
-        let path = server.roots.real(library, &recording.path)?;
-        cut(server, &path, stretch)
+        cut(server, &server.roots.file(library, &recording)?, stretch)
     });
     let (clip, tag) = found.await?;
     Ok(of_bytes(&clip, &headers, "audio/wav", &tag))
@@ -107,17 +96,12 @@ pub(in crate::server) async fn clip(
     get,
     path = "/v1/uploads/{id}/clip.wav",
     tag = "sound",
-    params(("id" = String, Path, description = "The upload"), StretchQuery),
-    responses(
-        (status = 200, description = "The clip", content_type = "audio/wav"),
-        (status = 206, description = "A part of it", content_type = "audio/wav"),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    params(OfUpload, StretchQuery),
+    responses(Clip)
 )]
 pub(in crate::server) async fn clip_of_upload(
     State(server): State<Arc<Server>>,
-    Path(id): Path<String>,
+    Path(OfUpload { id }): Path<OfUpload>,
     Query(query): Query<StretchQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
@@ -125,7 +109,7 @@ pub(in crate::server) async fn clip_of_upload(
     let upload = server.uploads.get(&id)?;
     let found = server.aside(Work::Decoding, move |server| {
         check_length(stretch, upload.stored.duration_s)?;
-        cut(server, upload.path(), stretch)
+        cut(server, &upload.file(), stretch)
     });
     let (clip, tag) = found.await?;
     Ok(of_bytes(&clip, &headers, "audio/wav", &tag))
@@ -143,11 +127,11 @@ fn check_length(stretch: Seconds, duration_s: f64) -> Answer<()> {
     Ok(())
 }
 
-fn cut(server: &Server, path: &std::path::Path, stretch: Seconds) -> Answer<(Bytes, String)> {
-    let failed = |source| Error::Io { action: "open", path: path.to_owned(), source };
-    let tag = tag_of(&path.metadata().map_err(failed)?);
-    let asked = Asked::Cut { path: PathBytes::new(path), stretch, most_s: MOST_CLIP_S + 1.0 };
-    let clip = server.decode(&asked, path)?;
+fn cut(server: &Server, of: &FileOf, stretch: Seconds) -> Answer<(Bytes, String)> {
+    let tag = tag_of(&of.metadata()?);
+    let path = PathBytes::new(&of.path);
+    let asked = Asked::Cut { path, stretch, most_s: MOST_CLIP_S + 1.0 };
+    let clip = server.decode(&asked, &of.path, &of.name)?;
     let (start_s, end_s) = stretch.unwrap_or((0.0, None));
     let bits = |seconds: Option<f64>| seconds.map_or(0, f64::to_bits);
     let tag = format!("\"{}-{:x}-{:x}\"", tag.trim_matches('"'), bits(Some(start_s)), bits(end_s));

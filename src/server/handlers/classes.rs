@@ -10,7 +10,7 @@ use sonoteca::case::folded;
 use sonoteca::store::labels::LabelSelection;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::server::error::{Answer, ErrorBody};
+use crate::server::error::Answer;
 use crate::server::extract::Query;
 use crate::server::state::{Server, Work};
 
@@ -37,7 +37,7 @@ pub(in crate::server) struct Classes {
     path = "/v1/classes",
     tag = "labels",
     params(ClassesQuery),
-    responses((status = 200, body = Classes), (status = 422, body = ErrorBody))
+    responses((status = 200, body = Classes), (status = 422))
 )]
 pub(in crate::server) async fn list(
     State(server): State<Arc<Server>>,

@@ -14,7 +14,7 @@ use sonoteca::search::duplicates::{
 use utoipa::ToSchema;
 
 use super::views::name_of;
-use crate::server::error::{Answer, ErrorBody, Refusal};
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{self, finite};
 use crate::server::jobs::{Job, JobView};
 use crate::server::roots::Folders;
@@ -43,7 +43,7 @@ pub(in crate::server) struct DuplicatesBody {
     path = "/v1/duplicates",
     tag = "search",
     request_body = DuplicatesBody,
-    responses((status = 202, body = JobView), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody))
+    responses((status = 202, body = JobView), (status = 429))
 )]
 pub(in crate::server) async fn find(
     State(server): State<Arc<Server>>,
@@ -66,8 +66,9 @@ pub(in crate::server) async fn find(
         Box::new(move |server, job| {
             let library = server.lend()?;
             let model = server.collections.model(&library, model.as_deref())?;
-            let collection = server.collections.open(&library, &model, Level::Segment, false)?;
-            let found = find_duplicates(&library, &model, &collection, &options, &Watch { job })?;
+            let opened = server.collections.open(&library, &model, Level::Segment, false)?;
+            let found =
+                find_duplicates(&library, &model, &opened.collection, &options, &Watch { job })?;
             let folders = server.roots.folders(&library)?;
             let groups = found.groups.iter().take(MOST_GROUPS);
             Ok(json!({

@@ -18,7 +18,7 @@ use sonoteca::model::card::Sha256;
 use sonoteca::model::pool::Mean;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::server::error::{Answer, ErrorBody, Refusal};
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{Query, whole_body};
 use crate::server::state::{Server, Work};
 
@@ -110,7 +110,7 @@ fn hosted(server: &Server) -> Answer<EmbeddingModel> {
     get,
     path = "/v1/model",
     tag = "hosting",
-    responses((status = 200, body = Hosted), (status = 422, body = ErrorBody))
+    responses((status = 200, body = Hosted), (status = 409), (status = 422))
 )]
 pub(in crate::server) async fn model(State(server): State<Arc<Server>>) -> Answer<Json<Hosted>> {
     let found = server.aside(Work::Decoding, |server| {
@@ -138,13 +138,7 @@ pub(in crate::server) async fn model(State(server): State<Arc<Server>>) -> Answe
     tag = "hosting",
     params(EmbedQuery),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses(
-        (status = 200, body = Embedded),
-        (status = 400, body = ErrorBody),
-        (status = 413, body = ErrorBody),
-        (status = 415, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    responses((status = 200, body = Embedded), (status = 409))
 )]
 pub(in crate::server) async fn embed(
     State(server): State<Arc<Server>>,

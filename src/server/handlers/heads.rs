@@ -26,9 +26,10 @@ use sonoteca::train::training::{Order, train_watched};
 use sonoteca::{Error, dates};
 use utoipa::{IntoParams, ToSchema};
 
+use super::described::OfHead;
 use super::library::HeadSummary;
 use super::search::{Found, HitView};
-use crate::server::error::{Answer, ErrorBody, Refusal};
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{self, Path, Query, count, finite};
 use crate::server::jobs::JobView;
 use crate::server::state::{Server, Work};
@@ -67,12 +68,12 @@ pub(in crate::server) async fn list(State(server): State<Arc<Server>>) -> Answer
     get,
     path = "/v1/heads/{name}",
     tag = "heads",
-    params(("name" = String, Path, description = "The head")),
-    responses((status = 200, body = Object), (status = 404, body = ErrorBody))
+    params(OfHead),
+    responses((status = 200, body = Object))
 )]
 pub(in crate::server) async fn show(
     State(server): State<Arc<Server>>,
-    Path(name): Path<String>,
+    Path(OfHead { name }): Path<OfHead>,
 ) -> Answer<Json<serde_json::Value>> {
     let found = server.with_library(Work::Reading, move |_, library| {
         let head = Head::load(library, &name)?;
@@ -93,15 +94,14 @@ pub(in crate::server) async fn show(
     get,
     path = "/v1/heads/{name}/report.html",
     tag = "heads",
-    params(("name" = String, Path, description = "The head")),
+    params(OfHead),
     responses(
-        (status = 200, description = "The report", content_type = "text/html"),
-        (status = 404, body = ErrorBody)
+        (status = 200, description = "The report", content_type = "text/html")
     )
 )]
 pub(in crate::server) async fn report(
     State(server): State<Arc<Server>>,
-    Path(name): Path<String>,
+    Path(OfHead { name }): Path<OfHead>,
 ) -> Answer<Response> {
     let found = server.with_library(Work::Reading, move |_, library| {
         Ok(Head::load(library, &name)?.card().report(None).as_html())
@@ -119,14 +119,14 @@ pub(in crate::server) async fn report(
     delete,
     path = "/v1/heads/{name}",
     tag = "heads",
-    params(("name" = String, Path, description = "The head")),
-    responses((status = 204), (status = 404, body = ErrorBody))
+    params(OfHead),
+    responses((status = 204))
 )]
 pub(in crate::server) async fn remove(
     State(server): State<Arc<Server>>,
-    Path(name): Path<String>,
+    Path(OfHead { name }): Path<OfHead>,
 ) -> Answer<StatusCode> {
-    let removed = server.with_library(Work::Reading, move |_, library| {
+    let removed = server.with_library(Work::Writing, move |_, library| {
         let writer = library.begin()?;
         let removed = writer.remove_head(&name)?;
         writer.commit()?;
@@ -230,7 +230,7 @@ pub(in crate::server) struct TrainBody {
     path = "/v1/heads",
     tag = "heads",
     request_body = TrainBody,
-    responses((status = 202, body = JobView), (status = 422, body = ErrorBody), (status = 429, body = ErrorBody))
+    responses((status = 202, body = JobView), (status = 429))
 )]
 pub(in crate::server) async fn train(
     State(server): State<Arc<Server>>,
@@ -313,18 +313,13 @@ pub(in crate::server) struct PredictBody {
     post,
     path = "/v1/heads/{name}/predict",
     tag = "heads",
-    params(("name" = String, Path, description = "The head")),
+    params(OfHead),
     request_body = PredictBody,
-    responses(
-        (status = 202, body = JobView),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody),
-        (status = 429, body = ErrorBody)
-    )
+    responses((status = 202, body = JobView), (status = 429))
 )]
 pub(in crate::server) async fn predict(
     State(server): State<Arc<Server>>,
-    Path(name): Path<String>,
+    Path(OfHead { name }): Path<OfHead>,
     extract::Json(body): extract::Json<PredictBody>,
 ) -> Answer<(StatusCode, Json<JobView>)> {
     let threshold = finite("threshold", body.threshold)?;
@@ -413,12 +408,12 @@ pub(in crate::server) struct SuggestQuery {
     get,
     path = "/v1/heads/{name}/suggest",
     tag = "heads",
-    params(("name" = String, Path, description = "The head"), SuggestQuery),
-    responses((status = 200, body = Found), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody))
+    params(OfHead, SuggestQuery),
+    responses((status = 200, body = Found), (status = 422))
 )]
 pub(in crate::server) async fn suggest(
     State(server): State<Arc<Server>>,
-    Path(name): Path<String>,
+    Path(OfHead { name }): Path<OfHead>,
     Query(query): Query<SuggestQuery>,
 ) -> Answer<Json<Found>> {
     let started = Instant::now();

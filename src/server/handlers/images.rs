@@ -1,6 +1,5 @@
 //! Pictures of recordings and uploads: nothing but the picture, without axes.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -12,11 +11,13 @@ use sonoteca::Error;
 use utoipa::IntoParams;
 
 use super::audio::StretchQuery;
+use super::described::{self, OfRecording, OfUpload};
 use crate::server::audio::{of_bytes, tag_of};
 use crate::server::errand::{Asked, PathBytes, Picture, Seconds};
-use crate::server::error::{Answer, ErrorBody};
+use crate::server::error::Answer;
 use crate::server::extract::{Path, Query, count};
 use crate::server::images::{Key, MOST_SIZE, USUAL_SIZE};
+use crate::server::roots::FileOf;
 use crate::server::state::{Server, Work};
 
 /// How large.
@@ -43,21 +44,24 @@ impl SizeQuery {
 /// A picture that is asked for.
 type Wanted = (Picture, Seconds, (usize, usize));
 
+fn wanted(picture: Picture, stretch: StretchQuery, size: SizeQuery) -> Answer<Wanted> {
+    Ok((picture, stretch.seconds()?, size.size()?))
+}
+
 async fn of_recording(
     server: Arc<Server>,
     id: i64,
     wanted: Wanted,
     headers: &HeaderMap,
 ) -> Answer<Response> {
-    let path = server.with_library(Work::Reading, move |server, library| {
+    let found = server.with_library(Work::Reading, move |server, library| {
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
-        let path = server.roots.real(library, &recording.path)?;
-        let failed = |source| Error::Io { action: "open", path: path.clone(), source };
-        let tag = tag_of(&path.metadata().map_err(failed)?);
-        Ok((path, format!("{id} {tag}")))
+        let of = server.roots.file(library, &recording)?;
+        let tag = tag_of(&of.metadata()?);
+        Ok((of, format!("{id} {tag}")))
     });
-    let (path, of) = path.await?;
-    let (picture, tag) = draw(&server, of, path, wanted).await?;
+    let (of, known_as) = found.await?;
+    let (picture, tag) = draw(&server, known_as, of, wanted).await?;
     Ok(of_bytes(&picture, headers, "image/png", &tag))
 }
 
@@ -69,20 +73,19 @@ async fn of_upload(
 ) -> Answer<Response> {
     // Held until it is drawn: the file goes with the last who holds it.
     let upload = server.uploads.get(&id)?;
-    let (picture, tag) = draw(&server, id, upload.path().to_owned(), wanted).await?;
+    let (picture, tag) = draw(&server, id, upload.file(), wanted).await?;
     Ok(of_bytes(&picture, headers, "image/png", &tag))
 }
 
-/// The picture of the file at `path`, which is known as `of`, drawn unless it was drawn before; and its
-/// tag.
+/// The picture of a file, which is known as `known_as`, drawn unless it was drawn before; and its tag.
 async fn draw(
     server: &Arc<Server>,
-    of: String,
-    path: PathBuf,
+    known_as: String,
+    of: FileOf,
     (picture, stretch, size): Wanted,
 ) -> Answer<(Bytes, String)> {
     let bits = stretch.map(|(start_s, end_s)| (start_s.to_bits(), end_s.map(f64::to_bits)));
-    let key = Key { of, stretch: bits, picture, size };
+    let key = Key { of: known_as, stretch: bits, picture, size };
     let tag = format!("\"{}\"", blake3::hash(format!("{key:?}").as_bytes()).to_hex());
     if let Some(known) = server.pictures.get(&key) {
         return Ok((known, tag));
@@ -92,8 +95,8 @@ async fn draw(
         if let Some(known) = server.pictures.get(&key) {
             return Ok(known);
         }
-        let asked = Asked::Draw { path: PathBytes::new(&path), stretch, picture, size };
-        let drawn = Bytes::from(server.decode(&asked, &path)?);
+        let asked = Asked::Draw { path: PathBytes::new(&of.path), stretch, picture, size };
+        let drawn = Bytes::from(server.decode(&asked, &of.path, &of.name)?);
         server.pictures.put(key, drawn.clone());
         Ok(drawn)
     });
@@ -105,21 +108,17 @@ async fn draw(
     get,
     path = "/v1/recordings/{id}/spectrogram.png",
     tag = "pictures",
-    params(("id" = i64, Path, description = "The recording"), StretchQuery, SizeQuery),
-    responses(
-        (status = 200, description = "The picture", content_type = "image/png"),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    params(OfRecording, StretchQuery, SizeQuery),
+    responses(described::Picture)
 )]
 pub(in crate::server) async fn spectrogram(
     State(server): State<Arc<Server>>,
-    Path(id): Path<i64>,
+    Path(OfRecording { id }): Path<OfRecording>,
     Query(stretch): Query<StretchQuery>,
     Query(size): Query<SizeQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let wanted = (Picture::Spectrogram, stretch.seconds()?, size.size()?);
+    let wanted = wanted(Picture::Spectrogram, stretch, size)?;
     of_recording(server, id, wanted, &headers).await
 }
 
@@ -128,21 +127,17 @@ pub(in crate::server) async fn spectrogram(
     get,
     path = "/v1/recordings/{id}/waveform.png",
     tag = "pictures",
-    params(("id" = i64, Path, description = "The recording"), StretchQuery, SizeQuery),
-    responses(
-        (status = 200, description = "The picture", content_type = "image/png"),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    params(OfRecording, StretchQuery, SizeQuery),
+    responses(described::Picture)
 )]
 pub(in crate::server) async fn waveform(
     State(server): State<Arc<Server>>,
-    Path(id): Path<i64>,
+    Path(OfRecording { id }): Path<OfRecording>,
     Query(stretch): Query<StretchQuery>,
     Query(size): Query<SizeQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let wanted = (Picture::Waveform, stretch.seconds()?, size.size()?);
+    let wanted = wanted(Picture::Waveform, stretch, size)?;
     of_recording(server, id, wanted, &headers).await
 }
 
@@ -151,21 +146,17 @@ pub(in crate::server) async fn waveform(
     get,
     path = "/v1/uploads/{id}/spectrogram.png",
     tag = "pictures",
-    params(("id" = String, Path, description = "The upload"), StretchQuery, SizeQuery),
-    responses(
-        (status = 200, description = "The picture", content_type = "image/png"),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    params(OfUpload, StretchQuery, SizeQuery),
+    responses(described::Picture)
 )]
 pub(in crate::server) async fn spectrogram_of_upload(
     State(server): State<Arc<Server>>,
-    Path(id): Path<String>,
+    Path(OfUpload { id }): Path<OfUpload>,
     Query(stretch): Query<StretchQuery>,
     Query(size): Query<SizeQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let wanted = (Picture::Spectrogram, stretch.seconds()?, size.size()?);
+    let wanted = wanted(Picture::Spectrogram, stretch, size)?;
     of_upload(server, id, wanted, &headers).await
 }
 
@@ -174,20 +165,16 @@ pub(in crate::server) async fn spectrogram_of_upload(
     get,
     path = "/v1/uploads/{id}/waveform.png",
     tag = "pictures",
-    params(("id" = String, Path, description = "The upload"), StretchQuery, SizeQuery),
-    responses(
-        (status = 200, description = "The picture", content_type = "image/png"),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    params(OfUpload, StretchQuery, SizeQuery),
+    responses(described::Picture)
 )]
 pub(in crate::server) async fn waveform_of_upload(
     State(server): State<Arc<Server>>,
-    Path(id): Path<String>,
+    Path(OfUpload { id }): Path<OfUpload>,
     Query(stretch): Query<StretchQuery>,
     Query(size): Query<SizeQuery>,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let wanted = (Picture::Waveform, stretch.seconds()?, size.size()?);
+    let wanted = wanted(Picture::Waveform, stretch, size)?;
     of_upload(server, id, wanted, &headers).await
 }

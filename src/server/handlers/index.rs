@@ -21,7 +21,7 @@ use sonoteca::store::worklist::Sum;
 use sonoteca::{Error, Result};
 use utoipa::ToSchema;
 
-use crate::server::error::{Answer, ErrorBody};
+use crate::server::error::Answer;
 use crate::server::extract;
 use crate::server::jobs::{Job, JobView};
 use crate::server::roots::Folders;
@@ -48,7 +48,7 @@ pub(in crate::server) struct IndexBody {}
     path = "/v1/index",
     tag = "library",
     request_body = IndexBody,
-    responses((status = 202, body = JobView), (status = 429, body = ErrorBody))
+    responses((status = 202, body = JobView), (status = 429))
 )]
 pub(in crate::server) async fn index(
     State(server): State<Arc<Server>>,

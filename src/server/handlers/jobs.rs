@@ -8,19 +8,21 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::server::error::{Answer, ErrorBody};
+use super::described::OfJob;
+use crate::server::error::Answer;
 use crate::server::extract::Path;
-use crate::server::jobs::JobView;
+use crate::server::jobs::{JobSummary, JobView};
 use crate::server::state::Server;
 
 /// All jobs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::server) struct JobList {
     /// The newest first.
-    jobs: Vec<JobView>,
+    jobs: Vec<JobSummary>,
 }
 
-/// The jobs that wait, run, or are over, of which the last hundred are remembered.
+/// The jobs that wait, run, or are over, of which the last hundred are remembered; what came of one is
+/// told where it is asked for by itself.
 #[utoipa::path(get, path = "/v1/jobs", tag = "jobs", responses((status = 200, body = JobList)))]
 pub(in crate::server) async fn list(State(server): State<Arc<Server>>) -> Json<JobList> {
     Json(JobList { jobs: server.jobs.list() })
@@ -31,12 +33,12 @@ pub(in crate::server) async fn list(State(server): State<Arc<Server>>) -> Json<J
     get,
     path = "/v1/jobs/{id}",
     tag = "jobs",
-    params(("id" = u64, Path, description = "The job")),
-    responses((status = 200, body = JobView), (status = 404, body = ErrorBody))
+    params(OfJob),
+    responses((status = 200, body = JobView))
 )]
 pub(in crate::server) async fn show(
     State(server): State<Arc<Server>>,
-    Path(id): Path<u64>,
+    Path(OfJob { id }): Path<OfJob>,
 ) -> Answer<Json<JobView>> {
     server.jobs.get(id).map(Json)
 }
@@ -46,12 +48,12 @@ pub(in crate::server) async fn show(
     delete,
     path = "/v1/jobs/{id}",
     tag = "jobs",
-    params(("id" = u64, Path, description = "The job")),
-    responses((status = 202, body = JobView), (status = 404, body = ErrorBody))
+    params(OfJob),
+    responses((status = 202, body = JobView))
 )]
 pub(in crate::server) async fn cancel(
     State(server): State<Arc<Server>>,
-    Path(id): Path<u64>,
+    Path(OfJob { id }): Path<OfJob>,
 ) -> Answer<(StatusCode, Json<JobView>)> {
     Ok((StatusCode::ACCEPTED, Json(server.jobs.cancel(id)?)))
 }

@@ -12,7 +12,7 @@ use sonoteca::store::labels::{LabelSelection, NewLabel};
 use utoipa::{IntoParams, ToSchema};
 
 use super::views::{Kind, Label};
-use crate::server::error::{Answer, ErrorBody, Refusal};
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{self, Path, Query, count};
 use crate::server::state::{Server, Work};
 
@@ -50,7 +50,7 @@ pub(in crate::server) struct Labels {
     path = "/v1/labels",
     tag = "labels",
     params(LabelsQuery),
-    responses((status = 200, body = Labels), (status = 400, body = ErrorBody))
+    responses((status = 200, body = Labels))
 )]
 pub(in crate::server) async fn list(
     State(server): State<Arc<Server>>,
@@ -95,8 +95,7 @@ pub(in crate::server) struct NewLabelBody {
     request_body = NewLabelBody,
     responses(
         (status = 201, body = Label),
-        (status = 404, body = ErrorBody),
-        (status = 422, body = ErrorBody)
+        (status = 404)
     )
 )]
 pub(in crate::server) async fn create(
@@ -110,7 +109,7 @@ pub(in crate::server) async fn create(
             format!("a class has a name of 1 to {MOST_CHARACTERS} characters, on one line");
         return Err(Refusal::unusable("bad_class", message));
     }
-    let stored = server.with_library(Work::Reading, move |_, library| {
+    let stored = server.with_library(Work::Writing, move |_, library| {
         let id = body.recording_id;
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
         let range = match (body.start_s, body.end_s) {
@@ -155,13 +154,13 @@ pub(in crate::server) async fn create(
     path = "/v1/labels/{id}",
     tag = "labels",
     params(("id" = i64, Path, description = "The label")),
-    responses((status = 204), (status = 404, body = ErrorBody))
+    responses((status = 204))
 )]
 pub(in crate::server) async fn remove(
     State(server): State<Arc<Server>>,
     Path(id): Path<i64>,
 ) -> Answer<StatusCode> {
-    let removed = server.with_library(Work::Reading, move |_, library| {
+    let removed = server.with_library(Work::Writing, move |_, library| {
         let writer = library.begin()?;
         let removed = writer.remove_label(id)?;
         writer.commit()?;

@@ -9,7 +9,7 @@ use sonoteca::store::labels::LabelSelection;
 use sonoteca::train::head::card::HeadCard;
 use utoipa::ToSchema;
 
-use crate::server::error::{Answer, ErrorBody};
+use crate::server::error::Answer;
 use crate::server::state::{Server, Work};
 
 /// What the library holds.
@@ -98,7 +98,7 @@ impl HeadSummary {
     get,
     path = "/v1/library",
     tag = "library",
-    responses((status = 200, body = Library), (status = 401, body = ErrorBody))
+    responses((status = 200, body = Library))
 )]
 pub(in crate::server) async fn library(State(server): State<Arc<Server>>) -> Answer<Json<Library>> {
     let found = server.with_library(Work::Reading, |server, library| {

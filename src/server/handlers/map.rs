@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -13,9 +14,11 @@ use sonoteca::store::Library;
 use sonoteca::store::changes::ChangeMark;
 use sonoteca::store::labels::{Judgement, LabelOrder, LabelSelection};
 use sonoteca::store::models::StoredModel;
+use tokio::sync::OwnedMutexGuard;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::server::error::{Answer, ErrorBody};
+use crate::server::collections::Opened;
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{Query, count};
 use crate::server::state::{Server, Work};
 
@@ -23,6 +26,8 @@ use crate::server::state::{Server, Work};
 const MOST_POINTS: usize = 200_000;
 /// Maps that are kept.
 const MOST_KEPT: usize = 4;
+/// How long one waits for maps that others have made.
+const TURN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Which map.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -63,20 +68,23 @@ pub(in crate::server) struct Points {
     label: Vec<i32>,
 }
 
-/// Which map was made of what.
+/// Which map: of which model, with how many points at most.
 type Key = (i64, usize);
 
-/// Maps that were made, with the library's change that they were made at.
+/// Maps that were made.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Maps {
     kept: Mutex<HashMap<Key, Kept>>,
-    /// Held by whoever makes one: making it takes a second of a processor.
-    making: Mutex<()>,
+    /// Held by whoever makes one, which takes a second of a processor. Others wait for it without a
+    /// thread or a place in a room.
+    making: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// Where things lie, without what people say of them.
 #[derive(Clone, Debug)]
 struct Kept {
+    /// The change of the library up to which its vectors are there: the collection's that it was made
+    /// of, which may be behind the library.
     mark: Option<ChangeMark>,
     projection: Arc<Projection>,
     classes: Arc<(Vec<String>, Vec<i32>)>,
@@ -88,67 +96,30 @@ impl Maps {
         kept.get(&key).filter(|kept| kept.mark == mark).cloned()
     }
 
-    fn find(
-        &self,
-        server: &Server,
-        library: &Library,
-        model: &StoredModel,
-        limit: usize,
-    ) -> Result<Kept> {
-        let (key, mark) = ((model.id, limit), library.last_change()?);
-        if let Some(kept) = self.get(key, mark) {
-            return Ok(kept);
+    fn keep(&self, key: Key, made: &Kept) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_KEPT && !kept.contains_key(&key) {
+            kept.clear();
         }
-        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(kept) = self.get(key, mark) {
-            return Ok(kept);
-        }
-        let collection = server.collections.open(library, model, Level::Segment, false)?;
-        let projection = Projection::of(library, &collection, limit)?;
+        kept.insert(key, made.clone());
+    }
+}
+
+impl Kept {
+    fn make(library: &Library, opened: &Opened, limit: usize) -> Result<Self> {
+        let projection = Projection::of(library, &opened.collection, limit)?;
         let (mut names, mut numbers) = (Vec::new(), HashMap::new());
         let mut classes = Vec::with_capacity(projection.keys.len());
         for key in &projection.keys {
             let heard = library.segment_classes(key.segment)?.into_iter().next();
             classes.push(heard.map_or(-1, |heard| number_of(heard.name, &mut names, &mut numbers)));
         }
-        let classes = Arc::new((names, classes));
-        let made = Kept { mark, projection: Arc::new(projection), classes };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_KEPT {
-            kept.clear();
-        }
-        kept.insert(key, made.clone());
-        Ok(made)
+        let (projection, classes) = (Arc::new(projection), Arc::new((names, classes)));
+        Ok(Self { mark: opened.mark, projection, classes })
     }
-}
 
-/// The number of a name, which is given when it is new.
-fn number_of(name: String, names: &mut Vec<String>, numbers: &mut HashMap<String, i32>) -> i32 {
-    if let Some(number) = numbers.get(&name) {
-        return *number;
-    }
-    let number = i32::try_from(names.len()).unwrap_or(-1);
-    names.push(name.clone());
-    numbers.insert(name, number);
-    number
-}
-
-/// The segments on a plane: their vectors along the two directions in which they differ most (PCA).
-#[utoipa::path(
-    get,
-    path = "/v1/map",
-    tag = "search",
-    params(MapQuery),
-    responses((status = 200, body = MapView), (status = 422, body = ErrorBody))
-)]
-pub(in crate::server) async fn map(
-    State(server): State<Arc<Server>>,
-    Query(query): Query<MapQuery>,
-) -> Answer<Json<MapView>> {
-    let limit = count("limit", query.limit, 50_000, 1..=MOST_POINTS)?;
-    let found = server.with_library(Work::Decoding, move |server, library| {
-        let model = server.collections.model(library, query.model.as_deref())?;
-        let Kept { projection, classes, .. } = server.maps.find(server, library, &model, limit)?;
+    fn view(&self, library: &Library, model: StoredModel) -> Result<MapView> {
+        let Self { projection, classes, .. } = self;
         let (mut names, class) = classes.as_ref().clone();
         let labels = Labels::read(library, &mut names)?;
         let mut points = Points { class, ..Points::default() };
@@ -173,8 +144,67 @@ pub(in crate::server) async fn map(
             total: projection.total,
             model: model.identity.name,
         })
+    }
+}
+
+/// The number of a name, which is given when it is new.
+fn number_of(name: String, names: &mut Vec<String>, numbers: &mut HashMap<String, i32>) -> i32 {
+    if let Some(number) = numbers.get(&name) {
+        return *number;
+    }
+    let number = i32::try_from(names.len()).unwrap_or(-1);
+    names.push(name.clone());
+    numbers.insert(name, number);
+    number
+}
+
+/// The segments on a plane: their vectors along the two directions in which they differ most (PCA).
+#[utoipa::path(
+    get,
+    path = "/v1/map",
+    tag = "search",
+    params(MapQuery),
+    responses((status = 200, body = MapView), (status = 422))
+)]
+pub(in crate::server) async fn map(
+    State(server): State<Arc<Server>>,
+    Query(query): Query<MapQuery>,
+) -> Answer<Json<MapView>> {
+    let limit = count("limit", query.limit, 50_000, 1..=MOST_POINTS)?;
+    let name = query.model;
+    if let Some(view) = find(&server, name.clone(), limit, None).await? {
+        return Ok(Json(view));
+    }
+    let turn = tokio::time::timeout(TURN_WITHIN, Arc::clone(&server.maps.making).lock_owned());
+    let turn = turn.await.map_err(|_| Refusal::overloaded())?;
+    find(&server, name, limit, Some(turn)).await?.map(Json).ok_or_else(Refusal::overloaded)
+}
+
+/// The map that is kept; with a turn, the one that is made.
+async fn find(
+    server: &Arc<Server>,
+    name: Option<String>,
+    limit: usize,
+    turn: Option<OwnedMutexGuard<()>>,
+) -> Answer<Option<MapView>> {
+    let found = server.with_library(Work::Reading, move |server, library| {
+        let model = server.collections.model(library, name.as_deref())?;
+        let opened = server.collections.open(library, &model, Level::Segment, false)?;
+        let key = (model.id, limit);
+        let kept = match (server.maps.get(key, opened.mark), &turn) {
+            (Some(kept), _) => kept,
+            (None, None) => return Ok(None),
+            (None, Some(_)) => {
+                let made = Kept::make(library, &opened, limit)?;
+                server.maps.keep(key, &made);
+                made
+            }
+        };
+        // Others see it at once, whatever this one reads on.
+        drop(turn);
+        Ok(Some(kept.view(library, model)?))
     });
-    found.await.map(Json)
+    found.await
 }
 
 /// A stretch, and the number of a class that is said to be there.

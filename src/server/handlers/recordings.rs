@@ -15,8 +15,9 @@ use sonoteca::store::recordings::StoredRecording;
 use sonoteca::{Error, Result};
 use utoipa::{IntoParams, ToSchema};
 
+use super::described::OfRecording;
 use super::views::{Class, Label, Recording};
-use crate::server::error::{Answer, ErrorBody};
+use crate::server::error::Answer;
 use crate::server::extract::{Path, Query, count, finite};
 use crate::server::state::{Server, Work};
 
@@ -50,7 +51,7 @@ pub(in crate::server) struct Recordings {
     path = "/v1/recordings",
     tag = "recordings",
     params(ListQuery),
-    responses((status = 200, body = Recordings), (status = 400, body = ErrorBody), (status = 422, body = ErrorBody))
+    responses((status = 200, body = Recordings), (status = 422))
 )]
 pub(in crate::server) async fn list(
     State(server): State<Arc<Server>>,
@@ -131,12 +132,12 @@ pub(in crate::server) struct RecordingDetail {
     get,
     path = "/v1/recordings/{id}",
     tag = "recordings",
-    params(("id" = i64, Path, description = "The recording")),
-    responses((status = 200, body = RecordingDetail), (status = 404, body = ErrorBody))
+    params(OfRecording),
+    responses((status = 200, body = RecordingDetail))
 )]
 pub(in crate::server) async fn show(
     State(server): State<Arc<Server>>,
-    Path(id): Path<i64>,
+    Path(OfRecording { id }): Path<OfRecording>,
 ) -> Answer<Json<RecordingDetail>> {
     let found = server.with_library(Work::Reading, move |server, library| {
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
@@ -193,12 +194,12 @@ pub(in crate::server) struct Segment {
     get,
     path = "/v1/recordings/{id}/segments",
     tag = "recordings",
-    params(("id" = i64, Path, description = "The recording"), SegmentsQuery),
-    responses((status = 200, body = Segments), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody))
+    params(OfRecording, SegmentsQuery),
+    responses((status = 200, body = Segments), (status = 422))
 )]
 pub(in crate::server) async fn segments(
     State(server): State<Arc<Server>>,
-    Path(id): Path<i64>,
+    Path(OfRecording { id }): Path<OfRecording>,
     Query(query): Query<SegmentsQuery>,
 ) -> Answer<Json<Segments>> {
     let limit = count("limit", query.limit, 1_000, 1..=10_000)?;

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
+use bytes::BytesMut;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::described::OfUpload;
 use crate::server::errand::{Asked, PathBytes, Stored};
-use crate::server::error::{Answer, ErrorBody, Refusal};
-use crate::server::extract::{Path, for_each_part};
+use crate::server::error::{Answer, Refusal};
+use crate::server::extract::{Arriving, Path};
 use crate::server::state::{Server, Work};
-use crate::server::uploads::{MOST_BYTES, MOST_S, WITHIN};
+use crate::server::uploads::{MOST_BYTES, MOST_S, Receiving, WITHIN, shown};
 
+/// Bytes that are written at once.
+const PORTION: usize = 1 << 20;
 /// Bytes of a file's name.
 const MOST_NAME: usize = 255;
 
@@ -39,11 +43,7 @@ pub(in crate::server) struct UploadView {
     tag = "sound",
     params(("x-file-name" = Option<String>, Header, description = "What the file is called")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses(
-        (status = 201, body = UploadView),
-        (status = 413, body = ErrorBody),
-        (status = 422, body = ErrorBody)
-    )
+    responses((status = 201, body = UploadView))
 )]
 pub(in crate::server) async fn create(
     State(server): State<Arc<Server>>,
@@ -51,19 +51,20 @@ pub(in crate::server) async fn create(
 ) -> Answer<(StatusCode, Json<UploadView>)> {
     let name = request.headers().get("x-file-name").and_then(|name| name.to_str().ok());
     let name = name.filter(|name| name.len() <= MOST_NAME).map(str::to_owned);
-    let mut receiving = server.uploads.receive()?;
-    for_each_part(request, MOST_BYTES, WITHIN, |part| receiving.take(&part)).await?;
+    let place = server.place_to_receive().await?;
+    let receiving = receive(&server, Arriving::of(request, MOST_BYTES, WITHIN)?).await?;
     if receiving.is_empty() {
         return Err(Refusal::unusable("undecodable", "nothing was sent")
             .hint("send the bytes of an audio file as the body"));
     }
     let upload = server.aside(Work::Decoding, move |server| {
+        let _received = place;
         let place = server.uploads.place()?;
         let path = PathBytes::new(receiving.path());
         let asked = Asked::Store { path, to: PathBytes::new(&place.1), most_s: MOST_S };
         // Whatever goes wrong: what was written goes.
         let written = Written(&place.1);
-        let stored = server.decode_with(&asked, receiving.path(), Refusal::of_upload)?;
+        let stored = server.decode(&asked, receiving.path(), &shown(name.as_deref()))?;
         let stored: Stored =
             serde_json::from_slice(&stored).map_err(|error| Refusal::internal(&error))?;
         if stored.is_too_long {
@@ -87,6 +88,32 @@ pub(in crate::server) async fn create(
     Ok((StatusCode::CREATED, Json(view)))
 }
 
+/// Receives a body, which threads write that may wait.
+async fn receive(server: &Arc<Server>, mut parts: Arriving) -> Answer<Receiving> {
+    let of_server = Arc::clone(server);
+    let mut receiving = on_a_thread(move || of_server.uploads.receive()).await?;
+    let mut waiting = BytesMut::new();
+    loop {
+        let part = parts.next().await?;
+        let is_last = part.is_none();
+        waiting.extend_from_slice(&part.unwrap_or_default());
+        if is_last || waiting.len() >= PORTION {
+            let portion = waiting.split().freeze();
+            receiving = on_a_thread(move || receiving.take(&portion)).await?;
+        }
+        if is_last {
+            return Ok(receiving);
+        }
+    }
+}
+
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Answer<T> + Send + 'static,
+) -> Answer<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Refusal::internal(&error)))
+}
+
 /// A file that goes unless it is kept.
 struct Written<'a>(&'a std::path::Path);
 
@@ -102,13 +129,13 @@ impl Drop for Written<'_> {
     delete,
     path = "/v1/uploads/{id}",
     tag = "sound",
-    params(("id" = String, Path, description = "The upload")),
-    responses((status = 204), (status = 404, body = ErrorBody))
+    params(OfUpload),
+    responses((status = 204))
 )]
 pub(in crate::server) async fn remove(
     State(server): State<Arc<Server>>,
-    Path(id): Path<String>,
+    Path(OfUpload { id }): Path<OfUpload>,
 ) -> Answer<StatusCode> {
-    server.uploads.remove(&id)?;
+    on_a_thread(move || server.uploads.remove(&id)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -65,6 +65,8 @@ export class Plane {
     const { canvas, stage, ring } = this;
     const ratio = Math.min(2, window.devicePixelRatio || 1);
     const [width, height] = [Math.round(stage.clientWidth * ratio), Math.round(stage.clientHeight * ratio)];
+    // Not laid out yet, or folded away: it is drawn once it has a size.
+    if (!width || !height) return;
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const [halfX, halfY] = this.halves();
     const size = ratio * Math.min(14, (this.count > CROWD ? 4 : 8) * this.zoom ** 0.25);

@@ -15,6 +15,8 @@ let recording;
 let timeline;
 let labels = [];
 let segments = [];
+/** Of the segments that are being asked for. */
+let loading = new AbortController();
 let frequent = [];
 /** How to take back each change, the last one last. */
 const undos = [];
@@ -58,10 +60,31 @@ function showLanes() {
     ...classLanes(segments, timeline));
 }
 
+/** The segments of what is seen, page after page; what is looked at next breaks it off. */
 async function loadSegments() {
-  const found = await get(`/v1/recordings/${id}/segments`, { start_s: timeline.start.toFixed(3), end_s: timeline.end.toFixed(3), limit: MOST_SEGMENTS });
-  segments = found.segments;
-  showLanes();
+  loading.abort();
+  loading = new AbortController();
+  const { signal } = loading;
+  const { start, end } = timeline;
+  const found = new Map();
+  let shown = 0;
+  try {
+    for (let from = start, more = true; more;) {
+      const page = await get(`/v1/recordings/${id}/segments`, { start_s: from.toFixed(3), end_s: end.toFixed(3), limit: MOST_SEGMENTS }, { signal });
+      const before = found.size;
+      // Windows overlap: a page begins with some of the one before.
+      for (const segment of page.segments) found.set(segment.id, segment);
+      from = page.segments.at(-1)?.start_s ?? end;
+      more = page.more && found.size > before;
+      // Drawn anew when there is twice as much: of a day there are many pages.
+      if (more && found.size < 2 * shown) continue;
+      shown = found.size;
+      segments = [...found.values()];
+      showLanes();
+    }
+  } catch (error) {
+    if (error.name !== 'AbortError') throw error;
+  }
 }
 
 async function loadLabels() {
