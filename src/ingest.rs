@@ -279,7 +279,8 @@ impl Indexer<'_> {
 
         let runs: Vec<i64> = belonging.iter().map(|belonging| belonging.run).collect();
         let mut sink = writing::LibrarySink::new(library, belonging)?;
-        let pipeline = Pipeline { indexer: self, assemblies, folder: &folder, share, objects: None };
+        let pipeline =
+            Pipeline { indexer: self, assemblies, folder: &folder, share, objects: None };
         pipeline.run(worklist, &mut sink, &mut report)?;
         let writer = library.begin()?;
         for run in runs {

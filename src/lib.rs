@@ -46,6 +46,6 @@ pub mod train;
 pub mod units;
 
 pub use error::{
-    AddedProblem, DatasetProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause,
-    ReportedError, Result, Source, TrainingProblem, VectorProblem,
+    AddedProblem, DatasetProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem,
+    ReportedCause, ReportedError, Result, Source, TrainingProblem, VectorProblem,
 };

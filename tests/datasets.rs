@@ -71,7 +71,8 @@ pub(crate) fn with_manifest() -> Bench {
     .unwrap();
     // The same file by another name, one that is no sound, one that is not there, a folder, and a
     // line that does not read.
-    list += "sounds/../sounds/tone-0.wav\nsounds/broken.wav\nsounds/gone.wav\nsounds\n{\"pfad\": 1}\n";
+    list +=
+        "sounds/../sounds/tone-0.wav\nsounds/broken.wav\nsounds/gone.wav\nsounds\n{\"pfad\": 1}\n";
     list += "sounds/noise-1.wav\nsounds/clicks-1.wav\n";
     fs::write(bench.path("list.txt"), list).unwrap();
     bench
@@ -80,8 +81,7 @@ pub(crate) fn with_manifest() -> Bench {
 #[test]
 fn a_manifest_becomes_rows_and_a_poisoned_file_costs_itself_only() {
     let bench = with_manifest();
-    let arguments =
-        ["extract", "--manifest", "list.txt", "--out", "vectors", "--format", "json"];
+    let arguments = ["extract", "--manifest", "list.txt", "--out", "vectors", "--format", "json"];
     let answer = bench.run(&arguments).expect(2);
     let summary = &answer.json()[0];
     for (what, count) in [("recordings", 6), ("failures", 4), ("repeated", 1), ("passed_over", 0)] {
@@ -124,7 +124,10 @@ fn a_manifest_becomes_rows_and_a_poisoned_file_costs_itself_only() {
 
     let manifest = manifest(&folder);
     let segments: usize = recordings.iter().map(|row| row.1.len()).sum();
-    assert_eq!((manifest["recordings"].as_u64(), manifest["failures"].as_u64()), (Some(6), Some(4)));
+    assert_eq!(
+        (manifest["recordings"].as_u64(), manifest["failures"].as_u64()),
+        (Some(6), Some(4))
+    );
     assert_eq!(manifest["segments"], segments);
     assert_eq!(manifest["files"][0]["rows_checksum"], manifest["rows_checksum"]);
 
@@ -138,16 +141,13 @@ fn a_manifest_becomes_rows_and_a_poisoned_file_costs_itself_only() {
 #[test]
 fn lines_of_json_say_what_parquet_says() {
     let bench = with_manifest();
-    let out = |out: &str| {
-        bench.run(&["extract", "--manifest", "list.txt", "--out", out]).expect(2)
-    };
+    let out = |out: &str| bench.run(&["extract", "--manifest", "list.txt", "--out", out]).expect(2);
     let printed = out("-");
     out("rows.jsonl");
     out("part.parquet");
     assert!(printed.err.contains("Extracted 6 recordings"), "{}", printed.err);
     let (recordings, failures) = rows(&bench.path("part.parquet"));
-    let header =
-        PartReader::open(&bench.path("part.parquet")).unwrap().header().clone();
+    let header = PartReader::open(&bench.path("part.parquet")).unwrap().header().clone();
     let written = fs::read_to_string(bench.path("rows.jsonl")).unwrap();
     for text in [&printed.out, &written] {
         let lines: Vec<Value> =

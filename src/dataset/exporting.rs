@@ -108,11 +108,7 @@ fn recording_row(
         path: recording.path,
         content_hash: recording.content_hash,
         stamp: recording.stamp,
-        format: StreamFormat {
-            sample_rate,
-            channels: recording.channels,
-            codec: recording.codec,
-        },
+        format: StreamFormat { sample_rate, channels: recording.channels, codec: recording.codec },
         duration_s: recording.duration_s,
         integrity,
         recorded,
@@ -125,9 +121,9 @@ fn recording_row(
 
 #[expect(clippy::cast_possible_truncation, reason = "they were float32 or 65,535ths")]
 fn scores_of(scores: &[(i64, f64)]) -> Scores {
-    let known = scores.iter().filter_map(|&(class, score)| {
-        Some((u32::try_from(class).ok()?, score as f32))
-    });
+    let known = scores
+        .iter()
+        .filter_map(|&(class, score)| Some((u32::try_from(class).ok()?, score as f32)));
     known.collect()
 }
 

@@ -243,7 +243,10 @@ pub struct DatasetWriter {
 enum Place {
     /// The folder, and the number of its next file.
     Folder(PathBuf, u32),
-    File { path: PathBuf, replace: bool },
+    File {
+        path: PathBuf,
+        replace: bool,
+    },
 }
 
 impl std::fmt::Debug for DatasetWriter {
@@ -265,9 +268,7 @@ impl DatasetWriter {
         part_bytes: u64,
         command: &str,
     ) -> Result<(Self, Earlier)> {
-        let failed = |action| {
-            move |source| Error::Io { action, path: path.to_owned(), source }
-        };
+        let failed = |action| move |source| Error::Io { action, path: path.to_owned(), source };
         std::fs::create_dir_all(path).map_err(failed("make"))?;
         let lock = match WriterLock::try_take_file(path, LOCK, command)? {
             Ok(lock) => lock,
@@ -302,8 +303,7 @@ impl DatasetWriter {
             _ => {}
         }
         let place = Place::Folder(path.to_owned(), next);
-        let writer =
-            Self { header, place, part_bytes, current: None, parts, _lock: Some(lock) };
+        let writer = Self { header, place, part_bytes, current: None, parts, _lock: Some(lock) };
         Ok((writer, earlier))
     }
 
@@ -374,9 +374,8 @@ impl DatasetWriter {
 
     /// Publishes the file that is being written once it has its size.
     fn publish_full(&mut self) -> Result<()> {
-        let is_full = |part: &PartWriter| {
-            part.vector_bytes() >= self.part_bytes && !part.is_empty()
-        };
+        let is_full =
+            |part: &PartWriter| part.vector_bytes() >= self.part_bytes && !part.is_empty();
         if self.current.as_ref().is_some_and(is_full) { self.publish() } else { Ok(()) }
     }
 }

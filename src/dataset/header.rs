@@ -67,8 +67,7 @@ impl Header {
 
     /// Length and hop of a segment.
     pub fn layout(&self) -> Segmentation {
-        self.segmentation
-            .unwrap_or(Segmentation { segment_s: self.window_s, hop_s: self.hop_s })
+        self.segmentation.unwrap_or(Segmentation { segment_s: self.window_s, hop_s: self.hop_s })
     }
 
     /// The model and its version in one word, such as `yamnet/10a26ba6c3a5/1`: its name, the

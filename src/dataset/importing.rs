@@ -315,6 +315,7 @@ impl Storing<'_> {
 }
 
 fn numbered(scores: &Scores) -> Vec<(usize, f32)> {
-    let known = scores.iter().filter_map(|&(class, score)| Some((usize::try_from(class).ok()?, score)));
+    let known =
+        scores.iter().filter_map(|&(class, score)| Some((usize::try_from(class).ok()?, score)));
     known.collect()
 }

@@ -39,7 +39,8 @@ impl<W: Write> LineWriter<W> {
     }
 
     fn line(&mut self, row: &Map<String, Value>) -> Result<()> {
-        serde_json::to_writer(&mut self.output, row).map_err(|error| Error::Output(error.into()))?;
+        serde_json::to_writer(&mut self.output, row)
+            .map_err(|error| Error::Output(error.into()))?;
         self.output.write_all(b"\n").map_err(Error::Output)
     }
 

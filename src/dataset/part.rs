@@ -126,7 +126,10 @@ impl PartWriter {
         match publish() {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(Error::Exists { path, options: "name another file or folder with --out" });
+                return Err(Error::Exists {
+                    path,
+                    options: "name another file or folder with --out",
+                });
             }
             Err(source) => return Err(Error::Io { action: "write", path, source }),
         }

@@ -133,8 +133,8 @@ impl PartReader {
                     return Err(misplaced("a recording's own row first".to_owned(), of));
                 };
                 let of = recording.path.display().to_string();
-                let is_its = recording_id
-                    == Some(super::ids::recording_id(&recording.content_hash));
+                let is_its =
+                    recording_id == Some(super::ids::recording_id(&recording.content_hash));
                 if !is_its || segment.index != *came || *came == recording.segments {
                     let expected = format!("segment {came} of {}", recording.segments);
                     return Err(misplaced(expected, of));
@@ -170,10 +170,7 @@ impl PartReader {
 }
 
 /// Refuses rows that are not those that were written.
-pub(super) fn check_sums(
-    found: &Sums,
-    written: &Sums,
-) -> std::result::Result<(), DatasetProblem> {
+pub(super) fn check_sums(found: &Sums, written: &Sums) -> std::result::Result<(), DatasetProblem> {
     for (what, found, expected) in [
         ("recordings", found.recordings, written.recordings),
         ("segments", found.segments, written.segments),
@@ -240,8 +237,8 @@ fn open(path: &Path) -> Result<(ParquetRecordBatchReaderBuilder<File>, Header, S
         }
         Ok((Header::read(&entries)?, sums_of(&entries)?))
     };
-    let (header, sums) = understand()
-        .map_err(|problem| Error::Dataset { path: path.to_owned(), problem })?;
+    let (header, sums) =
+        understand().map_err(|problem| Error::Dataset { path: path.to_owned(), problem })?;
     Ok((builder, header, sums))
 }
 

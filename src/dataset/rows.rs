@@ -169,7 +169,9 @@ pub fn metadata_of(
                 _ => return Err(format!("`{number}` for `{key}`, which no number holds")),
             },
             Value::Array(_) | Value::Object(_) => {
-                return Err(format!("a list or an object for `{key}`, expected a number or a text"));
+                return Err(format!(
+                    "a list or an object for `{key}`, expected a number or a text"
+                ));
             }
         };
         metadata.push((key.clone(), value));

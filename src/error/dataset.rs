@@ -110,7 +110,9 @@ pub enum DatasetProblem {
     #[error("it holds no dataset: expected files called part-*.parquet")]
     Empty,
     /// Vectors of another model than those that are there.
-    #[error("its vectors are by {found}, and those of {place} by {expected}: they are not compared")]
+    #[error(
+        "its vectors are by {found}, and those of {place} by {expected}: they are not compared"
+    )]
     OtherModel {
         /// The model and its version.
         found: String,

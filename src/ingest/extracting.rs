@@ -103,11 +103,8 @@ impl Indexer<'_> {
         set_threads_per_operation(1);
         let networks: Vec<_> = self.models.iter().map(|model| model.card().memory).collect();
         let limit = self.options.memory_bytes.unwrap_or_else(super::sensible_limit);
-        let share = super::memory::share(
-            self.options.jobs,
-            &networks,
-            limit.saturating_sub(WRITER_BYTES),
-        )?;
+        let share =
+            super::memory::share(self.options.jobs, &networks, limit.saturating_sub(WRITER_BYTES))?;
         let files = wanted.entries.unwrap_or(0);
         self.observer.planned(&[(String::new(), Sum { files, bytes: 0 })]);
         let assembly = AssemblyPlan {
@@ -121,15 +118,17 @@ impl Indexer<'_> {
             folder: output.folder.to_owned(),
         };
         let known = Known::default();
-        let mut report =
-            Report { failed_before: wanted.earlier.failures, ..Report::default() };
+        let mut report = Report { failed_before: wanted.earlier.failures, ..Report::default() };
         let tasks = ManifestTasks {
             entries: Entries::new(wanted.manifest),
             earlier: wanted.earlier,
             known: &known,
         };
-        let mut sink =
-            RowSink { rows: &mut *output.rows, known: &known, dimension: header.identity.dimension };
+        let mut sink = RowSink {
+            rows: &mut *output.rows,
+            known: &known,
+            dimension: header.identity.dimension,
+        };
         let assemblies = vec![assembly];
         let objects = Objects::new()?;
         let pipeline = Pipeline {

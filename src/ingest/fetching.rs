@@ -110,7 +110,10 @@ impl Work<'_> {
     }
 }
 
-fn fetch(remote: Remote<'_>, mut file: FoundFile) -> std::result::Result<Ready, (FoundFile, Error)> {
+fn fetch(
+    remote: Remote<'_>,
+    mut file: FoundFile,
+) -> std::result::Result<Ready, (FoundFile, Error)> {
     if scheme_of(&file.path).is_none() {
         return Ok(Ready { file, copy: None });
     }

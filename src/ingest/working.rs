@@ -144,12 +144,7 @@ impl Work<'_> {
         self.queue.abandon();
     }
 
-    fn list(
-        &self,
-        tasks: impl Tasks,
-        files: &SyncSender<Ready>,
-        sender: &SyncSender<Message>,
-    ) {
+    fn list(&self, tasks: impl Tasks, files: &SyncSender<Ready>, sender: &SyncSender<Message>) {
         let listed = tasks.for_each(&mut |listed| match listed {
             _ if self.cancel.is_cancelled() => false,
             Listed::File(file) => files.send(Ready { file, copy: None }).is_ok(),
@@ -173,12 +168,7 @@ impl Work<'_> {
     }
 
     /// Has one file decoded; `false` when nobody wants more.
-    fn read(
-        &self,
-        decoder: &mut Decoder<'_>,
-        ready: &Ready,
-        sender: &SyncSender<Message>,
-    ) -> bool {
+    fn read(&self, decoder: &mut Decoder<'_>, ready: &Ready, sender: &SyncSender<Message>) -> bool {
         let file = &ready.file;
         let request = Request {
             path: ready.place().to_owned(),

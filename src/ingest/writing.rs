@@ -191,11 +191,7 @@ fn next_batch(receiver: &Receiver<Message>, watch: &Watch<'_>) -> Option<Vec<Mes
     (!batch.is_empty()).then_some(batch)
 }
 
-fn store(
-    writer: &Writer<'_>,
-    belonging: &[Belonging],
-    message: Message,
-) -> Result<Settled> {
+fn store(writer: &Writer<'_>, belonging: &[Belonging], message: Message) -> Result<Settled> {
     match message {
         Message::Done(finished) => store_recording(writer, belonging, finished),
         Message::Same(file) => {

@@ -113,7 +113,6 @@ fn what_is_no_dataset_or_of_another_model_is_refused() {
             bytes[digits..digits + 4].copy_from_slice(b"1023");
         });
     }
-    let answer =
-        bench.run(&["import", "--parquet", "vectors", "--library", "new.db"]).expect(2);
+    let answer = bench.run(&["import", "--parquet", "vectors", "--library", "new.db"]).expect(2);
     assert!(answer.err.contains("of 1024 values where its metadata says 1023"), "{}", answer.err);
 }

@@ -68,11 +68,13 @@ fn what_is_extracted_and_imported_is_what_would_have_been_indexed() {
         bench
             .run(&[&["extract", "--manifest", "all", "--out", name, "-q"], segments].concat())
             .expect(2);
-        let answer = bench.run(&[
-            "import", "--parquet", name, "--library", &imported, "--format", "json",
-        ]);
+        let answer =
+            bench.run(&["import", "--parquet", name, "--library", &imported, "--format", "json"]);
         let summary = answer.expect(0).json().swap_remove(0);
-        assert_eq!((summary["imported"].as_u64(), summary["failures"].as_u64()), (Some(7), Some(1)));
+        assert_eq!(
+            (summary["imported"].as_u64(), summary["failures"].as_u64()),
+            (Some(7), Some(1))
+        );
         assert_same(&bench, &indexed, &imported);
         let listed = |library: &str| {
             let rows = bench.run(&["failures", "--library", library, "--format", "json"]).json();
@@ -80,11 +82,13 @@ fn what_is_extracted_and_imported_is_what_would_have_been_indexed() {
         };
         assert_eq!(listed(&indexed), listed(&imported));
         // Again: nothing is stored twice, nothing is noted twice.
-        let answer = bench.run(&[
-            "import", "--parquet", name, "--library", &imported, "--format", "json",
-        ]);
+        let answer =
+            bench.run(&["import", "--parquet", name, "--library", &imported, "--format", "json"]);
         let summary = answer.expect(0).json().swap_remove(0);
-        assert_eq!((summary["imported"].as_u64(), summary["unchanged"].as_u64()), (Some(0), Some(7)));
+        assert_eq!(
+            (summary["imported"].as_u64(), summary["unchanged"].as_u64()),
+            (Some(0), Some(7))
+        );
         assert_eq!(summary["failures"], 0);
         assert_same(&bench, &indexed, &imported);
     }
@@ -105,8 +109,16 @@ fn a_library_that_is_exported_and_imported_finds_the_same() {
     for by in ["recording", "segment"] {
         let found = |library: &str| {
             let arguments = [
-                "search", "sounds/noise-1.wav", "-k", "20", "--by", by, "--format", "json",
-                "--library", library,
+                "search",
+                "sounds/noise-1.wav",
+                "-k",
+                "20",
+                "--by",
+                by,
+                "--format",
+                "json",
+                "--library",
+                library,
             ];
             let hits = bench.run(&arguments).expect(0).json();
             let facts = |hit: &serde_json::Value| {

@@ -26,7 +26,11 @@ use crate::cli::settings::Settings;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
-pub(crate) fn run(args: &ExtractArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+pub(crate) fn run(
+    args: &ExtractArgs,
+    settings: &Settings,
+    printer: &mut Printer,
+) -> Result<Status> {
     // First of all: it must come before there are threads.
     let decoders = Decoders::start();
     let (manifest, entries) = open_manifest(&args.manifest)?;
@@ -128,7 +132,8 @@ impl Work<'_> {
             return Ok(Written { report, dataset, before: 0 });
         }
         let part_bytes = self.args.part_size.unwrap_or(PART_BYTES);
-        let (mut rows, earlier) = DatasetWriter::in_folder(out, header.clone(), part_bytes, "extract")?;
+        let (mut rows, earlier) =
+            DatasetWriter::in_folder(out, header.clone(), part_bytes, "extract")?;
         let before = earlier.recordings;
         let report = self.extract(&mut rows, earlier, out)?;
         let parts = rows.finish(!report.interrupted)?;
@@ -255,10 +260,12 @@ impl Summary {
             self.elapsed_s,
         );
         if self.passed_over > 0 {
-            text += &format!("; {} of the manifest there already", counted(self.passed_over, "line"));
+            text +=
+                &format!("; {} of the manifest there already", counted(self.passed_over, "line"));
         }
         if self.repeated > 0 {
-            text += &format!("; {} more of files that it names twice", counted(self.repeated, "line"));
+            text +=
+                &format!("; {} more of files that it names twice", counted(self.repeated, "line"));
         }
         if self.interrupted {
             text += "; stopped before all was done: run it again to go on";
@@ -274,8 +281,15 @@ impl Summary {
 
 impl Row for Summary {
     const COLUMNS: &'static [&'static str] = &[
-        "recordings", "segments", "failures", "passed_over", "repeated", "audio_s", "elapsed_s",
-        "interrupted", "files",
+        "recordings",
+        "segments",
+        "failures",
+        "passed_over",
+        "repeated",
+        "audio_s",
+        "elapsed_s",
+        "interrupted",
+        "files",
     ];
     const HEADINGS: &'static [&'static str] = Self::COLUMNS;
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use sonoteca::dataset::PartReader;
 use sonoteca::dataset::folder::{manifest, parts};
 use sonoteca::dataset::importing::{ImportOptions, Observer, Report, import};
 use sonoteca::ingest::Cancel;
@@ -32,6 +33,10 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
              put together; what is there is imported",
             args.parquet.display()
         ));
+    }
+    // No library is made for what is no dataset.
+    for file in &files {
+        PartReader::open(file)?;
     }
     let cancel = cancel_on_interrupt();
     let mut library = Library::open_or_create(&settings.library)?;

@@ -65,9 +65,10 @@ fn column<T: Clone + 'static>(
         array.map_or("missing".to_owned(), |array| array.data_type().to_string())
     };
     let array = batch.column_by_name(name);
-    array.and_then(|array| array.as_any().downcast_ref::<T>()).cloned().ok_or_else(|| {
-        DatasetProblem::Column { column: name, found: found(array), expected }
-    })
+    array
+        .and_then(|array| array.as_any().downcast_ref::<T>())
+        .cloned()
+        .ok_or_else(|| DatasetProblem::Column { column: name, found: found(array), expected })
 }
 
 impl Cells {
