@@ -11,16 +11,19 @@
 
 #[cfg(feature = "objects")]
 mod fetching;
+#[cfg(not(feature = "objects"))]
+mod refusing;
 
 use std::path::Path;
 
 use tempfile::TempPath;
 
-use crate::error::{Error, Result};
 use crate::store::recordings::FileStamp;
 
 #[cfg(feature = "objects")]
 pub use fetching::Objects;
+#[cfg(not(feature = "objects"))]
+pub use refusing::Objects;
 
 /// An object that was fetched.
 #[derive(Debug)]
@@ -37,30 +40,6 @@ pub fn scheme_of(path: &Path) -> Option<&str> {
     let is_one = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     is_one.then_some(scheme)
-}
-
-/// Fetches nothing: this sonoteca was built without it.
-#[cfg(not(feature = "objects"))]
-#[derive(Debug)]
-pub struct Objects;
-
-#[cfg(not(feature = "objects"))]
-impl Objects {
-    /// What refuses every address.
-    ///
-    /// # Errors
-    /// None; where there is something to fetch with, it may not start.
-    pub fn new() -> Result<Self> {
-        Ok(Self)
-    }
-
-    /// Refuses `address`.
-    ///
-    /// # Errors
-    /// [`Error::NoObjects`].
-    pub fn fetch(&self, address: &Path, _folder: &Path) -> Result<Fetched> {
-        Err(Error::NoObjects { address: address.to_owned() })
-    }
 }
 
 #[cfg(test)]

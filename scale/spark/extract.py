@@ -80,16 +80,20 @@ class LocalFolder:
 
 
 class HadoopFolder:
-    """A folder of a file system that only Hadoop's own shell reaches, at a second a call."""
+    """A folder of a file system that only Hadoop's own shell reaches, at the start of a Java a call."""
 
     def __init__(self, path):
         self.path = path.rstrip("/")
 
     def shell(self, *arguments, check=True):
-        command = [shutil.which("hadoop"), "fs"]
-        if command[0] is None:
-            command = [os.path.join(spark_home(), "bin", "spark-class"), "org.apache.hadoop.fs.FsShell"]
-        done = subprocess.run([*command, *arguments], capture_output=True, check=False)
+        command, environment = [shutil.which("hadoop"), "fs"], dict(os.environ)
+        with tempfile.TemporaryDirectory() as settings:
+            if command[0] is None:
+                command = [os.path.join(spark_home(), "bin", "spark-class"), "org.apache.hadoop.fs.FsShell"]
+                # The shell does not start without a file of settings; Hadoop's defaults will do.
+                Path(settings, "core-site.xml").write_text("<configuration/>\n")
+                environment.setdefault("HADOOP_CONF_DIR", settings)
+            done = subprocess.run([*command, *arguments], capture_output=True, env=environment, check=False)
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(arguments)}: {done.stderr.decode(errors='replace')[-2000:]}")
         return done
