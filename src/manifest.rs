@@ -54,7 +54,6 @@ impl<R: BufRead> Entries<R> {
     ///
     /// # Errors
     /// When the list cannot be read on.
-    #[expect(clippy::type_complexity, reason = "an entry, or what stands there and why it is none")]
     pub fn next_entry(&mut self) -> io::Result<Option<Result<Entry, (PathBuf, Error)>>> {
         loop {
             let mut line = Vec::new();

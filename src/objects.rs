@@ -25,6 +25,9 @@ pub use fetching::Objects;
 #[cfg(not(feature = "objects"))]
 pub use refusing::Objects;
 
+/// Bytes of a request: what is in memory for each file that is being fetched.
+pub const RANGE_BYTES: u64 = 8 << 20;
+
 /// An object that was fetched.
 #[derive(Debug)]
 pub struct Fetched {

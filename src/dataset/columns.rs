@@ -283,7 +283,7 @@ impl Columns {
         self.path.append_value(path.to_string_lossy());
         // Where the text is not all there is to it.
         let is_text = path.to_str().is_some();
-        self.path_bytes.append_option((!is_text).then(|| path.as_os_str().as_encoded_bytes()));
+        self.path_bytes.append_option((!is_text).then_some(path.as_os_str().as_encoded_bytes()));
         self.status.append_value(status);
     }
 

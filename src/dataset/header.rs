@@ -4,6 +4,7 @@
 //! not read.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use crate::audio::segment::Segmentation;
 use crate::error::DatasetProblem;
@@ -208,7 +209,11 @@ pub(super) fn vectors_name(precision: Precision) -> &'static str {
 
 /// Bytes in hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

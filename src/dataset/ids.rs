@@ -77,7 +77,7 @@ mod tests {
         assert_ne!(recording_id(&[8; 32]), RECORDING);
     }
 
-    /// As PyPI's blake3 has it, by the same steps.
+    /// As the reference implementation has it, by the same steps.
     const RECORDING: i64 = -6218108751267685754;
     const SEGMENT: i64 = -7403445778628877355;
 }

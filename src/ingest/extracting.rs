@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::assembly::{AssemblyPlan, Finished};
+use super::fetching::FETCHERS_PER_JOB;
 use super::pipeline::Pipeline;
 use super::plan::{stamp, stamp_of};
 use super::working::{Listed, Tasks};
@@ -22,8 +23,9 @@ use crate::dataset::header::Header;
 use crate::dataset::rows::{FailureRow, Metadata, RecordingRow, RowWriter, Scores, SegmentRow};
 use crate::error::{Error, Result, VectorProblem};
 use crate::manifest::{Entries, Entry};
+use crate::model::card::MemoryNeed;
 use crate::model::{registry, set_threads_per_operation};
-use crate::objects::{Objects, scheme_of};
+use crate::objects::{Objects, RANGE_BYTES, scheme_of};
 use crate::store::dates::recorded_or_named;
 use crate::store::recordings::FileStamp;
 use crate::store::scores;
@@ -31,9 +33,16 @@ use crate::store::segments::NewSegment;
 use crate::store::vector::{Precision, decode};
 use crate::store::worklist::{FileState, FoundFile, Sum};
 
-/// Bytes that a dataset's writer takes beside what indexing does: a row group of vectors, raw and
-/// compressed.
-const WRITER_BYTES: u64 = 100_000_000;
+/// What a dataset takes beside what indexing does: a row group of vectors, raw and compressed, and
+/// for each job what is being fetched.
+const DATASET: MemoryNeed = MemoryNeed {
+    network_mb: 100,
+    job_mb: if cfg!(feature = "objects") {
+        FETCHERS_PER_JOB as u64 * RANGE_BYTES / 1_000_000 + 1
+    } else {
+        0
+    },
+};
 
 /// What is to be extracted.
 pub struct Wanted<R> {
@@ -101,10 +110,9 @@ impl Indexer<'_> {
         let started = Instant::now();
         let header = self.header()?;
         set_threads_per_operation(1);
-        let networks: Vec<_> = self.models.iter().map(|model| model.card().memory).collect();
-        let limit = self.options.memory_bytes.unwrap_or_else(super::sensible_limit);
-        let share =
-            super::memory::share(self.options.jobs, &networks, limit.saturating_sub(WRITER_BYTES))?;
+        let mut needs: Vec<_> = self.models.iter().map(|model| model.card().memory).collect();
+        needs.push(DATASET);
+        let share = self.options.share(&needs)?;
         let files = wanted.entries.unwrap_or(0);
         self.observer.planned(&[(String::new(), Sum { files, bytes: 0 })]);
         let assembly = AssemblyPlan {
@@ -264,15 +272,12 @@ fn of_file_address(address: &Path) -> PathBuf {
     while let Some((&byte, behind)) = rest.split_first() {
         let code = behind.get(..2).and_then(|digits| str::from_utf8(digits).ok());
         let code = code.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match code.filter(|_| byte == b'%') {
-            Some(code) => {
-                bytes.push(code);
-                rest = &behind[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = behind;
-            }
+        if let Some(code) = code.filter(|_| byte == b'%') {
+            bytes.push(code);
+            rest = &behind[2..];
+        } else {
+            bytes.push(byte);
+            rest = behind;
         }
     }
     path_of(bytes)

@@ -14,12 +14,12 @@ use tempfile::TempPath;
 use super::working::Work;
 use super::writing::Message;
 use crate::error::{Error, Result};
-use crate::objects::{Objects, scheme_of};
+use crate::objects::{Fetched, Objects, scheme_of};
 use crate::store::worklist::FoundFile;
 
 /// Objects that are fetched at once for each job: a recording of a few seconds is decoded in less
 /// time than a store takes to answer.
-const FETCHERS_PER_JOB: usize = 4;
+pub(super) const FETCHERS_PER_JOB: usize = 4;
 
 /// What fetches, and where to.
 #[derive(Clone, Copy, Debug)]
@@ -99,9 +99,13 @@ impl Work<'_> {
             if self.cancel.is_cancelled() {
                 return;
             }
-            let goes_on = match fetch(remote, file) {
-                Ok(file) => ready.send(file).is_ok(),
-                Err((file, error)) => self.send(sender, Message::Failed(file, error)),
+            let goes_on = match copy_of(remote, &file) {
+                Ok(None) => ready.send(Ready { file, copy: None }).is_ok(),
+                Ok(Some(Fetched { file: copy, stamp })) => {
+                    let file = FoundFile { stamp, ..file };
+                    ready.send(Ready { file, copy: Some(copy) }).is_ok()
+                }
+                Err(error) => self.send(sender, Message::Failed(file, error)),
             };
             if !goes_on {
                 return;
@@ -110,19 +114,8 @@ impl Work<'_> {
     }
 }
 
-fn fetch(
-    remote: Remote<'_>,
-    mut file: FoundFile,
-) -> std::result::Result<Ready, (FoundFile, Error)> {
-    if scheme_of(&file.path).is_none() {
-        return Ok(Ready { file, copy: None });
-    }
-    let fetched: Result<_> = remote.objects.fetch(&file.path, remote.folder);
-    match fetched {
-        Ok(fetched) => {
-            file.stamp = fetched.stamp;
-            Ok(Ready { file, copy: Some(fetched.file) })
-        }
-        Err(error) => Err((file, error)),
-    }
+/// What was fetched of a file that has an address.
+fn copy_of(remote: Remote<'_>, file: &FoundFile) -> Result<Option<Fetched>> {
+    let is_here = scheme_of(&file.path).is_none();
+    if is_here { Ok(None) } else { remote.objects.fetch(&file.path, remote.folder).map(Some) }
 }

@@ -19,12 +19,9 @@ use tempfile::{Builder, NamedTempFile};
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::{Fetched, scheme_of};
+use super::{Fetched, RANGE_BYTES, scheme_of};
 use crate::error::{Error, Result};
 use crate::store::recordings::FileStamp;
-
-/// Bytes of a request: what is in memory for each file that is being fetched.
-const RANGE_BYTES: u64 = 8 << 20;
 
 /// Attempts for a range, and the time after which there is no other one.
 const RETRIES: usize = 5;

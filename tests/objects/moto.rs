@@ -1,4 +1,4 @@
-//! PyPI's moto: a server that speaks S3, in a virtual environment under `target`.
+//! `moto`: a server that speaks S3, in a virtual environment under `target`.
 
 use std::fs;
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use super::{Vectors, WorkArgs, byte_size};
 #[command(
     long_about = "Turn recordings into vectors in Parquet files or JSON lines, without a library
 
-Reads a manifest: a path a line, or an object such as {\"path\": \"a.wav\", \"metadata\": {\"site\": \
+Reads a manifest: a path or an address a line, or an object such as {\"path\": \"a.wav\", \"metadata\": {\"site\": \
                   \"A\"}}, in any mixture. Writes a row for each recording with its mean vector and \
                   what is known of it, a row for each of its segments, and a row for each file \
                   that failed, with the reason. Ids are made from content, model and segment, so \
