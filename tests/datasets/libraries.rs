@@ -53,13 +53,13 @@ fn what_is_extracted_and_imported_is_what_would_have_been_indexed() {
         .unwrap();
     // Silence is marked, and stays so.
     bench.wav("sounds/silence.wav", (0..44_100).map(|_| 0.0));
-    let list: String = fs::read_dir(bench.path("sounds"))
+    let list: Vec<String> = fs::read_dir(bench.path("sounds"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "wav"))
-        .map(|path| format!("{}\n", path.display()))
+        .map(|path| path.display().to_string())
         .collect();
-    fs::write(bench.path("all"), list).unwrap();
+    fs::write(bench.path("all"), list.join("\n")).unwrap();
     for (name, segments) in [("patches", &[][..]), ("long", &["--segment", "1.5", "--hop", "1"])] {
         let indexed = format!("{name}-indexed.db");
         let imported = format!("{name}-imported.db");
