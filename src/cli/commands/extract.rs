@@ -83,7 +83,7 @@ fn open_manifest(path: &Path) -> Result<(BufReader<File>, Option<u64>)> {
         if buffer.is_empty() {
             break;
         }
-        count += buffer.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        count += buffer.split(|&byte| byte == b'\n').count() as u64 - 1;
         let length = buffer.len();
         lines.consume(length);
     }
@@ -252,30 +252,30 @@ struct Summary {
 impl Summary {
     fn text(&self, args: &ExtractArgs) -> String {
         let speed = self.audio_s / self.elapsed_s.max(1e-3);
-        let mut text = format!(
+        let mut parts = vec![format!(
             "Extracted {} with {}, {} of audio, in {:.1} s ({speed:.0} × real time)",
             counted(self.recordings, "recording"),
             counted(self.segments, "segment"),
             readable_duration(self.audio_s),
             self.elapsed_s,
-        );
+        )];
         if self.passed_over > 0 {
-            text +=
-                &format!("; {} of the manifest there already", counted(self.passed_over, "line"));
+            let lines = counted(self.passed_over, "line");
+            parts.push(format!("; {lines} of the manifest there already"));
         }
         if self.repeated > 0 {
-            text +=
-                &format!("; {} more of files that it names twice", counted(self.repeated, "line"));
+            let lines = counted(self.repeated, "line");
+            parts.push(format!("; {lines} more of files that it names twice"));
         }
         if self.interrupted {
-            text += "; stopped before all was done: run it again to go on";
+            parts.push("; stopped before all was done: run it again to go on".to_owned());
         }
         if let Some(dataset) = &self.dataset {
             let size = readable_bytes(dataset.files.iter().map(|file| file.bytes).sum());
             let count = counted(dataset.files.len() as u64, "file");
-            text += &format!("\n{} in {} at {}", size, count, args.out.display());
+            parts.push(format!("\n{size} in {count} at {}", args.out.display()));
         }
-        text + "\n"
+        parts.concat() + "\n"
     }
 }
 

@@ -90,20 +90,21 @@ fn tell(report: &Report, settings: &Settings, printer: &mut Printer) -> Result<S
         elapsed_s: report.elapsed_s,
         interrupted: report.interrupted,
     };
-    let mut text = format!(
+    let mut parts = vec![format!(
         "Imported {} with {} in {:.1} s; {} there already",
         counted(report.imported, "recording"),
         counted(report.segments, "segment"),
         report.elapsed_s,
         grouped(report.unchanged),
-    );
+    )];
     if report.failures > 0 {
-        text += &format!("; {} noted: sonoteca failures", counted(report.failures, "failure"));
+        let failures = counted(report.failures, "failure");
+        parts.push(format!("; {failures} noted: sonoteca failures"));
     }
     if report.interrupted {
-        text += "; stopped before all was done: run it again to go on";
+        parts.push("; stopped before all was done: run it again to go on".to_owned());
     }
-    text += "\n";
+    let text = parts.concat() + "\n";
     if settings.is_for_programs() || !settings.is_quiet() {
         printer.record(&summary, &text)?;
         printer.flush()?;
