@@ -48,12 +48,12 @@ browser:
 	@scripts/setup_chromium.sh
 
 test: models browser ## unit, golden, property and end-to-end tests, with the real weights
-	cargo test --locked
+	cargo test --locked --features objects
 
 lint: libtorch ## formatting, clippy and documentation
 	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --all-features
 
 bench: setup ## retrieval quality on ESC-10 and the speed of each stage
 	cargo bench --locked

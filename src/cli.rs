@@ -66,6 +66,8 @@ pub(crate) fn run() -> Status {
         Command::Index(args) => commands::index::run(&args, &settings, &mut printer),
         Command::Search(args) => commands::search::run(&args, &settings, &mut printer),
         Command::Export(args) => commands::export::run(&args, &settings, &printer),
+        Command::Import(args) => commands::import::run(&args, &settings, &mut printer),
+        Command::Extract(args) => commands::extract::run(&args, &settings, &mut printer),
         Command::Describe(args) => commands::describe::run(&args, &settings, &mut printer),
         Command::Duplicates(args) => commands::duplicates::run(&args, &settings, &mut printer),
         Command::Sync(args) => commands::sync::run(&args, &settings, &mut printer),

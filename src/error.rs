@@ -4,6 +4,7 @@
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
 mod added;
+mod dataset;
 mod decoding;
 mod filter;
 mod hint;
@@ -20,6 +21,7 @@ use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
 
 pub use added::AddedProblem;
+pub use dataset::DatasetProblem;
 pub use decoding::DecodeProblem;
 pub use filter::FilterProblem;
 pub use hub::HubProblem;
@@ -67,6 +69,32 @@ pub enum Error {
         /// Why.
         #[source]
         problem: LabelProblem,
+    },
+
+    /// A dataset of vectors could not be read or written.
+    #[error("the dataset {} cannot be used", path.display())]
+    Dataset {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        problem: DatasetProblem,
+    },
+
+    /// An address, where files are read only.
+    #[error("{} is an address, and this sonoteca was built without object storage", address.display())]
+    NoObjects {
+        /// The address.
+        address: PathBuf,
+    },
+
+    /// A line of a manifest that says nothing that can be extracted.
+    #[error("line {line} of the manifest cannot be used: {problem}")]
+    Manifest {
+        /// Counted from 1.
+        line: u64,
+        /// What was expected, and what was found.
+        problem: String,
     },
 
     /// A head could not be trained, evaluated or used.
@@ -566,6 +594,8 @@ impl Error {
             Self::Io { action, .. } => action,
             Self::Network { .. } | Self::Vector { .. } => "embed",
             Self::Panic { .. } => "panic",
+            Self::Manifest { .. } => "manifest",
+            Self::NoObjects { .. } => "fetch",
             _ => "other",
         }
     }

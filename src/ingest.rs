@@ -1,7 +1,8 @@
 //! Collections into a library: finds the recordings, extracts them in parallel, stores them.
 //!
-//! In: paths. Out: rows, and a [`Report`] of what was done and what failed. A file that fails
-//! costs only itself. Threads, order and acknowledgement live here:
+//! In: paths, or a manifest. Out: rows of a library or of a dataset, and a [`Report`] of what was
+//! done and what failed. A file that fails costs only itself. Threads, order and acknowledgement
+//! live here:
 //!
 //! ```text
 //! plan ──▶ readers ──▶ queue of patches ──▶ embedders ──▶ assemblies ──▶ writer
@@ -12,8 +13,11 @@
 
 mod assembly;
 mod decoders;
+mod extracting;
+mod fetching;
 mod gathering;
 mod memory;
+mod pipeline;
 mod plan;
 mod politeness;
 mod queue;
@@ -25,11 +29,9 @@ mod writing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::audio::resample::FilterCache;
 use crate::audio::segment::Segmentation;
 use crate::error::{Error, Result};
 use crate::model::card::{MemoryNeed, ModelCard};
@@ -41,21 +43,18 @@ use crate::store::worklist::{FileState, Sum};
 
 use assembly::AssemblyPlan;
 pub use decoders::{Decoders, DecodingLimits, Errand};
+pub use extracting::{Output, Wanted};
 pub use memory::sensible_limit;
 pub use plan::{Plan, PlanOptions, Selection};
 pub use politeness::give_way;
 pub use shield::silence_panics;
 pub use walk::audio_files;
 
-use queue::{LaneSpec, PatchQueue};
-use working::Work;
-use writing::{Belonging, Share, Watch};
+use pipeline::Pipeline;
+use writing::Belonging;
 
 /// Failures and flaws that a report lists; the rest it counts.
 const MAX_LISTED: usize = 1_000;
-
-/// Finished recordings that wait for the writer.
-const FINISHED_WAITING: usize = 64;
 
 /// What became of one file.
 #[derive(Debug)]
@@ -280,51 +279,17 @@ impl Indexer<'_> {
             assemblies.push(assembly);
         }
 
-        let (sender, receiver) = sync_channel(FINISHED_WAITING);
-        let steps: Vec<AtomicU64> = self.models.iter().map(|_| AtomicU64::new(0)).collect();
-        let filters = FilterCache::default();
-        let cancel = self.cancel.follower();
-        let shares = steps.iter().zip(self.models);
-        let shares = shares.map(|(steps, model)| Share { steps, hop_s: model.card().hop_s });
-        let watch = Watch { observer: self.observer, shares: shares.collect() };
-        let time = self.options.time_limit;
-        let model_names: Vec<String> =
-            self.models.iter().map(|model| model.card().name.clone()).collect();
-        let lane = |model: &EmbeddingModel| {
-            let batch = model.card().batch_patches.max(1);
-            let capacity = share.jobs * memory::BATCHES_PER_JOB * batch;
-            LaneSpec { front_end: model.front_end(), batch, capacity }
-        };
-        let work = Work {
-            model_names: &model_names,
-            decoders: self.decoders,
-            filters: &filters,
-            limits: DecodingLimits { memory_bytes: share.decoder_bytes, time },
-            jobs: share.jobs,
-            assemblies,
-            queue: PatchQueue::new(self.models.iter().map(lane).collect()),
-            cancel: &cancel,
-            steps: &steps,
-            folder: &folder,
-        };
-        std::thread::scope(|scope| {
-            work.start(scope, self.models, worklist, sender)?;
-            let stored = writing::store_all(library, &belonging, receiver, &mut report, &watch);
-            if stored.is_err() {
-                // Nothing of what is in hand can be kept any more.
-                work.stop();
-            }
-            stored
-        })?;
+        let runs: Vec<i64> = belonging.iter().map(|belonging| belonging.run).collect();
+        let mut sink = writing::LibrarySink::new(library, belonging)?;
+        let pipeline =
+            Pipeline { indexer: self, assemblies, folder: &folder, share, objects: None };
+        pipeline.run(worklist, &mut sink, &mut report)?;
         let writer = library.begin()?;
-        for Belonging { run, .. } in belonging {
+        for run in runs {
             writer.finish_run(run)?;
         }
         writer.commit()?;
-        report.interrupted = self.cancel.is_cancelled();
-        report.failed.sort_by(|a, b| a.0.cmp(&b.0));
-        report.flawed.sort();
-        report.elapsed_s = started.elapsed().as_secs_f64();
+        report.end(self.cancel, started);
         Ok(report)
     }
 
@@ -415,6 +380,14 @@ fn check_segments(card: &ModelCard, wanted: Option<Segmentation>) -> Result<()> 
 }
 
 impl Report {
+    /// Brings the lists into order, and says how it ended.
+    fn end(&mut self, cancel: &Cancel, started: Instant) {
+        self.interrupted = cancel.is_cancelled();
+        self.failed.sort_by(|a, b| a.0.cmp(&b.0));
+        self.flawed.sort();
+        self.elapsed_s = started.elapsed().as_secs_f64();
+    }
+
     fn count(&mut self, path: PathBuf, outcome: Outcome) {
         match outcome {
             Outcome::Indexed { duration_s, segments, flaw } => {

@@ -25,6 +25,7 @@
 
 pub mod audio;
 pub mod case;
+pub mod dataset;
 pub mod dates;
 pub mod describe;
 mod dot;
@@ -36,13 +37,15 @@ pub mod frontend;
 pub mod index;
 pub mod ingest;
 pub mod label;
+pub mod manifest;
 pub mod model;
+pub mod objects;
 pub mod search;
 pub mod store;
 pub mod train;
 pub mod units;
 
 pub use error::{
-    AddedProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause,
-    ReportedError, Result, Source, TrainingProblem, VectorProblem,
+    AddedProblem, DatasetProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem,
+    ReportedCause, ReportedError, Result, Source, TrainingProblem, VectorProblem,
 };

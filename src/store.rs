@@ -7,6 +7,7 @@
 pub mod changes;
 pub mod contents;
 pub mod dates;
+pub mod embedded;
 pub mod endings;
 pub mod failures;
 pub mod filtering;

@@ -251,10 +251,10 @@ fn silence_has_no_class_and_a_threshold_that_was_named_holds() {
     }
     // A folder is every audio file in it, and nothing else.
     bench.wav("new/deeper/silent.wav", (0..44_100).map(|_| 0.0));
-    std::fs::write(bench.path("new/notes.txt"), "no audio").unwrap();
+    fs::write(bench.path("new/notes.txt"), "no audio").unwrap();
     let answer = bench.run(&["predict", "kinds", "new"]).expect(1);
     assert!(answer.err.contains("Left out, being silent"), "{}", answer.err);
-    std::fs::remove_dir_all(bench.path("new/deeper")).unwrap();
+    fs::remove_dir_all(bench.path("new/deeper")).unwrap();
     let answer = bench.run(&["predict", "kinds", "new"]).expect(1);
     assert!(answer.err.contains("no audio file"), "{}", answer.err);
     bench.run(&["index", "sounds", "-q"]).expect(0);

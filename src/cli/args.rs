@@ -6,8 +6,10 @@
 mod describe;
 mod duplicates;
 mod export;
+mod extract;
 mod filter;
 mod heads;
+mod import;
 mod label;
 mod metadata;
 mod models;
@@ -24,9 +26,11 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 pub(crate) use describe::DescribeArgs;
 pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
+pub(crate) use extract::ExtractArgs;
 pub(crate) use heads::{
     EvaluateArgs, HeadArgs, HeadCommand, HeadName, TaskName, TrainArgs, WeightsName,
 };
+pub(crate) use import::ImportArgs;
 pub(crate) use label::{
     AddArgs, ExportLabelsArgs, FileFormat, ImportLabelsArgs, JudgementName, LabelArgs,
     LabelCommand, ListLabelsArgs, RemoveLabelsArgs, SelectionArgs,
@@ -133,6 +137,10 @@ pub(crate) enum Command {
     Failures(FailuresArgs),
     /// Write vectors to a file, for numpy, spreadsheets and other programs
     Export(ExportArgs),
+    /// Turn recordings into vectors in Parquet files or JSON lines, without a library
+    Extract(ExtractArgs),
+    /// Bring a dataset of vectors into the library: what extract or export wrote
+    Import(ImportArgs),
     /// Train a head: a small model that says what your labels say
     Train(TrainArgs),
     /// Say how well a head does on what it has not learnt from, or how well searches do
@@ -202,6 +210,16 @@ pub(crate) struct EmbeddingArgs {
     /// the library's only one, or yamnet for a new library]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Vec<String>,
+    /// How much of a vector's values is kept: f16 is what every search needs
+    #[arg(long, value_name = "PRECISION", default_value = "f16")]
+    pub(crate) vectors: Vectors,
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+}
+
+/// How the work is done, whatever becomes of the vectors.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkArgs {
     /// Files decoded, and batches embedded, at once [default: one per processor core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
@@ -214,9 +232,6 @@ pub(crate) struct EmbeddingArgs {
     /// How exactly the network computes; the vectors of both may be searched together
     #[arg(long, value_name = "PRECISION", default_value = "f32")]
     pub(crate) precision: PrecisionName,
-    /// How much of a vector's values is kept: f16 is what every search needs
-    #[arg(long, value_name = "PRECISION", default_value = "f16")]
-    pub(crate) vectors: Vectors,
     /// Pool the network's windows into segments of this many seconds [default: the library's]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) segment: Option<f64>,

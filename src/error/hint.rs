@@ -18,6 +18,7 @@ impl Error {
         let hint = match self {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Labels { problem, .. } => return problem.hint().map(Cow::Borrowed),
+            Self::Dataset { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Training(problem) => return problem.hint(),
             Self::Hub { problem, .. } => problem.hint(),
             Self::Added(problem) => return problem.hint(),
@@ -101,6 +102,14 @@ impl Error {
             Self::TimeLimit { .. } => {
                 "the file may be damaged, or its disk very slow; to try again with more time: \
                  sonoteca failures --retry --time-limit SECONDS"
+            }
+            Self::NoObjects { .. } => {
+                "fetch the files first, or build it with object storage: cargo build --release \
+                 --features objects"
+            }
+            Self::Manifest { .. } => {
+                "a line is a path or an address, or an object such as \
+                 {\"path\": \"a.wav\", \"metadata\": {\"site\": \"A\"}}"
             }
             Self::Panic { .. } => "this is our defect; please report it with the file if you can",
             Self::Io { action: "find", source, .. } if source.kind() == io::ErrorKind::NotFound => {

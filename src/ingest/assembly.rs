@@ -341,6 +341,11 @@ fn read_parts(file: &mut impl Read) -> std::io::Result<(Vec<u8>, Vec<u8>, Health
 }
 
 impl Segments {
+    /// How many there are.
+    pub(super) fn total(&self) -> usize {
+        self.count
+    }
+
     fn range(&self, index: usize) -> TimeRange {
         let start_s = (index as f64 * self.layout.hop_s).min(self.duration_s);
         let is_last = index + 1 == self.count;

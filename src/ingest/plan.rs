@@ -320,7 +320,11 @@ pub(super) fn stamp_of(path: &Path) -> Option<FileStamp> {
     path.metadata().ok().and_then(|metadata| stamp(path, &metadata).ok())
 }
 
-fn stamp(path: &Path, metadata: &Metadata) -> Result<FileStamp> {
+/// The stamp of the file at `path`, whose metadata is `metadata`.
+///
+/// # Errors
+/// [`Error::Io`] where the system knows no dates.
+pub(super) fn stamp(path: &Path, metadata: &Metadata) -> Result<FileStamp> {
     let modified = metadata.modified().map_err(|source| Error::Io {
         action: "read the date of",
         path: path.to_owned(),

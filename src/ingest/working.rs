@@ -1,6 +1,6 @@
-//! The threads between the plan and the writer.
+//! The threads between what there is to do and the writer.
 //!
-//! In: files to read. Out: recordings that are done, and failures, to the writer. A thread lists
+//! In: files to read, as [`Tasks`] list them. Out: recordings that are done, and failures, to the writer. A thread lists
 //! the files, one a job has them decoded, and a rayon pool of one a job embeds; each waits for the
 //! next one's room. When one end hangs up, all stop.
 
@@ -13,6 +13,7 @@ use std::thread::Scope;
 use super::Cancel;
 use super::assembly::{Assembly, AssemblyPlan, Finished, KEEP_SEGMENTS};
 use super::decoders::{Decoder, Decoders, DecodingLimits, START_DECODER};
+use super::fetching::{Ready, Remote};
 use super::gathering::Gathering;
 use super::queue::{PatchQueue, Piece};
 use super::reading::{Event, Request};
@@ -33,6 +34,30 @@ fn is_our_trouble(error: &Error) -> bool {
     matches!(error, Error::Io { action: START_DECODER | KEEP_SEGMENTS, .. })
 }
 
+/// What there is to do, one after the other.
+pub(super) trait Tasks: Send {
+    /// Calls `visit` with each, until it says `false`.
+    ///
+    /// # Errors
+    /// What ends the whole run.
+    fn for_each(self, visit: &mut dyn FnMut(Listed) -> bool) -> Result<()>;
+}
+
+/// What a list says.
+#[derive(Debug)]
+pub(super) enum Listed {
+    /// A file to read.
+    File(FoundFile),
+    /// One that cannot be, and why.
+    Failed(FoundFile, Error),
+}
+
+impl Tasks for Worklist {
+    fn for_each(self, visit: &mut dyn FnMut(Listed) -> bool) -> Result<()> {
+        self.for_each_task(|file| visit(Listed::File(file)))
+    }
+}
+
 /// What the threads share.
 #[derive(Debug)]
 pub(super) struct Work<'a> {
@@ -49,6 +74,8 @@ pub(super) struct Work<'a> {
     pub(super) steps: &'a [AtomicU64],
     /// Where what does not fit into memory waits.
     pub(super) folder: &'a Path,
+    /// What fetches files that are not here; nothing, where all are.
+    pub(super) remote: Option<Remote<'a>>,
 }
 
 /// Ends a queue when it goes out of scope.
@@ -70,7 +97,7 @@ impl Work<'_> {
         &'env self,
         scope: &'scope Scope<'scope, 'env>,
         models: &[EmbeddingModel],
-        worklist: Worklist,
+        tasks: impl Tasks + 'scope,
         sender: SyncSender<Message>,
     ) -> Result<()> {
         let pool =
@@ -82,8 +109,9 @@ impl Work<'_> {
                 }
             })?;
         let (files, listed) = sync_channel(FILES_AHEAD);
+        let listed = self.fetched(scope, listed, &sender);
         let for_lister = sender.clone();
-        scope.spawn(move || self.list(&worklist, &files, &for_lister));
+        scope.spawn(move || self.list(tasks, &files, &for_lister));
         let for_readers = sender.clone();
         scope.spawn(move || {
             let listed = Mutex::new(listed);
@@ -116,40 +144,34 @@ impl Work<'_> {
         self.queue.abandon();
     }
 
-    fn list(
-        &self,
-        worklist: &Worklist,
-        files: &SyncSender<FoundFile>,
-        sender: &SyncSender<Message>,
-    ) {
-        let listed =
-            worklist.for_each_task(|file| !self.cancel.is_cancelled() && files.send(file).is_ok());
+    fn list(&self, tasks: impl Tasks, files: &SyncSender<Ready>, sender: &SyncSender<Message>) {
+        let listed = tasks.for_each(&mut |listed| match listed {
+            _ if self.cancel.is_cancelled() => false,
+            Listed::File(file) => files.send(Ready { file, copy: None }).is_ok(),
+            Listed::Failed(file, error) => self.send(sender, Message::Failed(file, error)),
+        });
         if let Err(error) = listed {
             self.send(sender, Message::Broken(error));
         }
     }
 
     /// Has files decoded, until there are no more.
-    fn read_all(&self, listed: &Mutex<Receiver<FoundFile>>, sender: &SyncSender<Message>) {
+    fn read_all(&self, listed: &Mutex<Receiver<Ready>>, sender: &SyncSender<Message>) {
         let mut decoder = self.decoders.decoder(self.filters, self.limits, self.cancel);
         loop {
             let next = listed.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let Ok(file) = next else { return };
-            if self.cancel.is_cancelled() || !self.read(&mut decoder, &file, sender) {
+            let Ok(ready) = next else { return };
+            if self.cancel.is_cancelled() || !self.read(&mut decoder, &ready, sender) {
                 return;
             }
         }
     }
 
     /// Has one file decoded; `false` when nobody wants more.
-    fn read(
-        &self,
-        decoder: &mut Decoder<'_>,
-        file: &FoundFile,
-        sender: &SyncSender<Message>,
-    ) -> bool {
+    fn read(&self, decoder: &mut Decoder<'_>, ready: &Ready, sender: &SyncSender<Message>) -> bool {
+        let file = &ready.file;
         let request = Request {
-            path: file.path.clone(),
+            path: ready.place().to_owned(),
             models: self.model_names.to_vec(),
             known: file.known.as_ref().map(|known| (known.content_hash, known.indexed)),
         };
@@ -184,6 +206,7 @@ impl Work<'_> {
         let Err(error) = decoder.read(&request, file.stamp.size_bytes, &mut sink) else {
             return true;
         };
+        let error = ready.named(error);
         if is_our_trouble(&error) {
             return self.send(sender, Message::Broken(error));
         }
@@ -269,7 +292,7 @@ impl Work<'_> {
 
     /// Sends to the writer; `false`, and the end of everything, when it has hung up. It does so
     /// only when it cannot go on.
-    fn send(&self, sender: &SyncSender<Message>, message: Message) -> bool {
+    pub(super) fn send(&self, sender: &SyncSender<Message>, message: Message) -> bool {
         let sent = sender.send(message).is_ok();
         if !sent {
             self.queue.abandon();

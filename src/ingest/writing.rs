@@ -1,4 +1,4 @@
-//! What the workers send, into the library.
+//! What the workers send, to where it is kept: a [`Sink`], of which the library is one.
 //!
 //! In: recordings that are done, and failures. Out: commits, several recordings each, and the
 //! word that they are done. The only place that writes while workers are at work.
@@ -69,30 +69,60 @@ impl Watch<'_> {
     }
 }
 
-/// Commits what the workers send until they hang up.
+/// What has become final of a file.
+pub(super) type Settled = (PathBuf, FileStamp, Outcome);
+
+/// Where recordings that are done go.
+pub(super) trait Sink {
+    /// Takes what workers sent; says what is final of it, which is all of it.
+    ///
+    /// # Errors
+    /// What ends the whole run, [`Message::Broken`] too.
+    fn take(&mut self, batch: Vec<Message>) -> Result<Vec<Settled>>;
+}
+
+/// Recordings into a library, several in a commit.
+pub(super) struct LibrarySink<'a> {
+    library: &'a mut Library,
+    belonging: Vec<Belonging>,
+}
+
+impl<'a> LibrarySink<'a> {
+    pub(super) fn new(library: &'a mut Library, belonging: Vec<Belonging>) -> Result<Self> {
+        library.wait_for_others(PATIENCE)?;
+        Ok(Self { library, belonging })
+    }
+}
+
+impl Sink for LibrarySink<'_> {
+    fn take(&mut self, batch: Vec<Message>) -> Result<Vec<Settled>> {
+        // The transaction begins when everything for it is there: other processes want the
+        // library too.
+        let writer = self.library.begin()?;
+        let mut settled = Vec::with_capacity(batch.len());
+        for message in batch {
+            settled.push(store(&writer, &self.belonging, message)?);
+        }
+        writer.commit()?;
+        Ok(settled)
+    }
+}
+
+/// Hands what the workers send to `sink` until they hang up.
 ///
 /// Owns the receiving end: when it fails, that is dropped, and the workers stop.
 #[expect(clippy::needless_pass_by_value, reason = "dropping it is what ends the workers")]
-pub(super) fn store_all(
-    library: &mut Library,
-    belonging: &[Belonging],
+pub(super) fn take_all(
+    sink: &mut dyn Sink,
     receiver: Receiver<Message>,
     report: &mut Report,
     watch: &Watch<'_>,
 ) -> Result<()> {
-    library.wait_for_others(PATIENCE)?;
     while let Some(batch) = next_batch(&receiver, watch) {
-        // The transaction begins when everything for it is there: other processes want the
-        // library too.
-        let writer = library.begin()?;
-        let mut done = Vec::with_capacity(batch.len());
-        for message in batch {
-            done.push(store(&writer, belonging, message)?);
-        }
-        writer.commit()?;
+        let settled = sink.take(batch)?;
         watch.look();
         // Only now is it true.
-        for (path, stamp, outcome) in done {
+        for (path, stamp, outcome) in settled {
             watch.observer.finished(&path, stamp.size_bytes, &outcome);
             report.count(path, outcome);
         }
@@ -161,11 +191,7 @@ fn next_batch(receiver: &Receiver<Message>, watch: &Watch<'_>) -> Option<Vec<Mes
     (!batch.is_empty()).then_some(batch)
 }
 
-fn store(
-    writer: &Writer<'_>,
-    belonging: &[Belonging],
-    message: Message,
-) -> Result<(PathBuf, FileStamp, Outcome)> {
+fn store(writer: &Writer<'_>, belonging: &[Belonging], message: Message) -> Result<Settled> {
     match message {
         Message::Done(finished) => store_recording(writer, belonging, finished),
         Message::Same(file) => {
@@ -202,7 +228,7 @@ fn store_recording(
     writer: &Writer<'_>,
     belonging: &[Belonging],
     finished: Vec<(usize, Finished)>,
-) -> Result<(PathBuf, FileStamp, Outcome)> {
+) -> Result<Settled> {
     // One row, whoever heard it.
     let mut stored: Option<(i64, PathBuf, FileStamp, Outcome)> = None;
     for (place, finished) in finished {

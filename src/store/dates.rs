@@ -25,6 +25,12 @@ pub struct StoredDate {
     pub from: Option<String>,
 }
 
+/// When the recording at `path` was made: as `recorded` says, or else the file's name.
+pub fn recorded_or_named(path: &Path, recorded: Option<Recorded>) -> Option<Recorded> {
+    let named = || Some(Recorded { at: date_in_name(path)?, from: Witness::Name });
+    recorded.or_else(named)
+}
+
 impl Writer<'_> {
     /// Stores when recording `id`, whose file is `path`, was made: as `recorded` says, or else the
     /// file's name.
@@ -32,8 +38,7 @@ impl Writer<'_> {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn put_recorded(&self, id: i64, path: &Path, recorded: Option<Recorded>) -> Result<()> {
-        let named = || Some(Recorded { at: date_in_name(path)?, from: Witness::Name });
-        let recorded = recorded.or_else(named);
+        let recorded = recorded_or_named(path, recorded);
         self.transaction
             .prepare_cached(
                 "UPDATE recordings SET recorded_at = ?2, recorded_from = ?3 WHERE id = ?1",

@@ -41,6 +41,21 @@ impl Writer<'_> {
         card: &ModelCard,
         classes: &[String],
     ) -> Result<i64> {
+        let patch = Segmentation { segment_s: card.window_s, hop_s: card.hop_s };
+        self.model_of_patches(identity, patch, classes)
+    }
+
+    /// As [`model_id`](Self::model_id), of a model whose patches are `patch`, whether or not there
+    /// is a card of it here.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn model_of_patches(
+        &self,
+        identity: &ModelIdentity,
+        patch: Segmentation,
+        classes: &[String],
+    ) -> Result<i64> {
         let add = || -> rusqlite::Result<i64> {
             let known = self
                 .transaction
@@ -63,8 +78,8 @@ impl Writer<'_> {
                     identity.weights_sha256,
                     identity.front_end_version,
                     signed(identity.dimension),
-                    card.window_s,
-                    card.hop_s
+                    patch.segment_s,
+                    patch.hop_s
                 ],
             )?;
             let id = self.transaction.last_insert_rowid();

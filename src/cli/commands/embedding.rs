@@ -24,7 +24,7 @@ use sonoteca::{Error, Result};
 
 use super::refresh::refresh;
 use crate::cli::Status;
-use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors};
+use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors, WorkArgs};
 use crate::cli::printer::{Printer, counted, readable_bytes, say};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
@@ -75,10 +75,10 @@ impl<'a> Embedding<'a> {
     /// As [`open`](Self::open), to look and change nothing.
     pub(super) fn look(self, printer: &Printer) -> Result<Session<'a>> {
         // The model first: without it no library should be made.
-        let compute = compute_of(self.args);
+        let compute = compute_of(&self.args.work);
         let store = ModelStore::of_user()?;
         let mut models = Vec::new();
-        let options = options_of(self.args);
+        let options = options_of(&self.args.work, self.args.vectors);
         let names = self.model_names()?;
         for (place, name) in names.iter().enumerate() {
             if names[..place].contains(name) {
@@ -205,7 +205,8 @@ fn indexer<'a>(
     Indexer { models, decoders, options, cancel, observer: progress }
 }
 
-fn compute_of(args: &EmbeddingArgs) -> Compute {
+/// What computes, and how exactly.
+pub(super) fn compute_of(args: &WorkArgs) -> Compute {
     Compute {
         device: device_of(args.device),
         precision: match args.precision {
@@ -241,12 +242,13 @@ pub(super) fn tell_of_sent(sent: &Sent, printer: &Printer) {
     ));
 }
 
-fn options_of(args: &EmbeddingArgs) -> IndexOptions {
+/// How the work is done.
+pub(super) fn options_of(args: &WorkArgs, vectors: Vectors) -> IndexOptions {
     let default = IndexOptions::default();
     IndexOptions {
         jobs: args.jobs.map_or(default.jobs, usize::from),
         memory_bytes: args.max_memory,
-        vectors: match args.vectors {
+        vectors: match vectors {
             Vectors::F16 => Precision::Half,
             Vectors::F32 => Precision::Single,
         },

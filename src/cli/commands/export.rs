@@ -4,12 +4,16 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use sonoteca::dataset::exporting::{header_of, write_all};
+use sonoteca::dataset::folder::{DatasetWriter, PART_BYTES};
 use sonoteca::files::temporary_beside;
 use sonoteca::filter::Filter;
 use sonoteca::index::scope::Scope;
 use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
 use sonoteca::search::{self, Level};
 use sonoteca::store::Library;
+use sonoteca::store::models::StoredModel;
+use sonoteca::store::vector::Precision;
 use sonoteca::{Error, Result};
 use tempfile::NamedTempFile;
 
@@ -25,6 +29,9 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> 
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
     let library = Library::open(&settings.library)?;
     let model = search::choose_model(&library, args.model.as_deref())?;
+    if let Some(folder) = &args.parquet {
+        return to_parquet(&library, &model, filter.as_ref(), folder, printer);
+    }
     let level = args.by.level();
     let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
     let scope = Scope { allowed, ..Scope::default() };
@@ -59,6 +66,37 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> 
     }
     Ok(if rows == 0 { Status::NothingFound } else { Status::Done })
 }
+
+/// Recordings that pass, and all their segments.
+fn to_parquet(
+    library: &Library,
+    model: &StoredModel,
+    filter: Option<&Filter>,
+    folder: &Path,
+    printer: &Printer,
+) -> Result<Status> {
+    // Two libraries in one folder would be one dataset.
+    if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+        return Err(Error::Exists { path: folder.to_owned(), options: ANOTHER_FOLDER });
+    }
+    let allowed = search::allowed(library, filter, model, Level::Recording)?;
+    let scope = Scope { allowed, ..Scope::default() };
+    let header = header_of(library, model, Precision::Single)?;
+    let (mut rows, _) = DatasetWriter::in_folder(folder, header, PART_BYTES, "export")?;
+    let recordings = write_all(library, model, &scope, &mut rows)?;
+    let parts = rows.finish(true)?;
+    let segments = parts.iter().map(|part| part.sums.segments).sum();
+    printer.note(&format!(
+        "Wrote {} with {} to {} in {}",
+        counted(recordings, "recording"),
+        counted(segments, "segment"),
+        counted(parts.len() as u64, "file"),
+        folder.display()
+    ));
+    Ok(if recordings == 0 { Status::NothingFound } else { Status::Done })
+}
+
+const ANOTHER_FOLDER: &str = "name another folder with --parquet, or empty this one";
 
 fn is_standard_output(path: &Path) -> bool {
     path == Path::new("-")

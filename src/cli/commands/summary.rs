@@ -67,6 +67,11 @@ fn tell_failures(report: &Report) {
             if report.failed_before == 1 { "was" } else { "were" },
         ));
     }
+    list_failures(report, "sonoteca failures");
+}
+
+/// The failures of a run, all of which are in `ledger`.
+pub(super) fn list_failures(report: &Report, ledger: &str) {
     if report.failed.is_empty() {
         return;
     }
@@ -76,7 +81,7 @@ fn tell_failures(report: &Report) {
     }
     let unlisted = report.failures - report.failed.len() as u64;
     if unlisted > 0 {
-        say(format_args!("  and {} more: sonoteca failures", grouped(unlisted)));
+        say(format_args!("  and {} more: {ledger}", grouped(unlisted)));
     }
     let mut hints: Vec<_> = report.failed.iter().filter_map(|(_, error)| error.hint()).collect();
     hints.sort();

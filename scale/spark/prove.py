@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""Show that Spark makes the dataset that one process makes, though a worker is killed in the middle.
+
+    python3 scale/spark/prove.py --sonoteca target/release/sonoteca
+
+Starts a standalone cluster of two workers on this machine, from PyPI's pyspark in a virtual
+environment of its own and the Java (17 or newer) that is here; extracts ESC-10 (SONOTECA_SHARED says
+where that lies) with a file that is damaged and one that is missing; kills a worker with everything
+it runs once a third of the partitions are done; holds the dataset against the one that `sonoteca
+extract` makes, row for row, in Spark's own words; and brings both into libraries. Prints how long each
+took. Ends with 0 when all of that holds.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+PYSPARK = "pyspark==4.0.1"
+MASTER_WAIT_S = 120
+
+
+def log(text):
+    print(text, flush=True)
+
+
+def environment_in(folder):
+    """The Python of a virtual environment with pyspark, made when there is none."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        log(f"installing {PYSPARK} into {folder}")
+        venv.create(folder, with_pip=True)
+    check = [python, "-c", "import pyspark; print(pyspark.__version__)"]
+    found = subprocess.run(check, capture_output=True, text=True, check=False).stdout.strip()
+    if found != PYSPARK.partition("==")[2]:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", PYSPARK], check=True)
+    return python
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Cluster:
+    """A master and two workers of one core each."""
+
+    def __init__(self, python, folder):
+        home = subprocess.run(
+            [python, "-c", "import pyspark, os; print(os.path.dirname(pyspark.__file__))"],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()
+        self.environment = dict(os.environ)
+        self.environment |= {
+            "SPARK_HOME": home, "SPARK_LOCAL_IP": "127.0.0.1", "PYSPARK_PYTHON": str(python),
+            "PYSPARK_DRIVER_PYTHON": str(python),
+        }
+        self.spark_class = [os.path.join(home, "bin", "spark-class")]
+        self.submit = [os.path.join(home, "bin", "spark-submit")]
+        self.folder, self.port = folder, free_port()
+        self.address = f"spark://127.0.0.1:{self.port}"
+        self.processes = []
+
+    def __enter__(self):
+        main = "org.apache.spark.deploy."
+        ports = ["--host", "127.0.0.1", "--port", str(self.port), "--webui-port", str(free_port())]
+        self.start("master", [main + "master.Master", *ports])
+        self.wait_for("master", "Bound MasterWebUI")
+        for name in ("worker-1", "worker-2"):
+            command = [main + "worker.Worker", "--host", "127.0.0.1", "-c", "1", "-m", "700m"]
+            command += ["--webui-port", str(free_port()), "-d", str(self.folder / name), self.address]
+            self.start(name, command)
+        for name in ("worker-1", "worker-2"):
+            self.wait_for(name, "Successfully registered with master")
+        return self
+
+    def start(self, name, command):
+        output = open(self.folder / f"{name}.log", "wb")
+        # A session each, so that a worker dies with its executors and their tasks.
+        process = subprocess.Popen(
+            self.spark_class + command, stdout=output, stderr=subprocess.STDOUT, env=self.environment,
+            start_new_session=True,
+        )
+        self.processes.append((name, process))
+
+    def wait_for(self, name, words):
+        until = time.monotonic() + MASTER_WAIT_S
+        path = self.folder / f"{name}.log"
+        while words not in path.read_text(errors="replace"):
+            if time.monotonic() > until:
+                sys.exit(f"error: {name} did not start:\n{path.read_text(errors='replace')[-3000:]}")
+            time.sleep(0.2)
+
+    def kill(self, name):
+        for known, process in self.processes:
+            if known == name and process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def __exit__(self, *_):
+        for name, _ in reversed(self.processes):
+            self.kill(name)
+
+
+def spark_options(cluster):
+    return [
+        "--master", cluster.address, "--conf", "spark.driver.host=127.0.0.1", "--conf",
+        "spark.driver.bindAddress=127.0.0.1", "--conf", "spark.ui.enabled=false", "--executor-memory",
+        "600m", "--executor-cores", "1",
+    ]
+
+
+def kill_in_the_middle(cluster, out, partitions, done, killed):
+    """Kills the second worker once a third of the partitions are done, and it is at work."""
+    while not done.is_set():
+        records = len(list(out.glob("_parts-*/*.json")))
+        if records >= max(2, partitions // 3):
+            # In the middle of a task: its own sonoteca is there.
+            cluster.kill("worker-2")
+            killed.append(records)
+            log(f"killed worker-2 after {records} of {partitions} partitions")
+            return
+        time.sleep(0.05)
+
+
+COMPARE = """
+import sys
+from pyspark.sql import SparkSession
+spark = SparkSession.builder.appName("compare").getOrCreate()
+spark.sparkContext.setLogLevel("ERROR")
+one, other = (spark.read.parquet(path) for path in sys.argv[1:3])
+assert one.schema == other.schema, (one.schema, other.schema)
+counts = {row["kind"]: row["count"] for row in one.groupBy("kind").count().collect()}
+ids = other.where("kind = 'segment'").select("segment_id").distinct().count()
+missing, extra = one.exceptAll(other).count(), other.exceptAll(one).count()
+length = other.where("vector is not null").selectExpr("size(vector) as n").distinct().collect()
+print("COMPARED", one.count(), other.count(), missing, extra, ids, [row.n for row in length], counts)
+spark.stop()
+"""
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sonoteca", default=ROOT / "target/release/sonoteca", type=Path)
+    parser.add_argument("--venv", default=ROOT / "target/spark", type=Path)
+    parser.add_argument("--sounds", type=Path, help="a folder instead of ESC-10")
+    parser.add_argument("--seconds", default=60.0, type=float, help="sound in a partition")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with everything")
+    args = parser.parse_args()
+    sonoteca = args.sonoteca.resolve()
+    shared = Path(os.environ.get("SONOTECA_SHARED", ROOT.parent / "shared"))
+    sounds = args.sounds or shared / "data" / "esc10"
+    for path, what in ((sonoteca, "--sonoteca FILE"), (sounds, "--sounds DIR, or SONOTECA_SHARED")):
+        if not path.exists():
+            sys.exit(f"error: {path} is not there\nhint: {what}")
+    python = environment_in(args.venv)
+    folder = Path(tempfile.mkdtemp(prefix="sonoteca-spark-"))
+    try:
+        prove(sonoteca, sounds.resolve(), python, folder, args.seconds)
+    finally:
+        if args.keep:
+            log(f"kept {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def timed(command, codes, **options):
+    started = time.monotonic()
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
+    if done.returncode not in codes:
+        sys.exit(f"error: {command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-6000:]}")
+    return time.monotonic() - started, done
+
+
+def prove(sonoteca, sounds, python, folder, seconds):
+    files = sorted(path for path in sounds.rglob("*") if path.suffix in {".ogg", ".wav", ".flac", ".mp3"})
+    (folder / "damaged.ogg").write_bytes(files[0].read_bytes()[:100] + b"\0" * 100)
+    lines = [json.dumps({"path": str(path), "metadata": {"class": path.parent.name}}) for path in files]
+    lines.insert(len(lines) // 2, str(folder / "damaged.ogg"))
+    lines.append(str(folder / "missing.ogg"))
+    manifest = folder / "manifest.jsonl"
+    manifest.write_text("".join(f"{line}\n" for line in lines))
+    log(f"{len(files)} recordings in {sounds}, one damaged and one missing file")
+
+    one = folder / "one"
+    plain_s, _ = timed([sonoteca, "extract", "--manifest", manifest, "--out", one, "--jobs", "2"], {2})
+    log(f"one process, two jobs: {plain_s:.1f} s")
+    single_s, _ = timed(
+        [sonoteca, "extract", "--manifest", manifest, "--out", folder / "single", "--jobs", "1"], {2}
+    )
+    log(f"one process, one job: {single_s:.1f} s")
+
+    sys.path.insert(0, str(HERE))
+    import extract as job
+
+    partitions = len(job.share_out(manifest.read_text().splitlines(), seconds))
+    command = [HERE / "extract.py", "--manifest", manifest, "--sonoteca", sonoteca, "--seconds", seconds]
+    with Cluster(python, folder) as cluster:
+        options = [*cluster.submit, *spark_options(cluster)]
+        whole_s, done = timed(
+            [*options, *command, "--out", folder / "undisturbed"], {2}, env=cluster.environment
+        )
+        job_s = float(done.stdout.rsplit(" in ", 1)[1].split()[0])
+        log(f"Spark, two workers of one core, {partitions} partitions: {job_s:.1f} s, {whole_s:.1f} s with its start")
+
+        out, finished, killed = folder / "spark", threading.Event(), []
+        watcher = threading.Thread(
+            target=kill_in_the_middle, args=(cluster, out, partitions, finished, killed)
+        )
+        watcher.start()
+        whole_s, done = timed([*options, *command, "--out", out], {2}, env=cluster.environment)
+        finished.set()
+        watcher.join()
+        if not killed:
+            sys.exit("error: no worker was killed: the job was done before; give fewer --seconds")
+        job_s = float(done.stdout.rsplit(" in ", 1)[1].split()[0])
+        log(f"Spark, one worker killed: {job_s:.1f} s, {whole_s:.1f} s with its start")
+        compare = folder / "compare.py"
+        compare.write_text(COMPARE)
+        for name in ("undisturbed", "spark"):
+            _, compared = timed(
+                [*options, compare, one, folder / name], {0}, env=cluster.environment
+            )
+            line = next(line for line in compared.stdout.splitlines() if line.startswith("COMPARED"))
+            words = line.split()
+            rows, others, missing, extra = map(int, words[1:5])
+            if rows != others or missing or extra:
+                sys.exit(f"error: the datasets differ: {line}")
+            log(f"{name}: {rows} rows, the same as one process's, row for row ({line.partition('[')[2]}")
+    checksums = {}
+    for name in ("one", "single", "undisturbed", "spark"):
+        text = json.loads((folder / name / "_manifest.json").read_text())
+        checksums[name] = text["rows_checksum"]
+        left = [path.name for path in (folder / name).iterdir() if path.name.startswith(("_parts", ".tmp"))]
+        if left:
+            sys.exit(f"error: {name} still holds {left}")
+    if len(set(checksums.values())) != 1:
+        sys.exit(f"error: the checksums differ: {checksums}")
+    log(f"all have the checksum {checksums['one']}")
+    for name in ("one", "spark"):
+        seconds_taken, done = timed(
+            [sonoteca, "import", "--parquet", folder / name, "--library", folder / f"{name}.db"], {0}
+        )
+        log(f"import of {name}: {done.stdout.strip()}")
+    log("proved")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+//! What can be typed after `sonoteca import`.
+
+use std::path::PathBuf;
+
+use super::Vectors;
+
+/// `sonoteca import`
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Bring a dataset of vectors into the library: what extract or export wrote
+
+The library is made where there is none. Recordings that it holds with the same content, and vectors of \
+                  the same model, are passed over: an import that was stopped is taken up by \
+                  running it again. A recording of another content at the same path is replaced. \
+                  Metadata come with recordings that are new; failures go into the ledger \
+                  (sonoteca failures). Vectors of another version of a model than the library \
+                  holds are refused, and so are files that are not what was written: their counts \
+                  and checksums are compared.",
+    after_help = "Examples:
+  sonoteca import --parquet vectors
+  sonoteca import --parquet /mnt/cluster/vectors --library archive.db"
+)]
+pub(crate) struct ImportArgs {
+    /// The dataset: its folder, or one of its files
+    #[arg(long, value_name = "DIR|FILE")]
+    pub(crate) parquet: PathBuf,
+    /// How much of a vector's values is kept: f16 is what every search needs
+    #[arg(long, value_name = "PRECISION", default_value = "f16")]
+    pub(crate) vectors: Vectors,
+}

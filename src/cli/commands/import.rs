@@ -1,0 +1,206 @@
+//! `sonoteca import`: a dataset into the library.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use sonoteca::dataset::PartReader;
+use sonoteca::dataset::folder::{manifest, parts};
+use sonoteca::dataset::importing::{ImportOptions, Observer, Report, import};
+use sonoteca::ingest::Cancel;
+use sonoteca::model::{identity_of, registry};
+use sonoteca::store::Library;
+use sonoteca::store::vector::Precision;
+use sonoteca::{Error, Result};
+
+use super::embedding::{cancel_on_interrupt, take_lock};
+use super::refresh::refresh;
+use crate::cli::Status;
+use crate::cli::args::{ImportArgs, Vectors};
+use crate::cli::printer::{Printer, Row, counted, grouped, say};
+use crate::cli::settings::Settings;
+
+/// Time between plain lines.
+const PLAIN_EVERY: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    let files = parts(&args.parquet)?;
+    let listed = manifest(&args.parquet, &files)?;
+    if listed.is_none() && args.parquet.is_dir() {
+        printer.warning(&format!(
+            "{} has no _manifest.json, so that whoever wrote it was not done, or its parts were \
+             put together; what is there is imported",
+            args.parquet.display()
+        ));
+    }
+    // No library is made for what is no dataset.
+    for file in &files {
+        PartReader::open(file)?;
+    }
+    let cancel = cancel_on_interrupt();
+    let mut library = Library::open_or_create(&settings.library)?;
+    let _lock = take_lock(&library, "import", &cancel, printer)?;
+    let options = ImportOptions {
+        vectors: match args.vectors {
+            Vectors::F16 => Precision::Half,
+            Vectors::F32 => Precision::Single,
+        },
+    };
+    let progress = Progress::new(settings, &cancel);
+    let known = listed.as_ref().map_or(&[][..], |manifest| &manifest.files);
+    let report = import(&mut library, &files, known, options, &progress);
+    progress.clear();
+    let report = report?;
+    if report.imported > 0 {
+        library.checkpoint()?;
+        refresh(&library, "import", &cancel, settings, printer);
+    }
+    for model in library.models()? {
+        let installed = registry::find(&model.identity.name).map(identity_of);
+        if installed.is_ok_and(|installed| installed != model.identity) {
+            printer.warning(&format!(
+                "this sonoteca's {} is another version than the vectors': they can be searched by \
+                 id:N, not by files",
+                model.identity.name
+            ));
+        }
+    }
+    if let Some(manifest) = listed.filter(|_| !report.interrupted) {
+        let found = report.imported + report.unchanged;
+        if found != manifest.recordings {
+            let problem = sonoteca::DatasetProblem::Count {
+                what: "recordings",
+                found,
+                expected: manifest.recordings,
+            };
+            return Err(Error::Dataset { path: args.parquet.clone(), problem });
+        }
+    }
+    tell(&report, settings, printer)
+}
+
+fn tell(report: &Report, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+    let summary = Summary {
+        imported: report.imported,
+        unchanged: report.unchanged,
+        segments: report.segments,
+        failures: report.failures,
+        files: report.files,
+        elapsed_s: report.elapsed_s,
+        interrupted: report.interrupted,
+    };
+    let mut parts = vec![format!(
+        "Imported {} with {} in {:.1} s; {} there already",
+        counted(report.imported, "recording"),
+        counted(report.segments, "segment"),
+        report.elapsed_s,
+        grouped(report.unchanged),
+    )];
+    if report.failures > 0 {
+        let failures = counted(report.failures, "failure");
+        parts.push(format!("; {failures} noted: sonoteca failures"));
+    }
+    if report.interrupted {
+        parts.push("; stopped before all was done: run it again to go on".to_owned());
+    }
+    let text = parts.concat() + "\n";
+    if settings.is_for_programs() || !settings.is_quiet() {
+        printer.record(&summary, &text)?;
+        printer.flush()?;
+    }
+    Ok(match report {
+        report if report.interrupted => Status::Failed,
+        report if report.imported + report.unchanged == 0 => Status::NothingFound,
+        _ => Status::Done,
+    })
+}
+
+/// The run in one object.
+#[derive(Debug, Serialize)]
+struct Summary {
+    imported: u64,
+    unchanged: u64,
+    segments: u64,
+    failures: u64,
+    files: u64,
+    elapsed_s: f64,
+    interrupted: bool,
+}
+
+impl Row for Summary {
+    const COLUMNS: &'static [&'static str] =
+        &["imported", "unchanged", "segments", "failures", "files", "elapsed_s", "interrupted"];
+    const HEADINGS: &'static [&'static str] = Self::COLUMNS;
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.imported.to_string(),
+            self.unchanged.to_string(),
+            self.segments.to_string(),
+            self.failures.to_string(),
+            self.files.to_string(),
+            self.elapsed_s.to_string(),
+            self.interrupted.to_string(),
+        ]
+    }
+
+    fn readable(&self) -> Vec<String> {
+        self.cells()
+    }
+}
+
+/// How far it is: a bar for who watches, and a line now and then for who does not.
+struct Progress<'a> {
+    cancel: &'a Cancel,
+    is_quiet: bool,
+    watched: bool,
+    bar: RefCell<Option<ProgressBar>>,
+    last_line: Cell<Instant>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(settings: &Settings, cancel: &'a Cancel) -> Self {
+        Self {
+            cancel,
+            is_quiet: settings.is_quiet(),
+            watched: settings.watched,
+            bar: RefCell::default(),
+            last_line: Cell::new(Instant::now()),
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for Progress<'_> {
+    fn advanced(&self, rows: u64, of: u64) {
+        if self.is_quiet {
+            return;
+        }
+        if self.watched {
+            let mut bar = self.bar.borrow_mut();
+            let bar = bar.get_or_insert_with(|| {
+                let bar = ProgressBar::new(of);
+                let template = "{bar:24.cyan} {percent:>3} %  {human_pos} of {human_len} rows";
+                // The template is a constant; without it the bar is plainer.
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    bar.set_style(style);
+                }
+                bar
+            });
+            bar.set_position(rows);
+        } else if self.last_line.get().elapsed() >= PLAIN_EVERY {
+            self.last_line.set(Instant::now());
+            say(format_args!("{} of {} rows", grouped(rows), grouped(of)));
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+}
