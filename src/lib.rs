@@ -44,5 +44,5 @@ pub mod units;
 
 pub use error::{
     AddedProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem, ReportedCause,
-    ReportedError, Result, Source, TrainingProblem, VectorProblem,
+    ReportedError, ReportedKind, Result, Source, TrainingProblem, VectorProblem,
 };
