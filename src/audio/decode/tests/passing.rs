@@ -94,9 +94,11 @@ fn holes_are_silence_that_is_passed_over_too() {
     }
 }
 
-/// The frames of a FLAC stream of blocks of one length, and what precedes them: each frame's bytes and
-/// where, within them, its number begins and ends and its header's checksum is (RFC 9639, section 9).
-fn flac_frames(bytes: &[u8]) -> (&[u8], Vec<(&[u8], usize, usize)>) {
+/// A frame of FLAC: its bytes, and where, within them, its number ends and its header's checksum is.
+type FlacFrame<'a> = (&'a [u8], usize, usize);
+
+/// The frames of a FLAC stream of blocks of one length, and what precedes them (RFC 9639, section 9).
+fn flac_frames(bytes: &[u8]) -> (&[u8], Vec<FlacFrame<'_>>) {
     let header = |bytes: &[u8]| {
         let is_frame = bytes.len() > 20 && bytes[0] == 0xff && bytes[1] == 0xf8;
         if !is_frame {
