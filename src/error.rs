@@ -26,7 +26,7 @@ pub use decoding::DecodeProblem;
 pub use filter::FilterProblem;
 pub use hub::HubProblem;
 pub use label::LabelProblem;
-pub use reported::{ReportedCause, ReportedError};
+pub use reported::{ReportedCause, ReportedError, ReportedKind};
 pub use training::TrainingProblem;
 pub use vector::VectorProblem;
 
@@ -534,6 +534,8 @@ pub enum Error {
         cause: Option<ReportedCause>,
         /// What to try.
         hint: Option<String>,
+        /// What may be done about it.
+        kind: ReportedKind,
     },
 
     /// A defect of ours, caught where it could cost only one file.

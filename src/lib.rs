@@ -47,5 +47,5 @@ pub mod units;
 
 pub use error::{
     AddedProblem, DatasetProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem,
-    ReportedCause, ReportedError, Result, Source, TrainingProblem, VectorProblem,
+    ReportedCause, ReportedError, ReportedKind, Result, Source, TrainingProblem, VectorProblem,
 };

@@ -166,7 +166,7 @@ impl Library {
     }
 
     /// Makes ready for many small writes: keeps up to `megabytes` of pages in memory, instead of
-    /// two, and there too what a statement would need to be undone. Rows that go into several
+    /// the few that are kept otherwise, and there too what a statement would need to be undone. Rows that go into several
     /// indexes and fire triggers otherwise write some 128 kB each to a temporary file: a million
     /// labels 127 GB.
     ///

@@ -30,6 +30,7 @@ mod opus;
 mod packet_reader;
 mod packets;
 mod pcm;
+mod preroll;
 mod recorded;
 mod wav;
 mod wave64;
@@ -190,18 +191,19 @@ impl Decoder {
 
     /// Passes over the beginning of a recording of which nothing was read yet: over `frames` frames at
     /// most, and fewer where what follows could not be decoded as it would be otherwise, which takes
-    /// hearing what precedes it. [`frames`](Self::frames) says how many. What is passed over says nothing
+    /// hearing what precedes it. Opus alone follows close to what it would be, not equal: a second that is
+    /// decoded before leaves less than a step of 16 bits. [`frames`](Self::frames) says how many. What is passed over says nothing
     /// of how whole the recording is.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn pass_over(&mut self, frames: u64) -> Result<()> {
-        if let Ok(passed) = self.source.pass_over(frames) {
-            self.frames += passed;
-            return Ok(());
+        match self.source.pass_over(frames) {
+            Ok(passed) if passed <= frames => self.frames += passed,
+            // Whatever is wrong with the file, such as a hole where the frame asked for should be: it is
+            // read from the beginning, which copes with more.
+            _ => *self = Self::open_mixed(&self.path, self.block.mix())?,
         }
-        // Whatever is wrong with the file: it is read from the beginning, which copes with more.
-        *self = Self::open_mixed(&self.path, self.block.mix())?;
         Ok(())
     }
 

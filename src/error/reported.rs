@@ -2,6 +2,7 @@
 //! travel.
 
 use std::borrow::Cow;
+use std::io::ErrorKind;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,38 @@ pub struct ReportedError {
     cause: Option<ReportedCause>,
     /// What to try.
     hint: Option<String>,
+    /// What may be done about it.
+    kind: ReportedKind,
+}
+
+/// What may be done about an error that another process told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReportedKind {
+    /// Ask for another part of the recording: it has no such stretch or channel, or one that is too
+    /// long.
+    Part,
+    /// Make room: a disk is full.
+    StorageFull,
+    /// Whatever the stage and the words say.
+    Other,
+}
+
+impl ReportedKind {
+    fn of(error: &Error) -> Self {
+        match error {
+            Error::NoStretch { .. }
+            | Error::NoChannel { .. }
+            | Error::ClipTooLong { .. }
+            | Error::Usage { .. } => Self::Part,
+            Error::Io { source, .. } if is_full(source.kind()) => Self::StorageFull,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Whether no more can be written for lack of room.
+fn is_full(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 impl ReportedError {
@@ -29,14 +62,15 @@ impl ReportedError {
             message: error.to_string(),
             cause: has_cause.then(|| ReportedCause(error.reason())),
             hint: error.hint().map(Cow::into_owned),
+            kind: ReportedKind::of(error),
         }
     }
 }
 
 impl From<ReportedError> for Error {
     fn from(error: ReportedError) -> Self {
-        let ReportedError { stage, message, cause, hint } = error;
-        Self::Reported { stage, message, cause, hint }
+        let ReportedError { stage, message, cause, hint, kind } = error;
+        Self::Reported { stage, message, cause, hint, kind }
     }
 }
 

@@ -4,7 +4,7 @@
 //! connections than there is room for: those wait.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -114,6 +114,10 @@ fn connection(
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
 }
 
+/// Signals within this time of the first are of one stop: a supervisor or a shell that is told to stop
+/// tells its processes, which a terminal may have told already.
+const ONE_STOP: Duration = Duration::from_secs(1);
+
 /// What asks the process to stop: SIGINT and SIGTERM. None that comes is missed, whether or not
 /// somebody waits for it at that moment.
 #[derive(Debug)]
@@ -122,6 +126,8 @@ pub(super) struct Signals {
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
+    /// When the last one came that counted.
+    last: Option<Instant>,
 }
 
 impl Signals {
@@ -135,17 +141,28 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate()).map_err(Error::Output)?,
             interrupt: signal(SignalKind::interrupt()).map_err(Error::Output)?,
+            last: None,
         })
     }
 
     #[cfg(not(unix))]
     #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     pub(super) fn listen() -> Result<Self> {
-        Ok(Self {})
+        Ok(Self { last: None })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next stop that is asked for.
     pub(super) async fn next(&mut self) {
+        loop {
+            self.next_signal().await;
+            if self.last.is_none_or(|last| last.elapsed() > ONE_STOP) {
+                self.last = Some(Instant::now());
+                return;
+            }
+        }
+    }
+
+    async fn next_signal(&mut self) {
         #[cfg(unix)]
         tokio::select! {
             _ = self.terminate.recv() => {}

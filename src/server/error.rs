@@ -13,7 +13,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use sonoteca::{Error, TrainingProblem};
+use sonoteca::{Error, ReportedKind, TrainingProblem};
 use utoipa::ToSchema;
 
 /// The result of a request.
@@ -105,16 +105,24 @@ impl Refusal {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
+    /// The disk is full. Where, is logged and not told.
+    fn no_room(what: &dyn std::fmt::Display) -> Self {
+        tracing::error!(error = %what, "the disk is full");
+        let message = "the server's disk is full";
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "no_room", message)
+            .hint("make room on it; its log says where")
+    }
+
     /// What `error` says of the file at `path`, which whoever asks knows by another name.
     pub(super) fn of_file(error: Error, path: &Path, name: &str) -> Self {
-        let is_there = path.exists();
         let is_of_reading = match &error {
             Error::Io { action, path: of, .. } => is_reading(action) && of == path,
             Error::Reported { stage, .. } => is_reading(stage),
             _ => false,
         };
         let mut refusal = match is_of_reading {
-            true if is_there => {
+            // A folder that may not be looked into, or a share that does not answer, says nothing of it.
+            true if !is_gone(&error, path) => {
                 let reason = error.reason();
                 let message = format!("{} could not be read: {reason}", path.display());
                 Self::unusable("unreadable", message)
@@ -128,6 +136,15 @@ impl Refusal {
         // A command that names a file is of no use to whoever does not have it.
         refusal.hint = refusal.hint.filter(|hint| !hint.contains(&path));
         refusal
+    }
+}
+
+/// Whether the file at `path` is surely not there, of which `error` was met.
+fn is_gone(error: &Error, path: &Path) -> bool {
+    match error {
+        Error::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+        // What another process tells are words.
+        _ => path.try_exists().is_ok_and(|is_there| !is_there),
     }
 }
 
@@ -155,6 +172,9 @@ impl From<Error> for Refusal {
         let (status, code) = meaning(&error);
         if status == StatusCode::INTERNAL_SERVER_ERROR {
             return Self::internal(&in_one_line(&error));
+        }
+        if status == StatusCode::INSUFFICIENT_STORAGE {
+            return Self::no_room(&in_one_line(&error));
         }
         let hint = error.hint().map(Cow::into_owned);
         let mut refusal = Self::new(status, code, in_one_line(&error));
@@ -197,8 +217,11 @@ fn meaning(error: &Error) -> (StatusCode, &'static str) {
         Error::Reported { stage, .. } if stage == "decode" || stage == "panic" => {
             (S::UNPROCESSABLE_ENTITY, "undecodable")
         }
-        Error::Reported { .. } | Error::NoStretch { .. } | Error::ClipTooLong { .. } => {
-            (S::UNPROCESSABLE_ENTITY, "no_such_stretch")
+        Error::Reported { kind: ReportedKind::Part, .. }
+        | Error::NoStretch { .. }
+        | Error::ClipTooLong { .. } => (S::UNPROCESSABLE_ENTITY, "no_such_stretch"),
+        Error::Reported { kind: ReportedKind::StorageFull, .. } => {
+            (S::INSUFFICIENT_STORAGE, "no_room")
         }
         Error::Filter(_) => (S::UNPROCESSABLE_ENTITY, "bad_filter"),
         Error::UnknownClass { .. } => (S::UNPROCESSABLE_ENTITY, "no_such_class"),
@@ -219,7 +242,12 @@ fn meaning(error: &Error) -> (StatusCode, &'static str) {
         Error::OtherVersion { .. } => (S::CONFLICT, "other_version"),
         Error::ModelMissing { .. } => (S::CONFLICT, "model_missing"),
         Error::LibraryBusy { .. } => (S::SERVICE_UNAVAILABLE, "busy"),
-        Error::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+        Error::Io { source, .. }
+            if matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ) =>
+        {
             (S::INSUFFICIENT_STORAGE, "no_room")
         }
         _ => (S::INTERNAL_SERVER_ERROR, "internal"),
@@ -232,6 +260,22 @@ mod tests {
 
     fn io(action: &'static str, path: &Path, kind: io::ErrorKind) -> Error {
         Error::Io { action, path: path.to_owned(), source: kind.into() }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_without_where_it_is() {
+        let (sent, to) = (Path::new("/tmp/sent"), Path::new("/tmp/of-the-server/1.wav"));
+        let full = || io("write", to, io::ErrorKind::StorageFull);
+        // As a process that decodes tells it, and as the server meets it.
+        let told = Error::from(sonoteca::ReportedError::new(&full()));
+        for refusal in [Refusal::of_file(told, sent, "rain.wav"), Refusal::from(full())] {
+            assert_eq!((refusal.status.as_u16(), refusal.code), (507, "no_room"));
+            assert!(!refusal.message.contains("/tmp"), "{}", refusal.message);
+        }
+        // What else hinders writing is no fault of who sent it.
+        let denied = io("write", to, io::ErrorKind::PermissionDenied);
+        let told = Error::from(sonoteca::ReportedError::new(&denied));
+        assert_eq!(Refusal::of_file(told, sent, "rain.wav").status.as_u16(), 500);
     }
 
     #[test]
@@ -249,6 +293,7 @@ mod tests {
             message: format!("could not read {shown}"),
             cause: None,
             hint: Some(format!("sonoteca describe {shown}")),
+            kind: ReportedKind::Other,
         };
         let told = of(told);
         assert_eq!((told.code, told.message.contains(&shown)), ("unreadable", false));
@@ -261,11 +306,15 @@ mod tests {
         assert_eq!(other.status.as_u16(), 500);
         assert!(!other.message.contains("elsewhere"), "{}", other.message);
         file.close().unwrap();
-        let gone = Refusal::of_file(
-            io("open", Path::new(&shown), io::ErrorKind::PermissionDenied),
-            Path::new(&shown),
-            "rain.wav",
-        );
-        assert_eq!((gone.status.as_u16(), gone.code), (410, "gone"));
+        for (kind, expected) in [
+            (io::ErrorKind::NotFound, (410, "gone")),
+            // The folder may not be looked into.
+            (io::ErrorKind::PermissionDenied, (422, "unreadable")),
+            (io::ErrorKind::StaleNetworkFileHandle, (422, "unreadable")),
+        ] {
+            let path = Path::new(&shown);
+            let told = Refusal::of_file(io("open", path, kind), path, "rain.wav");
+            assert_eq!((told.status.as_u16(), told.code), expected, "{kind}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
 
 use serde::Serialize;
 use sonoteca::dates;
@@ -19,8 +20,8 @@ use super::state::Server;
 
 /// Orders that wait.
 const MOST_WAITING: usize = 16;
-/// Jobs that are over and are remembered, and the bytes of what came of them; of more, the oldest are
-/// forgotten, but never the last one.
+/// Jobs that are over and are remembered, and the bytes of what came of them; of more, those that were
+/// over first are forgotten, but never the last one, nor the last one of which something came.
 const MOST_OVER: usize = 100;
 const MOST_RESULT_BYTES: usize = 16 << 20;
 
@@ -80,6 +81,8 @@ pub(super) struct Job {
     view: Mutex<JobSummary>,
     /// What came of it, and its bytes as it is sent.
     result: OnceLock<(serde_json::Value, usize)>,
+    /// When it was over.
+    ended: OnceLock<Instant>,
 }
 
 impl fmt::Debug for Job {
@@ -101,6 +104,7 @@ impl Job {
 
     fn end(&self, state: State) {
         let mut view = lock(&self.view);
+        self.ended.get_or_init(Instant::now);
         (view.state, view.finished) = (state, Some(dates::now()));
         view.message.clear();
         if state == State::Done {
@@ -175,7 +179,7 @@ impl Jobs {
             error: None,
         };
         let (cancel, view) = (Cancel::default(), Mutex::new(view));
-        let job = Arc::new(Job { cancel, view, result: OnceLock::new() });
+        let job = Arc::new(Job { cancel, view, result: OnceLock::new(), ended: OnceLock::new() });
         let told = job.told();
         list.jobs.insert(id, job);
         list.waiting.push_back((id, order));
@@ -254,17 +258,22 @@ impl Jobs {
 
 impl List {
     fn forget_old(&mut self) {
-        let over = self.jobs.iter().filter(|(_, job)| job.is_over());
-        let (mut count, mut bytes, mut gone) = (0, 0, Vec::new());
-        for (id, job) in over.rev() {
-            count += 1;
-            bytes += job.result_bytes();
-            if count > 1 && (count > MOST_OVER || bytes > MOST_RESULT_BYTES) {
-                gone.push(*id);
+        let mut over: Vec<_> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.is_over())
+            .map(|(id, job)| (job.ended.get().copied(), *id, job.result_bytes()))
+            .collect();
+        // A job may be over before one that was ordered earlier.
+        over.sort_unstable_by(|one, other| other.cmp(one));
+        let last_result = over.iter().position(|(_, _, bytes)| *bytes > 0);
+        let mut sum = 0;
+        for (place, (_, id, bytes)) in over.into_iter().enumerate() {
+            sum += bytes;
+            let is_kept = place == 0 || Some(place) == last_result;
+            if !is_kept && (place >= MOST_OVER || sum > MOST_RESULT_BYTES) {
+                self.jobs.remove(&id);
             }
-        }
-        for id in gone {
-            self.jobs.remove(&id);
         }
     }
 }
@@ -323,4 +332,47 @@ fn no_such_job(id: u64) -> Refusal {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(id: u64) -> Arc<Job> {
+        let view = JobSummary {
+            id,
+            kind: "duplicates",
+            state: State::Running,
+            progress: None,
+            message: String::new(),
+            created: dates::now(),
+            finished: None,
+            error: None,
+        };
+        let (cancel, view) = (Cancel::default(), Mutex::new(view));
+        Arc::new(Job { cancel, view, result: OnceLock::new(), ended: OnceLock::new() })
+    }
+
+    #[test]
+    fn what_came_last_is_never_forgotten() {
+        let mut list = List::default();
+        let known = |list: &List| list.jobs.keys().copied().collect::<Vec<_>>();
+        list.jobs.extend((1..=3).map(|id| (id, job(id))));
+        // Ordered later, and over before.
+        list.jobs[&2].end(State::Cancelled);
+        list.forget_old();
+        list.jobs[&1].result.set((serde_json::Value::Null, MOST_RESULT_BYTES + 1)).unwrap();
+        list.jobs[&1].end(State::Done);
+        list.forget_old();
+        assert!(known(&list).contains(&1) && known(&list).contains(&3), "{:?}", known(&list));
+        // Nothing comes of the next.
+        list.jobs[&3].end(State::Failed);
+        list.forget_old();
+        assert_eq!(known(&list), [1, 3]);
+        list.jobs.insert(4, job(4));
+        list.jobs[&4].result.set((serde_json::Value::Null, 10)).unwrap();
+        list.jobs[&4].end(State::Done);
+        list.forget_old();
+        assert_eq!(known(&list), [3, 4]);
+    }
 }

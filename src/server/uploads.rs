@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use folder::OwnFolder;
-use sonoteca::Result;
+use sonoteca::{Error, Result};
 use tempfile::NamedTempFile;
 
 use super::errand::Stored;
@@ -101,7 +101,10 @@ impl Receiving {
     pub(super) fn take(mut self, part: &[u8]) -> Answer<Self> {
         self.bytes += part.len() as u64;
         self.hasher.update(part);
-        self.file.write_all(part).map_err(|error| Refusal::internal(&error))?;
+        if let Err(source) = self.file.write_all(part) {
+            let path = self.path().to_owned();
+            return Err(Refusal::from(Error::Io { action: "write", path, source }));
+        }
         Ok(self)
     }
 
@@ -118,7 +121,7 @@ impl Uploads {
     /// No uploads yet, and a folder for them that only this user can look into.
     ///
     /// # Errors
-    /// [`Error::Io`](sonoteca::Error::Io) when it cannot be made.
+    /// [`Error::Io`] when it cannot be made.
     pub(super) fn new() -> Result<Self> {
         let folder = OwnFolder::new(&std::env::temp_dir())?;
         Ok(Self { folder, held: Mutex::default() })
@@ -127,7 +130,10 @@ impl Uploads {
     /// A file to receive into.
     pub(super) fn receive(&self) -> Answer<Receiving> {
         let file = NamedTempFile::new_in(self.folder.path());
-        let file = file.map_err(|error| Refusal::internal(&error))?;
+        let file = file.map_err(|source| {
+            let path = self.folder.path().to_owned();
+            Refusal::from(Error::Io { action: "make a file in", path, source })
+        })?;
         Ok(Receiving { file, hasher: blake3::Hasher::new(), bytes: 0 })
     }
 

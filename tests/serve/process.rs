@@ -78,6 +78,12 @@ fn a_second_signal_ends_it_at_once() {
     signal(&served, Signal::TERM);
     sleep(Duration::from_millis(300));
     assert!(served.process.try_wait().unwrap().is_none(), "it waits for what is in flight");
+    // A terminal and a supervisor may both tell of one stop.
+    signal(&served, Signal::INT);
+    sleep(Duration::from_millis(300));
+    assert!(served.process.try_wait().unwrap().is_none(), "it was asked once");
+    // More than a second after the first.
+    sleep(Duration::from_millis(900));
     signal(&served, Signal::INT);
     assert_eq!(end_of(&mut served).code(), Some(0));
     // Not even refused: waiting for the body takes ten seconds, after which it would have been.

@@ -18,6 +18,7 @@ use symphonia::core::packet::Packet;
 use super::aac::{AacConfig, Profile};
 use super::opus::{self, OpusCodec, OpusHead};
 use super::packets::copy_interleaved;
+use super::preroll::Preroll;
 use super::{Decoded, StreamFormat};
 use crate::error::DecodeProblem;
 
@@ -100,19 +101,17 @@ impl Codec {
         Profile::Sbr.codec_name().clone_into(&mut self.format.codec);
     }
 
-    /// Packets before one that have to be decoded for it to become what it would be if all had been;
-    /// nothing, where that takes all of them.
-    pub(super) fn preroll_packets(&self) -> Option<usize> {
+    /// What has to be decoded before a packet for it to become what it would be if all had been, or close
+    /// to that; nothing, where that takes all of them.
+    pub(super) fn preroll(&self) -> Option<Preroll> {
         match self.format.codec.as_str() {
-            "flac" => Some(0),
-            // RFC 7845, section 4.6, has 80 ms: a decoder is close then. After these, which are 125 ms at
-            // least and a second as most are, what is left of the difference is below 16 bits.
-            "opus" => Some(50),
+            "flac" => Some(Preroll::Packets(0)),
+            // RFC 7845, section 4.6, has 80 ms: a decoder is close then. After a second, in our tests with
+            // packets of 20 and 60 ms, what is left of the difference is below 16 bits.
+            "opus" => Some(Preroll::Frames(opus::SAMPLE_RATE.into())),
             // A block overlaps with the one before (Vorbis I specification, 1.3.2).
-            "vorbis" => Some(1),
-            // A frame's bits may begin 511 bytes earlier (ISO 11172-3, 2.4.2.7: main_data_begin has 9
-            // bits), in frames of 24 bytes at least that have bits; and it overlaps with the one before.
-            "mp1" | "mp2" | "mp3" => Some(511 / 24 + 2),
+            "vorbis" => Some(Preroll::Packets(1)),
+            "mp1" | "mp2" | "mp3" => Some(Preroll::MpegAudio),
             _ => None,
         }
     }

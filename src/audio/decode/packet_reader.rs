@@ -40,8 +40,8 @@ pub(super) trait PacketReader: Send {
     /// The next packet, or how the track ends.
     fn next(&mut self) -> Decoded<Step>;
 
-    /// Goes to the packet that holds `frame`, or to an earlier one; the frame that it begins with.
-    /// Nothing, where packets have to be read one after another.
+    /// Goes to the packet that holds `frame`; the frame that it begins with, as it says itself. That is a
+    /// later one where the packet is damaged. Nothing, where packets have to be read one after another.
     fn go_to(&mut self, _frame: u64) -> Decoded<Option<u64>> {
         Ok(None)
     }

@@ -63,7 +63,7 @@ impl OwnFolder {
             // Somebody who starts at this moment may take the folder for a leftover, as long as it is
             // not locked, and remove it.
             match made {
-                Ok(lock) if lock.try_lock().is_ok() && path.exists() => {
+                Ok(lock) if is_own(lock.try_lock()) && path.exists() => {
                     return Ok(Self { folder, _lock: lock });
                 }
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -90,6 +90,23 @@ impl OwnFolder {
             }
         }
         Ok(removed)
+    }
+}
+
+/// Whether a folder is this process's, whose lock was tried. Where there are no locks, as on some shares,
+/// it is: nobody removes a folder whose lock cannot be had.
+fn is_own(lock: std::result::Result<(), TryLockError>) -> bool {
+    match lock {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(
+                %error,
+                "the folder for temporary files has no locks: what is left there of uploads, should this \
+                 server be killed, has to be removed by hand"
+            );
+            true
+        }
     }
 }
 
@@ -122,6 +139,13 @@ fn is_of_same_user(_: &Metadata, _: &Metadata) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_without_locks_is_kept() {
+        assert!(is_own(Ok(())));
+        assert!(is_own(Err(TryLockError::Error(io::ErrorKind::Unsupported.into()))));
+        assert!(!is_own(Err(TryLockError::WouldBlock)));
+    }
 
     #[test]
     fn only_folders_of_the_dead_are_removed() {

@@ -64,11 +64,14 @@ impl Asking<'_> {
         }
         // Which may take hearing an upload, and keeps no moment of the library meanwhile.
         let question = self.question(model)?;
+        // Before the moment begins: it may be waited for, and what is missing in older vectors is
+        // coped with, but not what newer ones have that the library did not have yet.
+        let searcher = self.server.searcher(self.library, model, level, body.exact)?;
         // Of one moment all of it is one transaction: beginning one for each of hundreds of rows takes
         // longer than reading them.
-        self.library
+        let (views, warnings) = self
+            .library
             .at_one_moment(|| {
-                let searcher = self.server.searcher(self.library, model, level, body.exact)?;
                 let hits = searcher.search(&question, &options)?;
                 let warnings = searcher.warning().map(|warning| warning.to_string());
                 let mut views = Vec::with_capacity(hits.len());
@@ -78,13 +81,16 @@ impl Asking<'_> {
                     } else {
                         None
                     };
-                    let view = HitView::new(self.library, self.folders, hit, level)?;
-                    views.push(view.explained(explained));
+                    let path = hit.recording.path.clone();
+                    let view = HitView::of_library(self.library, self.folders, hit, level)?;
+                    views.push((path, view.explained(explained)));
                 }
-                let name = model.identity.name.clone();
-                Ok(Found::new(views, name, warnings.into_iter().collect()))
+                Ok((views, warnings))
             })
-            .map_err(Refusal::from)
+            .map_err(Refusal::from)?;
+        // Files are looked for while no moment of the library is kept.
+        let views = views.into_iter().map(|(path, view)| view.looked_for(&path)).collect();
+        Ok(Found::new(views, model.identity.name.clone(), warnings.into_iter().collect()))
     }
 
     fn by_words(&self, model: &StoredModel, options: SearchOptions) -> Answer<Found> {

@@ -3,6 +3,7 @@
 //! In: hits. Out: [`Found`], with what a hit's recording is called, and what is heard and labelled there.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -123,6 +124,17 @@ impl HitView {
         hit: Hit,
         level: Level,
     ) -> sonoteca::Result<Self> {
+        let path = hit.recording.path.clone();
+        Ok(Self::of_library(library, folders, hit, level)?.looked_for(&path))
+    }
+
+    /// What the library says of `hit`; whether its file is there, is still to be looked for.
+    pub(super) fn of_library(
+        library: &Library,
+        folders: &Folders,
+        hit: Hit,
+        level: Level,
+    ) -> sonoteca::Result<Self> {
         let mut labels = library.labels(hit.recording.id)?;
         labels.retain(|label| Label::touches(label, hit.range));
         labels.truncate(MOST_LABELS);
@@ -145,12 +157,17 @@ impl HitView {
             model_scores: BTreeMap::new(),
             classes: Class::all(classes),
             labels: labels.into_iter().map(Label::from).collect(),
-            missing: search::copying::is_missing(&hit.recording.path),
+            missing: false,
             explain: None,
             why: None,
             class: None,
             other_class: None,
         })
+    }
+
+    /// The same, with whether the file at `path` is there, for which a share may be waited.
+    pub(super) fn looked_for(self, path: &Path) -> Self {
+        Self { missing: search::copying::is_missing(path), ..self }
     }
 
     /// The same, with why it is one.

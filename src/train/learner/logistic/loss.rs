@@ -159,7 +159,7 @@ impl<'a> Losses<'a> {
             .into_par_iter()
             .map(|(group, sums, curvature)| {
                 use_threads(1);
-                let evaluations = terms.evaluations(group.numbers, &group.weights, sums);
+                let evaluations = terms.evaluations(group.numbers, &group.weights, &sums);
                 turned(evaluations, group.curves, &curvature)
             })
             .collect::<Result<_>>()?;

@@ -112,12 +112,14 @@ impl Terms<'_> {
         &self,
         numbers: &[usize],
         points: &[Vec<f32>],
-        of_spans: Vec<Sums>,
+        of_spans: &[Sums],
     ) -> Vec<Evaluation> {
         let (dimension, classes) = (self.dimension, self.classes);
         let width = numbers.len() * classes;
         let mut sums = Sums::of(numbers.len(), width, dimension);
-        of_spans.iter().for_each(|more| sums.add(more));
+        for more in of_spans {
+            sums.add(more);
+        }
         let Sums { values, slopes, biases } = sums;
         let evaluations = numbers.iter().zip(points).enumerate().map(|(head, (&number, point))| {
             let Problem { moments, penalty, .. } = &self.problems[number];
