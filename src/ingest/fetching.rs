@@ -54,10 +54,10 @@ impl Ready {
             Error::DecoderDied { how, .. } => Error::DecoderDied { path, how },
             Error::TimeLimit { limit_s, .. } => Error::TimeLimit { path, limit_s },
             Error::Panic { message, .. } => Error::Panic { path, message },
-            Error::Reported { stage, message, cause, hint } => {
+            Error::Reported { stage, message, cause, hint, kind } => {
                 let copy = copy.display().to_string();
                 let message = message.replace(&copy, &path.display().to_string());
-                Error::Reported { stage, message, cause, hint }
+                Error::Reported { stage, message, cause, hint, kind }
             }
             other => other,
         }

@@ -31,7 +31,7 @@ pub(super) type Visit<'a> = &'a mut dyn FnMut(usize, &Tensor) -> Torch<()>;
 pub(super) struct Spans<'a> {
     rows: &'a Rows,
     block_rows: usize,
-    spans: Vec<Range<usize>>,
+    ranges: Vec<Range<usize>>,
     /// All blocks, where the rows are in memory.
     blocks: Vec<Tensor>,
 }
@@ -51,7 +51,7 @@ impl<'a> Spans<'a> {
         let dimension = rows.dimension();
         let block_rows = (BLOCK_BYTES / (4 * dimension)).max(1);
         let span_rows = rows.len().div_ceil(SPANS).next_multiple_of(block_rows).max(1);
-        let spans = (0..rows.len())
+        let ranges = (0..rows.len())
             .step_by(span_rows)
             .map(|first| first..(first + span_rows).min(rows.len()))
             .collect();
@@ -61,7 +61,7 @@ impl<'a> Spans<'a> {
             .map(|block| Tensor::f_from_slice(block)?.f_view([-1, signed(dimension)]))
             .collect::<Torch<Vec<Tensor>>>()
             .map_err(failed)?;
-        Ok(Self { rows, block_rows, spans, blocks })
+        Ok(Self { rows, block_rows, ranges, blocks })
     }
 
     /// The spans, in order; their tensors share what they hold.
@@ -77,7 +77,7 @@ impl<'a> Spans<'a> {
             range: range.clone(),
             blocks: blocks_of(range),
         };
-        self.spans.iter().map(span).collect()
+        self.ranges.iter().map(span).collect()
     }
 }
 
@@ -146,10 +146,10 @@ mod tests {
                     span.for_each_block(&mut |first, block| {
                         assert_eq!(first, next);
                         for row in to_vec(block)?.chunks_exact(dimension) {
-                            assert_eq!(
-                                [row[0], row[63]],
-                                [value(next, 0) + third, value(next, 63) + third]
-                            );
+                            for column in [0, 63] {
+                                let expected = value(next, column) + third;
+                                assert_eq!(row[column].to_bits(), expected.to_bits());
+                            }
                             next += 1;
                         }
                         Ok(())
