@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::folder::{ManifestFile, check_content};
 use super::header::Header;
-use super::reading::{PartReader, look};
+use super::reading::{PartReader, check_rows, look};
 use super::rows::{FailureRow, RecordingRow, Row, Scores, SegmentRow};
 use crate::audio::segment::Segmentation;
 use crate::error::{DatasetProblem, Error, Result};
@@ -97,11 +97,13 @@ pub fn import(
     let mut import = Import { library, run, options, observer, rows, read: 0, report: &mut report };
     for part in parts {
         let name = part.file_name().unwrap_or_default().to_string_lossy();
-        if let Some(file) = listed.iter().find(|file| file.name == name) {
-            // Nothing of a file that was damaged on its way is stored.
-            check_content(part, file)?;
-        }
-        if !import.take_part(part)? {
+        // Nothing of a file that was damaged on its way is stored: what is once stored would be
+        // taken for what a mended copy says.
+        let is_checked = match listed.iter().find(|file| file.name == name) {
+            Some(file) => check_content(part, file).map(|()| true)?,
+            None => check_rows(part, || !observer.is_cancelled())?,
+        };
+        if !is_checked || !import.take_part(part)? {
             break;
         }
     }
