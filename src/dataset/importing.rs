@@ -143,7 +143,7 @@ fn begin_run(library: &mut Library, header: &Header) -> Result<Run> {
     let model = writer.model_of_patches(&header.identity, patch, &header.classes)?;
     writer.segmentation(model, header.segmentation)?;
     let (device, precision) = (&*header.device, &*header.precision);
-    let run = writer.begin_run(&NewRun { model, device, precision })?;
+    let run = writer.begin_import(&NewRun { model, device, precision })?;
     writer.commit()?;
     Ok(Run { model, run })
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use sonoteca::store::Library;
 
 use super::bench::Bench;
 use super::{manifest, with_manifest};
@@ -76,6 +77,10 @@ fn what_is_extracted_and_imported_is_what_would_have_been_indexed() {
             (Some(7), Some(1))
         );
         assert_same(&bench, &indexed, &imported);
+        // Where files lie that nobody has seen here, a dataset does not say.
+        let folders = |library: &str| Library::open(&bench.path(library)).unwrap().folders();
+        assert_eq!(folders(&indexed).unwrap().len(), 1);
+        assert!(folders(&imported).unwrap().is_empty());
         let listed = |library: &str| {
             let rows = bench.run(&["failures", "--library", library, "--format", "json"]).json();
             rows.iter().map(|row| (row["path"].clone(), row["reason"].clone())).collect::<Vec<_>>()
