@@ -271,19 +271,7 @@ impl Storing<'_> {
             self.done.unchanged += 1;
             return Ok(());
         }
-        let id = self.writer.put_recording(&NewRecording {
-            path,
-            stamp: recording.stamp,
-            content_hash: *content_hash,
-            format: &recording.format,
-            duration_s: recording.duration_s,
-            integrity: recording.integrity,
-        })?;
-        self.writer.put_recorded(id, path, recording.recorded)?;
-        self.writer.remove_failure(path)?;
-        for (key, value) in &recording.metadata {
-            self.writer.put_metadata(id, key, value)?;
-        }
+        let id = self.row_of(recording)?;
         let vectors = self.vectors;
         let encoded = |vector: &[f32]| {
             encode(vector, vectors).map_err(|problem| Error::Vector {
@@ -302,6 +290,32 @@ impl Storing<'_> {
         self.done.imported += 1;
         self.done.segments += count as u64;
         Ok(())
+    }
+
+    /// The row of a recording, which is made or renewed where it has to be. What people said of a
+    /// recording that was there stays as it is, and so does what is known of the same content.
+    fn row_of(&self, recording: &RecordingRow) -> Result<i64> {
+        let (path, content_hash) = (&recording.path, recording.content_hash);
+        let known = self.writer.recording_at(path)?;
+        if let Some((id, _)) = known.filter(|(_, hash)| *hash == content_hash) {
+            return Ok(id);
+        }
+        let id = self.writer.put_recording(&NewRecording {
+            path,
+            stamp: recording.stamp,
+            content_hash,
+            format: &recording.format,
+            duration_s: recording.duration_s,
+            integrity: recording.integrity,
+        })?;
+        self.writer.put_recorded(id, path, recording.recorded)?;
+        self.writer.remove_failure(path)?;
+        if known.is_none() {
+            for (key, value) in &recording.metadata {
+                self.writer.put_metadata(id, key, value)?;
+            }
+        }
+        Ok(id)
     }
 
     fn take_failure(&mut self, failure: &FailureRow) -> Result<()> {
