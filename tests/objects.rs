@@ -14,6 +14,7 @@ mod web;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use bench::{Answer, Bench};
 use serde_json::Value;
@@ -38,11 +39,19 @@ fn sounds() -> Bench {
     bench
 }
 
+/// Where copies lie, which other tests have theirs not in.
+fn temporary(bench: &Bench) -> PathBuf {
+    let folder = bench.path("temporary");
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 fn extract(bench: &Bench, list: &[String], environment: &[(&str, &str)], code: i32) -> Vec<Value> {
     fs::write(bench.path("list"), list.join("\n")).unwrap();
     let output = bench
         .command()
         .args(["extract", "--manifest", "list", "--out", "-"])
+        .env("TMPDIR", temporary(bench))
         .envs(environment.iter().copied())
         .output()
         .unwrap();
@@ -121,15 +130,23 @@ fn ranges_are_asked_for_again_and_are_of_one_version() {
     assert!((1..8 << 20).contains(&start), "{ranges:?}");
     assert_eq!(ranges[2], format!("bytes={}-{}", 8 << 20, length - 1));
     // A file is left behind by none of it.
-    let left = fs::read_dir(std::env::temp_dir()).unwrap();
-    let is_ours = |name: &str| name.starts_with(".object-");
-    assert!(left.flatten().all(|entry| !is_ours(&entry.file_name().to_string_lossy())));
+    let left = fs::read_dir(temporary(&bench)).unwrap().flatten();
+    let left: Vec<_> = left.map(|entry| entry.file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with(".tmp")), "{left:?}");
 
     web.change_in_the_middle("long.wav");
     let lines = extract(&bench, &list[1..2], &[], 2);
     assert_eq!(lines[0]["kind"], "failure");
     let reason = lines[0]["reason"].as_str().unwrap();
     assert!(reason.contains("was changed while"), "{reason}");
+    // What would be fetched under another's name is refused.
+    for (address, reason) in [("get?id=1", "%3F"), ("tone-0.wav#2", "%23")] {
+        let lines = extract(&bench, &[format!("http://{}/{address}", web.address)], &[], 2);
+        assert!(lines[0]["reason"].as_str().unwrap().contains(reason), "{}", lines[0]);
+    }
+    let lines = extract(&bench, &[format!("http://a:secret@{}/tone-0.wav", web.address)], &[], 2);
+    assert_eq!(lines[0]["path"], format!("http://{}/tone-0.wav", web.address));
+    assert!(!lines[0].to_string().contains("secret"), "{}", lines[0]);
     let lines = extract(&bench, &["ftp://host/a.wav".to_owned()], &[], 2);
     let reason = lines[0]["reason"].as_str().unwrap();
     assert!(reason.contains("`ftp` is no store"), "{reason}");

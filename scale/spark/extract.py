@@ -23,12 +23,15 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
+from urllib.parse import unquote
 
 CHECKSUM_MODULUS = 1 << 128
 MANIFEST = "_manifest.json"
@@ -36,6 +39,9 @@ MANIFEST = "_manifest.json"
 BYTES_PER_SECOND = {"wav": 96_000, "aiff": 96_000, "aif": 96_000, "flac": 50_000, "opus": 12_000}
 OTHER_BYTES_PER_SECOND = 16_000
 UNKNOWN_SECONDS = 60.0
+# Ten years: no recording is longer.
+LONGEST_SECONDS = 3.2e8
+SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 # What is the same in all files of a dataset.
 HEADER = ("form", "sonoteca", "model", "weights_sha256", "front_end_version", "dimension", "vectors")
 COUNTS = ("recordings", "segments", "failures")
@@ -138,36 +144,93 @@ def spark_home():
     return os.path.dirname(pyspark.__file__)
 
 
-def seconds_of(line):
-    """How long the recording of a manifest's line is, or about how long."""
-    path = line
-    if line.startswith("{"):
-        try:
-            entry = json.loads(line)
-            path = entry["path"]
-            if entry.get("duration_s"):
-                return float(entry["duration_s"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # sonoteca says what is wrong with it.
-            return 0.0
+class Refused(Exception):
+    """What the job cannot do, in words for whoever started it."""
+
+
+def entry_of(line):
+    """The path that a manifest's line names and the seconds that it says; None where it names none."""
+    if not line.startswith("{"):
+        return line, None
     try:
-        size = os.stat(path).st_size
-    except (OSError, ValueError, TypeError):
+        entry = json.loads(line, parse_constant=refuse)
+    except (ValueError, RecursionError):
+        return None, None
+    path, seconds, metadata = entry.get("path"), entry.get("duration_s"), entry.get("metadata", {})
+    # bool is a kind of int.
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    is_well = (
+        entry.keys() <= {"path", "duration_s", "metadata"}
+        and isinstance(path, str)
+        and path
+        and (seconds is None or is_number and abs(seconds) < float("inf"))
+        and isinstance(metadata, dict)
+        and all(key and not isinstance(value, (list, dict)) for key, value in metadata.items())
+    )
+    if not is_well:
+        return None, None
+    return path, seconds if is_number and 0 < seconds <= LONGEST_SECONDS else None
+
+
+def refuse(constant):
+    """NaN and Infinity are no JSON, though Python reads them."""
+    raise ValueError(constant)
+
+
+def place_of(path, cwd):
+    """What sonoteca knows the file of a manifest's path by: an address, or an absolute path.
+
+    Links are followed where this machine sees the file; of others only the text is known.
+    """
+    scheme, mark, rest = path.partition("://")
+    if mark and SCHEME.fullmatch(scheme):
+        if scheme != "file":
+            return path
+        path = unquote(rest.removeprefix("localhost"), errors="surrogateescape")
+    path = os.path.join(cwd, path)
+    try:
+        if os.path.exists(path):
+            return os.path.realpath(path)
+    except (OSError, ValueError):
+        pass
+    # `..` stays: behind a link it leads elsewhere.
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def seconds_at(place):
+    """About how long the recording at a place is."""
+    try:
+        size = os.stat(place).st_size
+    except (OSError, ValueError):
         return UNKNOWN_SECONDS
-    kind = path.rsplit(".", 1)[-1].lower()
+    kind = place.rsplit(".", 1)[-1].lower()
     return size / BYTES_PER_SECOND.get(kind, OTHER_BYTES_PER_SECOND)
 
 
-def share_out(lines, seconds):
-    """Lines in lists of at least so many seconds each, but for the last one; each line once."""
+def share_out(lines, seconds, cwd=None):
+    """Lines in lists of at least so many seconds each, but for the last one; each file once.
+
+    Of lines that name one file the first one counts, as where one process reads them all. Relative
+    paths begin in cwd.
+    """
     partitions, current, length, seen = [], [], 0.0, set()
-    for line in lines:
-        line = line.rstrip("\r\n")
-        if not line or line in seen:
+    cwd = os.path.abspath(cwd or os.getcwd())
+    for number, line in enumerate(lines):
+        line = line.rstrip("\n").removesuffix("\r")
+        if number == 0:
+            line = line.removeprefix("\ufeff")
+        if not line:
             continue
-        seen.add(line)
+        path, known = entry_of(line)
+        # sonoteca says what is wrong with a line that names nothing.
+        place = line if path is None else place_of(path, cwd)
+        key = hashlib.sha256(place.encode(errors="surrogatepass")).digest()[:16]
+        if key in seen:
+            continue
+        seen.add(key)
         current.append(line)
-        length += seconds_of(line)
+        if path is not None:
+            length += known or seconds_at(place)
         if length >= seconds:
             partitions.append(current)
             current, length = [], 0.0
@@ -235,7 +298,7 @@ def commit(out, hidden, records):
     for record in records:
         different = {key: (record[key], header[key]) for key in HEADER if record[key] != header[key]}
         if different:
-            sys.exit(f"error: partition {record['number']} was written by another sonoteca: {different}")
+            raise Refused(f"partition {record['number']} was written by another sonoteca: {different}")
     there, moved = set(out.names(hidden)), set(out.names())
     files = []
     for record in records:
@@ -243,7 +306,7 @@ def commit(out, hidden, records):
         if record["name"] in there:
             out.move(f"{hidden}/{record['name']}", name)
         elif name not in moved:
-            sys.exit(f"error: {record['name']} is gone from {hidden}; remove that folder and start anew")
+            raise Refused(f"{record['name']} is gone from {hidden}; remove that folder and start anew")
         files.append(record["file"] | {"name": name})
     checksum = sum(int(file["rows_checksum"], 16) for file in files) % CHECKSUM_MODULUS
     counts = {key: sum(file[key] for file in files) for key in COUNTS}
@@ -262,17 +325,21 @@ def run(context, args):
     out.make("")
     names = out.names()
     if MANIFEST in names:
-        sys.exit(f"error: {args.out} holds a whole dataset already\nhint: name another folder with --out")
-    with open(args.manifest, encoding="utf-8", errors="surrogateescape") as lines:
-        partitions = share_out(lines, args.seconds)
+        raise Refused(f"{args.out} holds a whole dataset already\nhint: name another folder with --out")
+    try:
+        # Lines end as sonoteca's do, also where a name holds a carriage return.
+        with open(args.manifest, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
+            partitions = share_out(lines, args.seconds, args.cwd)
+    except OSError as error:
+        raise Refused(f"{args.manifest} cannot be read: {error}") from error
     if not partitions:
-        sys.exit(f"error: {args.manifest} lists nothing")
+        raise Refused(f"{args.manifest} lists nothing")
     plan = hashlib.sha256(json.dumps([partitions, args.options], sort_keys=True).encode()).hexdigest()
     hidden = f"_parts-{plan[:12]}"
     others = [name for name in names if name.startswith(("_parts-", "part-")) and name != hidden]
     if others and hidden not in names:
-        sys.exit(
-            f"error: {args.out} holds {others[0]}, which is of another job\n"
+        raise Refused(
+            f"{args.out} holds {others[0]}, which is of another job\n"
             "hint: name another folder with --out, or remove what is in this one"
         )
     out.make(hidden)
@@ -315,18 +382,31 @@ def arguments():
 
 
 def main():
+    args = arguments()
     from pyspark.sql import SparkSession
 
-    args = arguments()
     session = SparkSession.builder.appName("sonoteca extract").getOrCreate()
-    started = time.monotonic()
-    manifest = run(session.sparkContext, args)
-    elapsed = time.monotonic() - started
+    try:
+        started = time.monotonic()
+        manifest = run(session.sparkContext, args)
+        elapsed = time.monotonic() - started
+    finally:
+        session.stop()
     counts = ", ".join(f"{manifest[key]:,} {key}" for key in COUNTS)
     print(f"{counts} in {len(manifest['files'])} files at {args.out}, in {elapsed:.1f} s")
-    session.stop()
     return 2 if manifest["failures"] else 0
 
 
+def status_of(work):
+    """The exit status of what `work` does: as sonoteca's own, 2 for every error, and 1 for none."""
+    try:
+        return work()
+    except Refused as refused:
+        print(f"error: {refused}", file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
+    return 2
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status_of(main))

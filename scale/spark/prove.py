@@ -24,6 +24,7 @@ import threading
 import time
 import venv
 from pathlib import Path
+from urllib.parse import quote
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -33,6 +34,12 @@ MASTER_WAIT_S = 120
 
 def log(text):
     print(text, flush=True)
+
+
+def fail(text):
+    """Ends with the status of errors, as sonoteca does."""
+    print(f"error: {text}", file=sys.stderr)
+    sys.exit(2)
 
 
 def environment_in(folder):
@@ -100,7 +107,7 @@ class Cluster:
         path = self.folder / f"{name}.log"
         while words not in path.read_text(errors="replace"):
             if time.monotonic() > until:
-                sys.exit(f"error: {name} did not start:\n{path.read_text(errors='replace')[-3000:]}")
+                fail(f"{name} did not start:\n{path.read_text(errors='replace')[-3000:]}")
             time.sleep(0.2)
 
     def kill(self, name):
@@ -164,7 +171,7 @@ def main():
     sounds = args.sounds or shared / "data" / "esc10"
     for path, what in ((sonoteca, "--sonoteca FILE"), (sounds, "--sounds DIR, or SONOTECA_SHARED")):
         if not path.exists():
-            sys.exit(f"error: {path} is not there\nhint: {what}")
+            fail(f"{path} is not there\nhint: {what}")
     python = environment_in(args.venv)
     folder = Path(tempfile.mkdtemp(prefix="sonoteca-spark-"))
     try:
@@ -180,7 +187,7 @@ def timed(command, codes, **options):
     started = time.monotonic()
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, **options)
     if done.returncode not in codes:
-        sys.exit(f"error: {command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-6000:]}")
+        fail(f"{command[0]} ended with {done.returncode}:\n{done.stdout}\n{done.stderr[-6000:]}")
     return time.monotonic() - started, done
 
 
@@ -190,6 +197,8 @@ def prove(sonoteca, sounds, python, folder, seconds):
     lines = [json.dumps({"path": str(path), "metadata": {"class": path.parent.name}}) for path in files]
     lines.insert(len(lines) // 2, str(folder / "damaged.ogg"))
     lines.append(str(folder / "missing.ogg"))
+    # Files that are there already, by other names: none is extracted twice.
+    lines += [f"file://{quote(str(files[0]))}", f"{files[1].parent}/./{files[1].name}", str(files[2])]
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(f"{line}\n" for line in lines))
     log(f"{len(files)} recordings in {sounds}, one damaged and one missing file")
@@ -224,7 +233,7 @@ def prove(sonoteca, sounds, python, folder, seconds):
         finished.set()
         watcher.join()
         if not killed:
-            sys.exit("error: no worker was killed: the job was done before; give fewer --seconds")
+            fail("no worker was killed: the job was done before; give fewer --seconds")
         job_s = float(done.stdout.rsplit(" in ", 1)[1].split()[0])
         log(f"Spark, one worker killed: {job_s:.1f} s, {whole_s:.1f} s with its start")
         compare = folder / "compare.py"
@@ -237,7 +246,7 @@ def prove(sonoteca, sounds, python, folder, seconds):
             words = line.split()
             rows, others, missing, extra = map(int, words[1:5])
             if rows != others or missing or extra:
-                sys.exit(f"error: the datasets differ: {line}")
+                fail(f"the datasets differ: {line}")
             log(f"{name}: {rows} rows, the same as one process's, row for row ({line.partition('[')[2]}")
     checksums = {}
     for name in ("one", "single", "undisturbed", "spark"):
@@ -245,9 +254,9 @@ def prove(sonoteca, sounds, python, folder, seconds):
         checksums[name] = text["rows_checksum"]
         left = [path.name for path in (folder / name).iterdir() if path.name.startswith(("_parts", ".tmp"))]
         if left:
-            sys.exit(f"error: {name} still holds {left}")
+            fail(f"{name} still holds {left}")
     if len(set(checksums.values())) != 1:
-        sys.exit(f"error: the checksums differ: {checksums}")
+        fail(f"the checksums differ: {checksums}")
     log(f"all have the checksum {checksums['one']}")
     for name in ("one", "spark"):
         seconds_taken, done = timed(

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use super::header::{FORM, Header, hex, vectors_name};
 use super::part::{Part, PartWriter, sync_folder_of};
-use super::reading::{check_sums, for_each_path, look};
+use super::reading::{check_rows, check_sums, for_each_path, look};
 use super::rows::{FailureRow, RecordingRow, RowWriter, SegmentRow};
 use super::sums::Sums;
 use crate::error::{DatasetProblem, Error, Result};
@@ -159,22 +159,11 @@ fn parts_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// # Errors
 /// [`Error::Io`], and [`Error::Dataset`] when it does not read or does not fit `parts`.
 pub fn manifest(folder: &Path, parts: &[PathBuf]) -> Result<Option<Manifest>> {
-    let path = folder.join(MANIFEST);
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            return Ok(None);
-        }
-        Err(source) => return Err(Error::Io { action: "read", path, source }),
-    };
+    let Some(manifest) = read_manifest(folder)? else { return Ok(None) };
     let wrong = |what: String| Error::Dataset {
-        path: path.clone(),
+        path: folder.join(MANIFEST),
         problem: DatasetProblem::Manifest { what },
     };
-    let manifest: Manifest = serde_json::from_slice(&text)
-        .map_err(|error| wrong(format!("it is no manifest: {error}")))?;
     for file in &manifest.files {
         let part = folder.join(&file.name);
         let found = match part.metadata() {
@@ -200,6 +189,34 @@ pub fn manifest(folder: &Path, parts: &[PathBuf]) -> Result<Option<Manifest>> {
         }
     }
     Ok(Some(manifest))
+}
+
+/// The manifest in `folder` as it stands there.
+fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {
+    let path = folder.join(MANIFEST);
+    let text = match std::fs::read(&path) {
+        Ok(text) => text,
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            return Ok(None);
+        }
+        Err(source) => return Err(Error::Io { action: "read", path, source }),
+    };
+    serde_json::from_slice(&text).map(Some).map_err(|error| {
+        let problem = DatasetProblem::Manifest { what: format!("it is no manifest: {error}") };
+        Error::Dataset { path, problem }
+    })
+}
+
+fn remove_manifest(folder: &Path) -> Result<()> {
+    let path = folder.join(MANIFEST);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(Error::Io { action: "replace", path, source })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What an earlier run left in a folder.
@@ -257,11 +274,12 @@ impl std::fmt::Debug for DatasetWriter {
 
 impl DatasetWriter {
     /// Writes into the folder at `path`, which is made where there is none, and says what is there;
-    /// `command` is told to whoever finds it locked.
+    /// `command` is told to whoever finds it locked. A manifest that is there stays until there is
+    /// a file that it does not count.
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::Dataset`] when it holds a dataset of another model or form, or
-    /// somebody else is writing it.
+    /// files that were damaged since they were written, or somebody else is writing it.
     pub fn in_folder(
         path: &Path,
         header: Header,
@@ -280,27 +298,31 @@ impl DatasetWriter {
         };
         remove_left_over(path).map_err(failed("tidy"))?;
         let (mut earlier, mut next, mut parts) = (Earlier::default(), 0, Vec::new());
+        // Files that it lists and that are not there are extracted again.
+        let listed = read_manifest(path)?.map_or_else(Vec::new, |manifest| manifest.files);
         for part in parts_in(path).map_err(failed("read"))? {
             let (other, sums) = look(&part)?;
             header
                 .check_same(&other, "what is to be written")
                 .map_err(|problem| Error::Dataset { path: part.clone(), problem })?;
+            let found = part_at(&part, sums)?;
+            // A new manifest vouches for all files: of one that was damaged since it was written,
+            // it would say that it is whole.
+            match listed.iter().find(|file| file.name == found.name) {
+                Some(file) => check_same_content(&part, &found, file)?,
+                None => {
+                    check_rows(&part, || true)?;
+                }
+            }
             for_each_path(&part, |path, _| {
                 earlier.paths.insert(hash_of(&path));
             })?;
             earlier.recordings += sums.recordings;
             earlier.failures += sums.failures;
-            parts.push(part_at(&part, sums)?);
+            parts.push(found);
             let name = part.file_stem().unwrap_or_default().to_string_lossy();
             let number = name.strip_prefix("part-").and_then(|number| number.parse::<u32>().ok());
             next = next.max(number.map_or(0, |number| number.saturating_add(1)));
-        }
-        // What it counts is not all any more.
-        match std::fs::remove_file(path.join(MANIFEST)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(failed("replace")(error));
-            }
-            _ => {}
         }
         let place = Place::Folder(path.to_owned(), next);
         let writer = Self { header, place, part_bytes, current: None, parts, _lock: Some(lock) };
@@ -366,6 +388,10 @@ impl DatasetWriter {
 
     fn publish(&mut self) -> Result<()> {
         if let Some(part) = self.current.take() {
+            if let Place::Folder(folder, _) = &self.place {
+                // What it counts is not all any more.
+                remove_manifest(folder)?;
+            }
             let replace = matches!(self.place, Place::File { replace: true, .. });
             self.parts.push(part.publish(replace)?);
         }
@@ -419,7 +445,10 @@ fn part_at(path: &Path, sums: Sums) -> Result<Part> {
 /// Refuses the file at `path` when it is not the one that the manifest calls `file`.
 pub(super) fn check_content(path: &Path, file: &ManifestFile) -> Result<()> {
     let expected = file.sums().unwrap_or_default();
-    let part = part_at(path, expected)?;
+    check_same_content(path, &part_at(path, expected)?, file)
+}
+
+fn check_same_content(path: &Path, part: &Part, file: &ManifestFile) -> Result<()> {
     if part.sha256 == file.sha256 {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::folder::{ManifestFile, check_content};
 use super::header::Header;
-use super::reading::{PartReader, look};
+use super::reading::{PartReader, check_rows, look};
 use super::rows::{FailureRow, RecordingRow, Row, Scores, SegmentRow};
 use crate::audio::segment::Segmentation;
 use crate::error::{DatasetProblem, Error, Result};
@@ -97,11 +97,13 @@ pub fn import(
     let mut import = Import { library, run, options, observer, rows, read: 0, report: &mut report };
     for part in parts {
         let name = part.file_name().unwrap_or_default().to_string_lossy();
-        if let Some(file) = listed.iter().find(|file| file.name == name) {
-            // Nothing of a file that was damaged on its way is stored.
-            check_content(part, file)?;
-        }
-        if !import.take_part(part)? {
+        // Nothing of a file that was damaged on its way is stored: what is once stored would be
+        // taken for what a mended copy says.
+        let is_checked = match listed.iter().find(|file| file.name == name) {
+            Some(file) => check_content(part, file).map(|()| true)?,
+            None => check_rows(part, || !observer.is_cancelled())?,
+        };
+        if !is_checked || !import.take_part(part)? {
             break;
         }
     }
@@ -141,7 +143,7 @@ fn begin_run(library: &mut Library, header: &Header) -> Result<Run> {
     let model = writer.model_of_patches(&header.identity, patch, &header.classes)?;
     writer.segmentation(model, header.segmentation)?;
     let (device, precision) = (&*header.device, &*header.precision);
-    let run = writer.begin_run(&NewRun { model, device, precision })?;
+    let run = writer.begin_import(&NewRun { model, device, precision })?;
     writer.commit()?;
     Ok(Run { model, run })
 }
@@ -269,19 +271,7 @@ impl Storing<'_> {
             self.done.unchanged += 1;
             return Ok(());
         }
-        let id = self.writer.put_recording(&NewRecording {
-            path,
-            stamp: recording.stamp,
-            content_hash: *content_hash,
-            format: &recording.format,
-            duration_s: recording.duration_s,
-            integrity: recording.integrity,
-        })?;
-        self.writer.put_recorded(id, path, recording.recorded)?;
-        self.writer.remove_failure(path)?;
-        for (key, value) in &recording.metadata {
-            self.writer.put_metadata(id, key, value)?;
-        }
+        let id = self.row_of(recording)?;
         let vectors = self.vectors;
         let encoded = |vector: &[f32]| {
             encode(vector, vectors).map_err(|problem| Error::Vector {
@@ -300,6 +290,32 @@ impl Storing<'_> {
         self.done.imported += 1;
         self.done.segments += count as u64;
         Ok(())
+    }
+
+    /// The row of a recording, which is made or renewed where it has to be. What people said of a
+    /// recording that was there stays as it is, and so does what is known of the same content.
+    fn row_of(&self, recording: &RecordingRow) -> Result<i64> {
+        let (path, content_hash) = (&recording.path, recording.content_hash);
+        let known = self.writer.recording_at(path)?;
+        if let Some((id, _)) = known.filter(|(_, hash)| *hash == content_hash) {
+            return Ok(id);
+        }
+        let id = self.writer.put_recording(&NewRecording {
+            path,
+            stamp: recording.stamp,
+            content_hash,
+            format: &recording.format,
+            duration_s: recording.duration_s,
+            integrity: recording.integrity,
+        })?;
+        self.writer.put_recorded(id, path, recording.recorded)?;
+        self.writer.remove_failure(path)?;
+        if known.is_none() {
+            for (key, value) in &recording.metadata {
+                self.writer.put_metadata(id, key, value)?;
+            }
+        }
+        Ok(id)
     }
 
     fn take_failure(&mut self, failure: &FailureRow) -> Result<()> {

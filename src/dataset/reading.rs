@@ -195,6 +195,21 @@ pub(super) fn look(path: &Path) -> Result<(Header, Sums)> {
     open(path).map(|(_, header, written)| (header, written))
 }
 
+/// Reads the file at `path` to its end, holds its rows against what its metadata says, and keeps
+/// none of them; `false` when `goes_on` said so before.
+///
+/// # Errors
+/// As [`PartReader::next_row`].
+pub(super) fn check_rows(path: &Path, goes_on: impl Fn() -> bool) -> Result<bool> {
+    let mut reader = PartReader::open(path)?;
+    while reader.next_row()?.is_some() {
+        if !goes_on() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Calls `visit` with the path of every recording and every failure in the file at `path`; reads
 /// no vectors.
 ///

@@ -153,7 +153,8 @@ impl DatasetProblem {
                 "import files as sonoteca wrote them, each with its rows in their order"
             }
             Self::Count { .. } | Self::Rows { .. } | Self::Size { .. } | Self::Manifest { .. } => {
-                "copy the dataset again, or extract it again: what is imported already stays"
+                "copy the dataset again, or remove the file and extract what it held again: what is \
+                 imported already stays"
             }
             Self::OtherModel { .. } => {
                 "bring it into a library of its own, or extract with the model that is there: \

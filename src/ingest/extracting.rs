@@ -25,7 +25,7 @@ use crate::error::{Error, Result, VectorProblem};
 use crate::manifest::{Entries, Entry};
 use crate::model::card::MemoryNeed;
 use crate::model::{registry, set_threads_per_operation};
-use crate::objects::{Objects, RANGE_BYTES, scheme_of};
+use crate::objects::{Objects, RANGE_BYTES, fault_of, scheme_of, without_user};
 use crate::store::dates::recorded_or_named;
 use crate::store::recordings::FileStamp;
 use crate::store::scores;
@@ -242,7 +242,7 @@ fn look_at(path: PathBuf) -> (FoundFile, Option<Error>) {
         None => path,
         Some("file") => of_file_address(&path),
         // It is looked at where it is fetched.
-        Some(_) => return (found(path, NO_STAMP), None),
+        Some(_) => return look_at_address(path),
     };
     let looked = path.canonicalize().and_then(|real| Ok((real.metadata()?, real)));
     match looked {
@@ -261,6 +261,16 @@ fn look_at(path: PathBuf) -> (FoundFile, Option<Error>) {
             (found(absolute, NO_STAMP), Some(Error::Io { action: "find", path, source }))
         }
     }
+}
+
+/// What is at an address, as far as the address itself says.
+fn look_at_address(path: PathBuf) -> (FoundFile, Option<Error>) {
+    let Some(fault) = fault_of(&path) else { return (found(path, NO_STAMP), None) };
+    // Nobody's password is stored or shown, in a failure neither.
+    let path = without_user(&path).unwrap_or(path);
+    let source = std::io::Error::other(fault);
+    let error = Error::Io { action: "fetch", path: path.clone(), source };
+    (found(path, NO_STAMP), Some(error))
 }
 
 /// The path that an address such as `file:///a%20b.wav` stands for.
@@ -391,6 +401,18 @@ fn vector_error(path: &Path, problem: VectorProblem) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_an_address_gets_into_no_row() {
+        let (file, error) = look_at(PathBuf::from("https://user:word@host/a.wav"));
+        assert_eq!(file.path, Path::new("https://host/a.wav"));
+        let error = error.unwrap();
+        assert!(!format!("{error} {}", error.reason()).contains("word@"), "{error:?}");
+        assert_eq!(error.stage(), "fetch");
+        let (file, error) = look_at(PathBuf::from("https://host/get?id=1"));
+        assert_eq!(file.path, Path::new("https://host/get?id=1"), "told from `?id=2`");
+        assert!(error.unwrap().reason().contains("%3F"));
+    }
 
     #[test]
     fn addresses_of_files_are_paths() {

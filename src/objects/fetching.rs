@@ -19,7 +19,7 @@ use tempfile::{Builder, NamedTempFile};
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::{Fetched, RANGE_BYTES, scheme_of};
+use super::{Fetched, RANGE_BYTES, fault_of};
 use crate::error::{Error, Result};
 use crate::store::recordings::FileStamp;
 
@@ -65,12 +65,16 @@ impl Objects {
     pub fn fetch(&self, address: &Path, folder: &Path) -> Result<Fetched> {
         let failed = |source| Error::Io { action: FETCH, path: address.to_owned(), source };
         let text = address.to_str().ok_or_else(|| failed(other("the address is not UTF-8")))?;
+        if let Some(fault) = fault_of(address) {
+            return Err(failed(other(fault)));
+        }
         let url = Url::parse(text).map_err(|error| failed(other(error)))?;
-        let store = self.store_of(address, &url).map_err(failed)?;
+        let store = self.store_of(&url).map_err(failed)?;
         let path = object_path(&url).map_err(failed)?;
         let extension = Path::new(url.path()).extension().unwrap_or_default().to_string_lossy();
         let mut file = Builder::new()
-            .prefix(".object-")
+            // What a run that was killed leaves of these, the next one in its folder removes.
+            .prefix(".tmp-object-")
             .suffix(&format!(".{extension}"))
             .tempfile_in(folder)
             .map_err(|source| Error::Io { action: "write", path: folder.to_owned(), source })?;
@@ -81,7 +85,7 @@ impl Objects {
     }
 
     /// The store of an address, which is made once.
-    fn store_of(&self, address: &Path, url: &Url) -> io::Result<Arc<dyn ObjectStore>> {
+    fn store_of(&self, url: &Url) -> io::Result<Arc<dyn ObjectStore>> {
         let place = &url[..url::Position::BeforePath];
         let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(store) = stores.get(place) {
@@ -92,7 +96,7 @@ impl Objects {
             retry_timeout: RETRY_FOR,
             ..RetryConfig::default()
         };
-        let store: Arc<dyn ObjectStore> = match scheme_of(address).unwrap_or_default() {
+        let store: Arc<dyn ObjectStore> = match url.scheme() {
             "s3" | "s3a" => Arc::new(
                 AmazonS3Builder::from_env()
                     .with_url(place)

@@ -1,7 +1,9 @@
 //! The folders that the library's recordings lie in, and what may be read of them.
 //!
 //! In: a library. Out: the file of a recording, by its real path. Refuses files that are links to somewhere
-//! else now: paths come from the library, but what lies there may have changed.
+//! else now: paths come from the library, but what lies there may have changed. Folders in which
+//! only imported recordings lie are none of these, unless they are named: somebody else's dataset
+//! must not say what is handed out.
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
@@ -27,7 +29,7 @@ pub(super) struct Folders {
 /// The folders at some change of the library.
 type Known = (Option<ChangeMark>, Arc<Folders>);
 
-/// The folders that recordings lie in.
+/// The folders that recordings which were indexed here lie in.
 #[derive(Debug)]
 pub(super) struct Roots {
     /// Named by whoever started the server, by their real names.
@@ -102,7 +104,13 @@ impl Roots {
         let is_inside =
             holds(&folders) || holds(self.look(library, library.last_change()?)?.as_ref());
         if !is_inside {
-            let message = "the file is a link to somewhere outside of the collection now";
+            let is_known = folders.all.iter().any(|root| path.starts_with(root));
+            let message = if is_known {
+                "the file is a link to somewhere outside of the collection now"
+            } else {
+                "the recording was imported, and its file lies in no folder of the collection: \
+                 whoever starts the server may name its folder with --folder"
+            };
             return Err(Refusal::new(StatusCode::FORBIDDEN, "outside", message));
         }
         if !real.is_file() {

@@ -192,6 +192,19 @@ impl Writer<'_> {
             .map_err(|error| self.error(error))
     }
 
+    /// The row id of the recording at `path`, and the BLAKE3 hash of its content.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn recording_at(&self, path: &Path) -> Result<Option<(i64, [u8; 32])>> {
+        self.transaction
+            .prepare_cached("SELECT id, content_hash FROM recordings WHERE path = ?1")
+            .and_then(|mut query| {
+                query.query_row([PathBytes(path)], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+            })
+            .map_err(|error| self.error(error))
+    }
+
     /// Whether the ledger of failures says this of `path` already, or the library holds a recording
     /// there.
     ///

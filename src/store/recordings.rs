@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::paths::{Below, OwnedPath, PathBytes, TextBytes};
+use super::runs::IMPORTED;
 use super::{Library, Writer};
 use crate::audio::decode::{Integrity, StreamFormat};
 use crate::error::Result;
@@ -327,20 +328,40 @@ impl Library {
         list().map_err(|error| self.error("read", error))
     }
 
-    /// The folders that recordings lie in, each once, by their bytes.
+    /// The folders that recordings lie in, each once, by their bytes. Only recordings that were
+    /// embedded here count: where the others lie, somebody else's dataset says.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn folders(&self) -> Result<Vec<PathBuf>> {
         let list = || -> rusqlite::Result<Vec<PathBuf>> {
+            let is_import = format!("sonoteca_version LIKE '%{IMPORTED}'");
+            let imported: bool = self.connection.query_row(
+                &format!("SELECT EXISTS (SELECT 1 FROM runs WHERE {is_import})"),
+                [],
+                |row| row.get(0),
+            )?;
+            let seen = if imported {
+                format!(
+                    "WHERE EXISTS (SELECT 1 FROM recording_vectors AS v
+                         LEFT JOIN runs ON runs.id = run_id
+                         WHERE v.recording_id = r.id AND (runs.id IS NULL OR NOT {is_import}))"
+                )
+            } else {
+                String::new()
+            };
             self.connection
-                .prepare(
-                    "SELECT DISTINCT folder_of(path) AS folder FROM recordings ORDER BY folder",
-                )?
+                .prepare(&format!(
+                    "SELECT DISTINCT folder_of(path) AS folder FROM recordings AS r {seen}
+                     ORDER BY folder"
+                ))?
                 .query_map([], |row| row.get(0).map(|OwnedPath(path)| path))?
                 .collect()
         };
-        list().map_err(|error| self.error("read", error))
+        let mut folders = list().map_err(|error| self.error("read", error))?;
+        // An address has no folder here.
+        folders.retain(|folder| folder.is_absolute());
+        Ok(folders)
     }
 
     /// The highest class scores of a recording by one model, highest first.

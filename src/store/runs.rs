@@ -27,17 +27,33 @@ pub struct Precisions {
     pub recordings: u64,
 }
 
+/// What stands behind the version of a run that embedded nothing here: what it stored, a dataset
+/// said.
+pub(super) const IMPORTED: &str = " import";
+
 impl Writer<'_> {
     /// Notes that a run begins; returns its row id.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn begin_run(&self, run: &NewRun<'_>) -> Result<i64> {
+        self.begin(run, env!("CARGO_PKG_VERSION"))
+    }
+
+    /// Notes that a run begins that embeds nothing, but stores what was embedded elsewhere; returns
+    /// its row id. Nobody has seen the files of its recordings here.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn begin_import(&self, run: &NewRun<'_>) -> Result<i64> {
+        self.begin(run, &format!("{}{IMPORTED}", env!("CARGO_PKG_VERSION")))
+    }
+
+    fn begin(&self, run: &NewRun<'_>, version: &str) -> Result<i64> {
         let sql = format!(
             "INSERT INTO runs (model_id, started_at, sonoteca_version, device, precision)
              VALUES (?1, {NOW}, ?2, ?3, ?4)"
         );
-        let version = env!("CARGO_PKG_VERSION");
         self.transaction
             .execute(&sql, params![run.model, version, run.device, run.precision])
             .map(|_| self.transaction.last_insert_rowid())

@@ -2,10 +2,14 @@
 //! reason.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use sonoteca::dataset::PartReader;
+use sonoteca::dataset::folder::DatasetWriter;
+use sonoteca::dataset::rows::{RecordingRow, RowWriter as _};
 
 use super::bench::{Answer, Bench};
-use super::{manifest, parts};
+use super::{manifest, parts, rows};
 
 fn dataset() -> Bench {
     let bench = Bench::with_sounds();
@@ -60,18 +64,83 @@ fn without_a_manifest_the_files_own_sums_are_held_against_their_rows() {
     assert_eq!(manifest(&folder)["files"].as_array().unwrap().len(), 3);
     fs::remove_file(folder.join("_manifest.json")).unwrap();
     for part in parts(&folder) {
-        // Text in the file's metadata, which is not compressed: one recording less, and one path of
-        // a checksum that is another one.
-        change(&part, |bytes| {
-            let key = b"sonoteca.rows_checksum";
-            let places = bytes.windows(key.len()).rposition(|window| window == key);
-            let digit = places.unwrap() + key.len() + 4;
-            bytes[digit] = if bytes[digit] == b'0' { b'1' } else { b'0' };
-        });
+        // Text in the file's metadata, which is not compressed.
+        change_checksum(&part);
     }
     let answer = import(&bench, 2);
     assert!(answer.err.contains("no _manifest.json"), "{}", answer.err);
     assert!(answer.err.contains("its rows have the checksum"), "{}", answer.err);
+}
+
+/// Another digit in the checksum that the file's metadata says its rows have.
+fn change_checksum(part: &Path) {
+    change(part, |bytes| {
+        let key = b"sonoteca.rows_checksum";
+        let place = bytes.windows(key.len()).rposition(|window| window == key).unwrap();
+        let digit = place + key.len() + 4;
+        bytes[digit] = if bytes[digit] == b'0' { b'1' } else { b'0' };
+    });
+}
+
+#[test]
+fn of_a_damaged_file_nothing_is_stored_however_many_commits_it_takes() {
+    let bench = dataset();
+    let (recordings, _) = rows(&bench.path("vectors"));
+    let (recording, segments) = &recordings[0];
+    let header = PartReader::open(&parts(&bench.path("vectors"))[0]).unwrap().header().clone();
+    let part = bench.path("many.parquet");
+    let mut writer = DatasetWriter::to_file(&part, header, false).unwrap();
+    // More than are committed at once.
+    for number in 0..1_500_u32 {
+        let path = PathBuf::from(format!("/nowhere/{number}.wav"));
+        let content_hash = *blake3::hash(&number.to_le_bytes()).as_bytes();
+        let recording = RecordingRow { path, content_hash, segments: 1, ..recording.clone() };
+        let mut segments = segments.iter().take(1).cloned().map(Ok);
+        writer.write_recording(&recording, &mut segments).unwrap();
+    }
+    writer.finish(true).unwrap();
+    let whole = fs::read(&part).unwrap();
+    change_checksum(&part);
+    let answer = bench.run(&["import", "--parquet", "many.parquet"]).expect(2);
+    assert!(answer.err.contains("its rows have the checksum"), "{}", answer.err);
+    let library = rusqlite::Connection::open(bench.path("sonoteca.db")).unwrap();
+    let stored = || -> i64 {
+        library.query_row("SELECT count(*) FROM recordings", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(stored(), 0);
+    fs::write(&part, whole).unwrap();
+    bench.run(&["import", "--parquet", "many.parquet", "-q"]).expect(0);
+    assert_eq!(stored(), 1_500);
+}
+
+#[test]
+fn a_damaged_file_is_not_counted_as_whole_by_another_run() {
+    let bench = dataset();
+    let folder = bench.path("vectors");
+    let extract =
+        |code| bench.run(&["extract", "--manifest", "list", "--out", "vectors"]).expect(code);
+    let part = parts(&folder).swap_remove(1);
+    let whole = fs::read(&part).unwrap();
+    let manifest_before = manifest(&folder);
+    change(&part, |bytes| {
+        let middle = bytes.len() / 3;
+        bytes[middle] ^= 1;
+    });
+    let answer = extract(2);
+    assert!(answer.err.contains("part-00001") && answer.err.contains("SHA-256"), "{}", answer.err);
+    assert_eq!(manifest(&folder), manifest_before, "the manifest stays as it was");
+    // Nor without a manifest.
+    fs::remove_file(folder.join("_manifest.json")).unwrap();
+    fs::write(&part, &whole).unwrap();
+    change_checksum(&part);
+    let answer = extract(2);
+    assert!(answer.err.contains("its rows have the checksum"), "{}", answer.err);
+    assert!(!folder.join("_manifest.json").exists());
+    // What is taken away is extracted again.
+    fs::remove_file(&part).unwrap();
+    extract(0);
+    assert_eq!(manifest(&folder)["rows_checksum"], manifest_before["rows_checksum"]);
+    import(&bench, 0);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fs;
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use sonoteca::store::Library;
 
 use super::bench::Bench;
 use super::{manifest, with_manifest};
@@ -76,6 +77,10 @@ fn what_is_extracted_and_imported_is_what_would_have_been_indexed() {
             (Some(7), Some(1))
         );
         assert_same(&bench, &indexed, &imported);
+        // Where files lie that nobody has seen here, a dataset does not say.
+        let folders = |library: &str| Library::open(&bench.path(library)).unwrap().folders();
+        assert_eq!(folders(&indexed).unwrap().len(), 1);
+        assert!(folders(&imported).unwrap().is_empty());
         let listed = |library: &str| {
             let rows = bench.run(&["failures", "--library", library, "--format", "json"]).json();
             rows.iter().map(|row| (row["path"].clone(), row["reason"].clone())).collect::<Vec<_>>()
@@ -135,6 +140,23 @@ fn a_library_that_is_exported_and_imported_finds_the_same() {
     assert_eq!(manifest(&bench.path("some"))["recordings"], 1);
     let answer = bench.run(&["export", "--parquet", "out"]).expect(2);
     assert!(answer.err.contains("is there already"), "{}", answer.err);
+    // What people wrote of a recording that is there stays, also where its vectors are new.
+    fs::write(bench.path("other.csv"), "path,site\nsounds/tone-0.wav,B\n").unwrap();
+    bench.run(&["metadata", "import", "other.csv", "-q", "--library", "copy.db"]).expect(0);
+    let copy = Connection::open(bench.path("copy.db")).unwrap();
+    let site = || -> String {
+        let sql = "SELECT value FROM metadata WHERE key = 'site'";
+        copy.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(site(), "B");
+    let sql = "DELETE FROM recording_vectors WHERE recording_id =
+               (SELECT id FROM recordings WHERE path LIKE '%tone-0.wav')";
+    assert_eq!(copy.execute(sql, []).unwrap(), 1);
+    let answer = bench.run(&[&import[..], &["--format", "json"]].concat()).expect(0);
+    assert_eq!(answer.json()[0]["imported"], 1);
+    assert_eq!(site(), "B");
+    bench.run(&["metadata", "import", "known.csv", "-q", "--library", "copy.db"]).expect(0);
+    assert_same(&bench, "sonoteca.db", "copy.db");
     // A recording that is another one now is replaced by what the dataset says of its path.
     bench.noise("sounds/tone-0.wav", 99);
     bench.run(&["index", "sounds", "-q", "--library", "copy.db"]).expect(0);

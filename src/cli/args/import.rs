@@ -12,8 +12,10 @@ use super::Vectors;
 The library is made where there is none. Recordings that it holds with the same content, and vectors of \
                   the same model, are passed over: an import that was stopped is taken up by \
                   running it again. A recording of another content at the same path is replaced. \
-                  Metadata come with recordings that are new; failures go into the ledger \
-                  (sonoteca failures). Vectors of another version of a model than the library \
+                  Metadata come with recordings that are new, and change nothing of others; \
+                  failures go into the ledger (sonoteca failures). Files that were not indexed \
+                  here are handed out by sonoteca serve only where it is told their folder \
+                  (--folder). Vectors of another version of a model than the library \
                   holds are refused, and so are files that are not what was written: their counts \
                   and checksums are compared.",
     after_help = "Examples:

@@ -3,7 +3,7 @@
 //! In: a record batch. Out: rows. Refuses columns of other types than are written, and cells that are
 //! empty where their row's kind has a value.
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Float64Type, Int32Type, Int64Type};
@@ -21,6 +21,7 @@ use crate::audio::decode::{Integrity, StreamFormat};
 use crate::audio::segment::TimeRange;
 use crate::dates::{Recorded, WallTime, Witness};
 use crate::error::DatasetProblem;
+use crate::objects::scheme_of;
 use crate::store::recordings::FileStamp;
 use crate::units::SampleRate;
 
@@ -152,8 +153,13 @@ impl Cells {
             Some(bytes) if bytes.len() == 32 => content_hash.copy_from_slice(bytes),
             _ => return Err(at.wrong("content_hash", "nothing", "32 bytes")),
         }
+        let path = path_of(at, &self.path, &self.path_bytes)?;
+        if !names_a_recording(&path) {
+            let found = path.display().to_string();
+            return Err(at.wrong("path", &found, "an absolute path without `..`, or an address"));
+        }
         Ok(RecordingRow {
-            path: path_of(at, &self.path, &self.path_bytes)?,
+            path,
             content_hash,
             stamp: self.stamp(at).ok_or_else(|| at.wrong("size_bytes", "nothing", "bytes"))?,
             format: StreamFormat {
@@ -336,6 +342,18 @@ fn path_of(at: At, path: &StringArray, bytes: &BinaryArray) -> Found<PathBuf> {
     Ok(bytes.and_then(path_from_bytes).unwrap_or_else(|| PathBuf::from(text)))
 }
 
+/// Whether `path` is as sonoteca writes them: absolute and without detours, or an address. A
+/// library would take another one for a place on this machine that nobody meant.
+fn names_a_recording(path: &Path) -> bool {
+    if path.as_os_str().as_encoded_bytes().contains(&0) {
+        return false;
+    }
+    match scheme_of(path) {
+        Some(scheme) => !scheme.eq_ignore_ascii_case("file"),
+        None => path.is_absolute() && !path.components().any(|part| part == Component::ParentDir),
+    }
+}
+
 #[cfg(unix)]
 #[expect(clippy::unnecessary_wraps, reason = "fails on other systems")]
 fn path_from_bytes(bytes: &[u8]) -> Option<PathBuf> {
@@ -365,4 +383,25 @@ pub(super) fn for_each_path(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recordings_have_absolute_paths_or_addresses() {
+        for (path, is_one) in [
+            ("/a/b.wav", true),
+            ("s3://bucket/a b.wav", true),
+            ("", false),
+            ("a.wav", false),
+            ("../a.wav", false),
+            ("/a/../b.wav", false),
+            ("/a\0.wav", false),
+            ("file:///a.wav", false),
+        ] {
+            assert_eq!(names_a_recording(Path::new(path)), is_one, "{path}");
+        }
+    }
 }

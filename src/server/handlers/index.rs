@@ -63,7 +63,7 @@ fn run(server: &Arc<Server>, job: &Job) -> Result<serde_json::Value> {
     let folders = server.roots.to_index(&library)?;
     if folders.is_empty() {
         return Err(Error::Usage {
-            problem: "the library has no recordings, and so no folders to look at",
+            problem: "the library has no recordings that were indexed here, and so no folders to look at",
             hint: "name some when the server is started: --folder FOLDER; or: sonoteca index FOLDER",
         });
     }
