@@ -28,6 +28,13 @@ pub use refusing::Objects;
 /// Bytes of a request: what is in memory for each file that is being fetched.
 pub const RANGE_BYTES: u64 = 8 << 20;
 
+/// What failed where the next object would fare no better: the disk, or the way into the store.
+pub const KEEP_COPY: &str = "write copies of objects into";
+/// The same, of a store that nobody is let into with what the environment says.
+pub const GET_ACCESS: &str = "get access to";
+/// The same, of a store that does not answer.
+pub const REACH_STORE: &str = "reach the store of";
+
 /// An object that was fetched.
 #[derive(Debug)]
 pub struct Fetched {

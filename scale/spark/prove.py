@@ -130,11 +130,10 @@ def spark_options(cluster):
 
 
 def kill_in_the_middle(cluster, out, partitions, done, killed):
-    """Kills the second worker once a third of the partitions are done, and it is at work."""
+    """Kills the second worker once a third of the partitions are done."""
     while not done.is_set():
         records = len(list(out.glob("_parts-*/*.json")))
         if records >= max(2, partitions // 3):
-            # In the middle of a task: its own sonoteca is there.
             cluster.kill("worker-2")
             killed.append(records)
             log(f"killed worker-2 after {records} of {partitions} partitions")
@@ -153,6 +152,9 @@ counts = {row["kind"]: row["count"] for row in one.groupBy("kind").count().colle
 ids = other.where("kind = 'segment'").select("segment_id").distinct().count()
 missing, extra = one.exceptAll(other).count(), other.exceptAll(one).count()
 length = other.where("vector is not null").selectExpr("size(vector) as n").distinct().collect()
+segments = one.where("kind = 'segment'").select("segment_id").distinct().count()
+assert ids == segments, (ids, segments)
+assert len(length) == 1, length
 print("COMPARED", one.count(), other.count(), missing, extra, ids, [row.n for row in length], counts)
 spark.stop()
 """

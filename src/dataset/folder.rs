@@ -97,6 +97,30 @@ impl Manifest {
             files: parts.iter().map(ManifestFile::of).collect(),
         }
     }
+
+    /// In what a file with this header is another one than those that it counts.
+    fn other_than(&self, header: &Header) -> Option<&'static str> {
+        let identity = &header.identity;
+        [
+            ("model", self.model == identity.name),
+            ("weights", self.weights_sha256 == hex(&identity.weights_sha256)),
+            ("front end", self.front_end_version == identity.front_end_version),
+            ("dimension", self.dimension == identity.dimension),
+            ("precision of vectors", self.vectors == vectors_name(header.vectors)),
+        ]
+        .into_iter()
+        .find_map(|(what, is_same)| (!is_same).then_some(what))
+    }
+
+    /// What is in all its files; `None` when its checksum does not read.
+    fn sums(&self) -> Option<Sums> {
+        Some(Sums {
+            recordings: self.recordings,
+            segments: self.segments,
+            failures: self.failures,
+            checksum: Sums::checksum_of(&self.rows_checksum)?,
+        })
+    }
 }
 
 impl ManifestFile {
@@ -164,24 +188,41 @@ pub fn manifest(folder: &Path, parts: &[PathBuf]) -> Result<Option<Manifest>> {
         path: folder.join(MANIFEST),
         problem: DatasetProblem::Manifest { what },
     };
+    if manifest.form > FORM {
+        let problem = DatasetProblem::TooNew { found: manifest.form, known: FORM };
+        return Err(Error::Dataset { path: folder.join(MANIFEST), problem });
+    }
+    let (mut names, mut total) = (HashSet::new(), Sums::default());
     for file in &manifest.files {
-        let part = folder.join(&file.name);
+        // Only names in the folder: `../x` would be looked at here and never be imported.
+        let Some(part) = parts.iter().find(|part| part.file_name() == Some(file.name.as_ref()))
+        else {
+            return Err(wrong(format!("{} is not there", file.name)));
+        };
+        if !names.insert(&file.name) {
+            return Err(wrong(format!("it lists {} twice", file.name)));
+        }
         let found = match part.metadata() {
             Ok(metadata) => metadata.len(),
-            Err(_) => return Err(wrong(format!("{} is not there", file.name))),
+            Err(source) => return Err(Error::Io { action: "read", path: part.clone(), source }),
         };
+        let of_part = |problem| Error::Dataset { path: part.clone(), problem };
         if found != file.bytes {
-            let problem = DatasetProblem::Size { found, expected: file.bytes };
-            return Err(Error::Dataset { path: part, problem });
+            return Err(of_part(DatasetProblem::Size { found, expected: file.bytes }));
         }
-        let (_, written) = look(&part)?;
-        if let Some(sums) = file.sums() {
-            check_sums(&written, &sums)
-                .map_err(|problem| Error::Dataset { path: part, problem })?;
-        } else {
+        let (header, written) = look(part)?;
+        let Some(sums) = file.sums() else {
             return Err(wrong(format!("{} has no checksum that reads", file.name)));
+        };
+        check_sums(&written, &sums).map_err(of_part)?;
+        if let Some(what) = manifest.other_than(&header) {
+            return Err(wrong(format!("it has another {what} than {}", file.name)));
         }
+        total = total.and(sums);
     }
+    let said = manifest.sums().ok_or_else(|| wrong("its checksum does not read".to_owned()))?;
+    check_sums(&total, &said)
+        .map_err(|problem| Error::Dataset { path: folder.join(MANIFEST), problem })?;
     for part in parts {
         let name = part.file_name().unwrap_or_default().to_string_lossy();
         if !manifest.files.iter().any(|file| file.name == name) {

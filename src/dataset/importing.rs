@@ -78,7 +78,7 @@ pub fn import(
     let started = Instant::now();
     // All are looked at before anything is changed; they are opened again when their turn comes,
     // since a dataset may have more files than a process.
-    let (mut header, mut rows) = (None::<Header>, 0);
+    let (mut header, mut rows) = (None::<Header>, 0_u64);
     for part in parts {
         let (other, written) = look(part)?;
         if let Some(header) = &header {
@@ -87,7 +87,9 @@ pub fn import(
                 .map_err(|problem| Error::Dataset { path: part.clone(), problem })?;
         }
         header.get_or_insert(other);
-        rows += written.recordings + written.segments + written.failures;
+        for count in [written.recordings, written.segments, written.failures] {
+            rows = rows.saturating_add(count);
+        }
     }
     let mut report = Report::default();
     let (Some(header), Some(first)) = (header, parts.first()) else { return Ok(report) };

@@ -22,13 +22,13 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Of both.
+    /// Of both. What no dataset can have is no count, whatever a file's metadata say.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
-            recordings: self.recordings + other.recordings,
-            segments: self.segments + other.segments,
-            failures: self.failures + other.failures,
+            recordings: self.recordings.saturating_add(other.recordings),
+            segments: self.segments.saturating_add(other.segments),
+            failures: self.failures.saturating_add(other.failures),
             checksum: self.checksum.wrapping_add(other.checksum),
         }
     }

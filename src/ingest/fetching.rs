@@ -2,7 +2,8 @@
 //!
 //! In: files to read, some of which are addresses. Out: the same, each with where its bytes lie. As
 //! many are fetched at once as hide a network's latency, and as few wait as the disk should hold.
-//! What cannot be fetched is a failure of that file.
+//! What cannot be fetched is a failure of that file; a full disk, or a store that lets nobody in or
+//! does not answer, ends the run.
 
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -11,7 +12,7 @@ use std::thread::Scope;
 
 use tempfile::TempPath;
 
-use super::working::Work;
+use super::working::{Work, is_our_trouble};
 use super::writing::Message;
 use crate::error::{Error, Result};
 use crate::objects::{Fetched, Objects, scheme_of};
@@ -104,6 +105,11 @@ impl Work<'_> {
                 Ok(Some(Fetched { file: copy, stamp })) => {
                     let file = FoundFile { stamp, ..file };
                     ready.send(Ready { file, copy: Some(copy) }).is_ok()
+                }
+                // All that remain would become failures that no later run tries again.
+                Err(error) if is_our_trouble(&error) => {
+                    self.send(sender, Message::Broken(error));
+                    false
                 }
                 Err(error) => self.send(sender, Message::Failed(file, error)),
             };

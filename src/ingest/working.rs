@@ -24,14 +24,16 @@ use crate::error::{Error, Result};
 use crate::extract::Patches;
 use crate::model::EmbeddingModel;
 use crate::model::network::Batch;
+use crate::objects::{GET_ACCESS, KEEP_COPY, REACH_STORE};
 use crate::store::worklist::{FoundFile, Worklist};
 
 /// Files that are listed ahead: tiny ones are read by the thousand in a second.
 const FILES_AHEAD: usize = 256;
 
 /// Whether an error is no fault of the file that was in hand: the next one would fare no better.
-fn is_our_trouble(error: &Error) -> bool {
-    matches!(error, Error::Io { action: START_DECODER | KEEP_SEGMENTS, .. })
+pub(super) fn is_our_trouble(error: &Error) -> bool {
+    let Error::Io { action, .. } = error else { return false };
+    [START_DECODER, KEEP_SEGMENTS, KEEP_COPY, GET_ACCESS, REACH_STORE].contains(action)
 }
 
 /// What there is to do, one after the other.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
 use object_store::path::Path as ObjectPath;
@@ -19,13 +20,16 @@ use tempfile::{Builder, NamedTempFile};
 use tokio::runtime::Runtime;
 use url::Url;
 
-use super::{Fetched, RANGE_BYTES, fault_of};
+use super::{Fetched, GET_ACCESS, KEEP_COPY, RANGE_BYTES, REACH_STORE, fault_of};
 use crate::error::{Error, Result};
 use crate::store::recordings::FileStamp;
 
 /// Attempts for a range, and the time after which there is no other one.
 const RETRIES: usize = 5;
 const RETRY_FOR: Duration = Duration::from_mins(1);
+
+/// Bytes of a name's ending that a copy has too.
+const LONGEST_EXTENSION: usize = 16;
 
 /// Stores by their addresses, and what waits for them.
 #[derive(Debug)]
@@ -61,7 +65,8 @@ impl Objects {
     /// once.
     ///
     /// # Errors
-    /// [`Error::Io`], also when the object changes meanwhile.
+    /// [`Error::Io`], also when the object changes meanwhile; with the actions [`KEEP_COPY`],
+    /// [`GET_ACCESS`] and [`REACH_STORE`] where the next object would fare no better.
     pub fn fetch(&self, address: &Path, folder: &Path) -> Result<Fetched> {
         let failed = |source| Error::Io { action: FETCH, path: address.to_owned(), source };
         let text = address.to_str().ok_or_else(|| failed(other("the address is not UTF-8")))?;
@@ -71,14 +76,27 @@ impl Objects {
         let url = Url::parse(text).map_err(|error| failed(other(error)))?;
         let store = self.store_of(&url).map_err(failed)?;
         let path = object_path(&url).map_err(failed)?;
-        let extension = Path::new(url.path()).extension().unwrap_or_default().to_string_lossy();
+        // What is longer tells no kind of sound, and could be longer than a file's name may be.
+        let extension = Path::new(url.path())
+            .extension()
+            .filter(|extension| extension.len() <= LONGEST_EXTENSION)
+            .unwrap_or_default()
+            .to_string_lossy();
         let mut file = Builder::new()
             // What a run that was killed leaves of these, the next one in its folder removes.
             .prefix(".tmp-object-")
             .suffix(&format!(".{extension}"))
             .tempfile_in(folder)
-            .map_err(|source| Error::Io { action: "write", path: folder.to_owned(), source })?;
-        let fetched = self.runtime.block_on(copy(&*store, &path, &mut file)).map_err(failed)?;
+            .map_err(|source| on_disk(folder, source))?;
+        let copied = self.runtime.block_on(copy(&*store, &path, &mut file));
+        let fetched = copied.map_err(|trouble| match trouble {
+            Trouble::Disk(source) => on_disk(folder, source),
+            Trouble::Store(error) => {
+                let action = action_of(&error, url.scheme());
+                Error::Io { action, path: address.to_owned(), source: store_error(error) }
+            }
+            Trouble::Range(source) => failed(source),
+        })?;
         let modified_ns = fetched.last_modified.timestamp_nanos_opt().unwrap_or(0);
         let stamp = FileStamp { size_bytes: fetched.size, modified_ns };
         Ok(Fetched { file: file.into_temp_path(), stamp })
@@ -145,13 +163,40 @@ fn object_path(url: &Url) -> io::Result<ObjectPath> {
     ObjectPath::from_url_path(path).map_err(other)
 }
 
+/// Why an object was not copied.
+enum Trouble {
+    Store(object_store::Error),
+    Disk(io::Error),
+    /// Of another length than was asked for.
+    Range(io::Error),
+}
+
+impl From<object_store::Error> for Trouble {
+    fn from(error: object_store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+fn on_disk(folder: &Path, source: io::Error) -> Error {
+    Error::Io { action: KEEP_COPY, path: folder.to_owned(), source }
+}
+
 /// Copies an object, of one version throughout.
 async fn copy(
     store: &dyn ObjectStore,
     path: &ObjectPath,
     file: &mut NamedTempFile,
-) -> io::Result<ObjectMeta> {
-    let meta = store.head(path).await.map_err(store_error)?;
+) -> std::result::Result<ObjectMeta, Trouble> {
+    let meta = match store.head(path).await {
+        Ok(meta) => meta,
+        // An answer to what asks for no content has none: a byte's says why.
+        Err(error) if is_refusal(&error) => {
+            let range = Some(GetRange::Bounded(0..1));
+            let options = GetOptions { range, ..GetOptions::default() };
+            return Err(store.get_opts(path, options).await.err().unwrap_or(error).into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     let mut start = 0;
     while start < meta.size {
         let end = meta.size.min(start + RANGE_BYTES);
@@ -162,17 +207,59 @@ async fn copy(
             version: meta.version.clone(),
             ..GetOptions::default()
         };
-        let got = store.get_opts(path, options).await.map_err(store_error)?;
-        let bytes = got.bytes().await.map_err(store_error)?;
+        let bytes = store.get_opts(path, options).await?.bytes().await?;
         if bytes.len() as u64 != end - start {
             let found = bytes.len();
-            return Err(other(format!("{found} bytes came of the range {start} to {end}")));
+            let what = format!("{found} bytes came of the range {start} to {end}");
+            return Err(Trouble::Range(other(what)));
         }
-        file.write_all(&bytes)?;
+        file.write_all(&bytes).map_err(Trouble::Disk)?;
         start = end;
     }
-    file.flush()?;
+    file.flush().map_err(Trouble::Disk)?;
     Ok(meta)
+}
+
+/// Whether a store answered that it will not, be it for the object or for who asks.
+fn is_refusal(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::PermissionDenied { .. })
+        || error.to_string().contains("400 Bad Request")
+}
+
+/// What S3 and Azure say of credentials that hold for no object.
+const BAD_CREDENTIALS: [&str; 7] = [
+    "ExpiredToken",
+    "InvalidToken",
+    "TokenRefreshRequired",
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "RequestTimeTooSkewed",
+    "AuthenticationFailed",
+];
+
+/// What failed. Servers of the web are many, and what one refuses is that file's failure; a store
+/// that knows nobody any more, or is away, is not the object's fault. An object that is denied is
+/// its own: stores say so of those that are not there.
+fn action_of(error: &object_store::Error, scheme: &str) -> &'static str {
+    if matches!(scheme, "http" | "https") {
+        return FETCH;
+    }
+    let said = error.to_string();
+    let is_expired = |code: &&str| said.contains(&format!("<Code>{code}</Code>"));
+    if matches!(error, object_store::Error::Unauthenticated { .. })
+        || BAD_CREDENTIALS.iter().any(is_expired)
+    {
+        return GET_ACCESS;
+    }
+    let mut causes =
+        std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+            error.source()
+        });
+    let is_away = causes.any(|cause| {
+        let kind = cause.downcast_ref::<HttpError>().map(HttpError::kind);
+        matches!(kind, Some(HttpErrorKind::Connect | HttpErrorKind::Timeout))
+    });
+    if is_away { REACH_STORE } else { FETCH }
 }
 
 fn store_error(error: object_store::Error) -> io::Error {
@@ -190,4 +277,31 @@ fn store_error(error: object_store::Error) -> io::Error {
 
 fn other(error: impl Display) -> io::Error {
     io::Error::other(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_that_hold_for_no_object_end_the_run() {
+        let generic =
+            |said: &str| object_store::Error::Generic { store: "S3", source: said.into() };
+        let expired = generic("status code: 400: <Error><Code>ExpiredToken</Code></Error>");
+        assert_eq!(action_of(&expired, "s3"), GET_ACCESS);
+        assert_eq!(action_of(&expired, "https"), FETCH, "a server of the web knows none");
+        let named = generic("could not get s3://bucket/ExpiredToken.wav");
+        assert_eq!(action_of(&named, "s3"), FETCH);
+        let denied = object_store::Error::PermissionDenied {
+            path: "a.wav".to_owned(),
+            source: "<Code>AccessDenied</Code>".into(),
+        };
+        assert_eq!(action_of(&denied, "s3"), FETCH);
+        let away = object_store::Error::Generic {
+            store: "S3",
+            source: Box::new(HttpError::new(HttpErrorKind::Connect, io::Error::other("refused"))),
+        };
+        assert_eq!(action_of(&away, "s3"), REACH_STORE);
+        assert_eq!(action_of(&away, "http"), FETCH);
+    }
 }

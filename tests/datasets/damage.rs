@@ -52,6 +52,21 @@ fn damaged_files_are_refused_and_the_rest_is_imported_when_they_are_mended() {
     fs::write(&part, &whole).unwrap();
     let answer = import(&bench, 0);
     assert!(answer.out.contains("Imported 2 recordings"), "the first stayed: {}", answer.out);
+    // A manifest that says something else than the files.
+    let written = fs::read_to_string(bench.path("vectors/_manifest.json")).unwrap();
+    for (from, to, expected) in [
+        ("\"failures\": 0", "\"failures\": 1", "failures"),
+        ("\"yamnet\"", "\"other\"", "it has another model than"),
+        ("\"part-00001", "\"../vectors/part-00001", "part-00001.parquet is not there"),
+        ("\"part-00001", "\"part-00000", "it lists part-00000.parquet twice"),
+    ] {
+        let changed = written.replacen(from, to, 1);
+        assert_ne!(changed, written, "{from}");
+        fs::write(bench.path("vectors/_manifest.json"), changed).unwrap();
+        let answer = import(&bench, 2);
+        assert!(answer.err.contains(expected), "{}", answer.err);
+    }
+    fs::write(bench.path("vectors/_manifest.json"), written).unwrap();
     fs::copy(&part, bench.path("vectors/part-9.parquet")).unwrap();
     let answer = import(&bench, 2);
     assert!(answer.err.contains("part-9.parquet is there and not in it"), "{}", answer.err);
