@@ -342,10 +342,14 @@ impl DatasetWriter {
         // Files that it lists and that are not there are extracted again.
         let listed = read_manifest(path)?.map_or_else(Vec::new, |manifest| manifest.files);
         for part in parts_in(path).map_err(failed("read"))? {
-            let (other, sums) = look(&part)?;
-            header
-                .check_same(&other, "what is to be written")
-                .map_err(|problem| Error::Dataset { path: part.clone(), problem })?;
+            let sums = look(&part)
+                .and_then(|(other, sums)| {
+                    header
+                        .check_same(&other, "what is to be written")
+                        .map_err(|problem| Error::Dataset { path: part.clone(), problem })?;
+                    Ok(sums)
+                })
+                .map_err(|error| or_damage(&part, &listed, error))?;
             let found = part_at(&part, sums)?;
             // A new manifest vouches for all files: of one that was damaged since it was written,
             // it would say that it is whole.
@@ -487,6 +491,14 @@ fn part_at(path: &Path, sums: Sums) -> Result<Part> {
 pub(super) fn check_content(path: &Path, file: &ManifestFile) -> Result<()> {
     let expected = file.sums().unwrap_or_default();
     check_same_content(path, &part_at(path, expected)?, file)
+}
+
+/// Why the file at `path` cannot be used: that it was damaged since it was `listed`, which it may say in
+/// many ways, or else what it says.
+pub(super) fn or_damage(path: &Path, listed: &[ManifestFile], error: Error) -> Error {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let file = listed.iter().find(|file| file.name == name);
+    file.and_then(|file| check_content(path, file).err()).unwrap_or(error)
 }
 
 fn check_same_content(path: &Path, part: &Part, file: &ManifestFile) -> Result<()> {

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::folder::{ManifestFile, check_content};
+use super::folder::{ManifestFile, check_content, or_damage};
 use super::header::Header;
 use super::reading::{PartReader, check_rows, look};
 use super::rows::{FailureRow, RecordingRow, Row, Scores, SegmentRow};
@@ -80,12 +80,16 @@ pub fn import(
     // since a dataset may have more files than a process.
     let (mut header, mut rows) = (None::<Header>, 0_u64);
     for part in parts {
-        let (other, written) = look(part)?;
-        if let Some(header) = &header {
-            header
-                .check_same(&other, "the files before it")
-                .map_err(|problem| Error::Dataset { path: part.clone(), problem })?;
-        }
+        let (other, written) = look(part)
+            .and_then(|(other, written)| {
+                if let Some(header) = &header {
+                    header
+                        .check_same(&other, "the files before it")
+                        .map_err(|problem| Error::Dataset { path: part.clone(), problem })?;
+                }
+                Ok((other, written))
+            })
+            .map_err(|error| or_damage(part, listed, error))?;
         header.get_or_insert(other);
         for count in [written.recordings, written.segments, written.failures] {
             rows = rows.saturating_add(count);

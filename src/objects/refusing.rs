@@ -24,7 +24,6 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NoObjects`].
-    #[expect(clippy::unused_self, reason = "as what fetches")]
     pub fn fetch(&self, address: &Path, _folder: &Path) -> Result<Fetched> {
         Err(Error::NoObjects { address: address.to_owned() })
     }

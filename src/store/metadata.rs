@@ -131,12 +131,14 @@ impl Writer<'_> {
             if known.as_ref() == Some(value) {
                 return Ok(Change::None);
             }
-            self.transaction
-                .prepare_cached(
-                    "INSERT INTO metadata (recording_id, key, value) VALUES (?1, ?2, ?3)
-                     ON CONFLICT DO UPDATE SET value = excluded.value",
-                )?
-                .execute(params![recording, key, value])?;
+            // Not in one statement: what an upsert does about conflicts, its triggers do too, and
+            // these note a recording that may be noted already.
+            let statement = if known.is_some() {
+                "UPDATE metadata SET value = ?3 WHERE recording_id = ?1 AND key = ?2"
+            } else {
+                "INSERT INTO metadata (recording_id, key, value) VALUES (?1, ?2, ?3)"
+            };
+            self.transaction.prepare_cached(statement)?.execute(params![recording, key, value])?;
             Ok(if known.is_some() { Change::Changed } else { Change::Added })
         };
         put().map_err(|error| self.error(error))
