@@ -250,6 +250,7 @@ fn silence_has_no_class_and_a_threshold_that_was_named_holds() {
         assert!(answer.err.contains("Nothing was detected"), "{}", answer.err);
     }
     // A folder is every audio file in it, and nothing else.
+    fs::create_dir_all(bench.path("new/deeper")).unwrap();
     bench.wav("new/deeper/silent.wav", (0..44_100).map(|_| 0.0));
     fs::write(bench.path("new/notes.txt"), "no audio").unwrap();
     let answer = bench.run(&["predict", "kinds", "new"]).expect(1);
