@@ -41,7 +41,8 @@ fn a_head_is_trained_asked_corrected_and_removed() {
     let head = json!({"name": "sorts", "folds": 3, "seed": 1});
     let result = served.done(served.post("/v1/heads", &head));
     assert_eq!(result["replaced"], false);
-    assert!(result["head"]["accuracy"].as_f64().unwrap() > 0.8, "{result}");
+    // Of eighteen recordings one is six hundredths: better than guessing is what can be said.
+    assert!(result["head"]["accuracy_low"].as_f64().unwrap() > 1.0 / 3.0, "{result}");
 
     let card = served.get("/v1/heads/sorts").expect(200).json();
     assert_eq!(card["classes"].as_array().unwrap().len(), 3);
