@@ -20,7 +20,7 @@ fn a_head_is_trained_asked_corrected_and_removed() {
         let mut files: Vec<_> =
             fs::read_dir(esc10.join(class)).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
-        for file in files.iter().take(8) {
+        for file in files.iter().take(32) {
             let name = file.file_name().unwrap().to_str().unwrap();
             fs::copy(file, bench.path(&format!("sounds/{class}/{name}"))).unwrap();
         }
@@ -41,8 +41,7 @@ fn a_head_is_trained_asked_corrected_and_removed() {
     let head = json!({"name": "sorts", "folds": 3, "seed": 1});
     let result = served.done(served.post("/v1/heads", &head));
     assert_eq!(result["replaced"], false);
-    // Of eighteen recordings one is six hundredths: better than guessing is what can be said.
-    assert!(result["head"]["accuracy_low"].as_f64().unwrap() > 1.0 / 3.0, "{result}");
+    assert!(result["head"]["accuracy"].as_f64().unwrap() > 0.8, "{result}");
 
     let card = served.get("/v1/heads/sorts").expect(200).json();
     assert_eq!(card["classes"].as_array().unwrap().len(), 3);
