@@ -15,6 +15,9 @@ use crate::error::Error;
 /// Longest line, in bytes: what is longer is no list.
 const MAX_LINE_BYTES: u64 = 1 << 20;
 
+/// Characters of an unusable line that stand for it.
+const LONGEST_SHOWN: usize = 200;
+
 /// What a line names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -93,7 +96,12 @@ impl<R: BufRead> Entries<R> {
     }
 
     fn failed(&self, text: &[u8], problem: String) -> (PathBuf, Error) {
-        let shown: String = String::from_utf8_lossy(text).chars().take(200).collect();
+        let text = String::from_utf8_lossy(text);
+        let mut shown: String = text.chars().take(LONGEST_SHOWN).collect();
+        if shown.len() < text.len() {
+            // Others may begin so too.
+            shown = format!("{shown}… (line {})", self.line);
+        }
         (PathBuf::from(shown), Error::Manifest { line: self.line, problem })
     }
 }
@@ -149,6 +157,19 @@ mod tests {
         assert_eq!(found[2], Ok(Entry { path: "d.wav".into(), metadata }));
         assert_eq!(found[3], Ok(path("last")));
         assert_eq!(found.len(), 4);
+    }
+
+    #[test]
+    fn long_lines_that_begin_alike_are_told_apart() {
+        let long = format!("{{\"path\": \"{}", "a".repeat(300));
+        let text = format!("{long}1\n{long}2\n");
+        let mut entries = Entries::new(text.as_bytes());
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next_entry().unwrap() {
+            names.push(entry.unwrap_err().0.display().to_string());
+        }
+        assert!(names[0].ends_with("… (line 1)") && names[1].ends_with("… (line 2)"), "{names:?}");
+        assert_eq!(names[0].chars().count(), LONGEST_SHOWN + "… (line 1)".chars().count());
     }
 
     #[test]

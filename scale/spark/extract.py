@@ -35,6 +35,9 @@ from urllib.parse import unquote
 
 CHECKSUM_MODULUS = 1 << 128
 MANIFEST = "_manifest.json"
+# In the folder of parts: how the manifest was shared out.
+PLAN = "plan.json"
+RECORD = re.compile(r"\d+\.json")
 # Bytes of a second of sound, where nobody says how long a file is.
 BYTES_PER_SECOND = {"wav": 96_000, "aiff": 96_000, "aif": 96_000, "flac": 50_000, "opus": 12_000}
 OTHER_BYTES_PER_SECOND = 16_000
@@ -57,11 +60,13 @@ class LocalFolder:
         (self.path / name).mkdir(parents=True, exist_ok=True)
 
     def names(self, name=""):
-        folder = self.path / name
-        return sorted(os.listdir(folder)) if folder.is_dir() else []
+        return sorted(os.listdir(self.path / name))
 
     def read(self, name):
         return (self.path / name).read_bytes()
+
+    def size(self, name):
+        return (self.path / name).stat().st_size
 
     def put(self, source, name):
         """Copies a file there, whole or not at all."""
@@ -111,13 +116,15 @@ class HadoopFolder:
         self.shell("-mkdir", "-p", self.full(name))
 
     def names(self, name=""):
-        listed = self.shell("-ls", "-C", self.full(name), check=False)
-        if listed.returncode != 0:
-            return []
-        return sorted(line.rsplit("/", 1)[-1] for line in listed.stdout.decode().splitlines())
+        # Of a folder that was made: a store that does not answer is no empty folder.
+        listed = self.shell("-ls", "-C", self.full(name)).stdout.decode()
+        return sorted(line.rstrip("/").rsplit("/", 1)[-1] for line in listed.splitlines())
 
     def read(self, name):
         return self.shell("-cat", self.full(name)).stdout
+
+    def size(self, name):
+        return int(self.shell("-stat", "%b", self.full(name)).stdout)
 
     def put(self, source, name):
         # Hadoop's shell writes under another name and renames.
@@ -293,6 +300,8 @@ def extract(number, lines, job):
 
 def commit(out, hidden, records):
     """Gives the files their names and counts them: the driver does it, and nobody else."""
+    if MANIFEST in out.names():
+        raise Refused("another job has finished this dataset meanwhile; its manifest stays as it is")
     records = sorted(records, key=lambda record: record["number"])
     header = {key: records[0][key] for key in HEADER}
     for record in records:
@@ -305,7 +314,7 @@ def commit(out, hidden, records):
         name = f"part-{record['number']:05}.parquet"
         if record["name"] in there:
             out.move(f"{hidden}/{record['name']}", name)
-        elif name not in moved:
+        elif name not in moved or out.size(name) != record["file"]["bytes"]:
             raise Refused(f"{record['name']} is gone from {hidden}; remove that folder and start anew")
         files.append(record["file"] | {"name": name})
     checksum = sum(int(file["rows_checksum"], 16) for file in files) % CHECKSUM_MODULUS
@@ -319,6 +328,19 @@ def commit(out, hidden, records):
     return manifest
 
 
+def planned(out, hidden, partitions):
+    """How an earlier job with this folder shared the work out; as `partitions`, if there was none."""
+    name = f"{hidden}/{PLAN}"
+    if PLAN in out.names(hidden):
+        return json.loads(out.read(name))
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as text:
+        # A name that is no Unicode goes through JSON as escapes.
+        json.dump(partitions, text)
+        text.flush()
+        out.put(text.name, name)
+    return partitions
+
+
 def run(context, args):
     """Does the whole job with the Spark context `context`; returns the manifest."""
     out = folder_at(args.out)
@@ -327,15 +349,19 @@ def run(context, args):
     if MANIFEST in names:
         raise Refused(f"{args.out} holds a whole dataset already\nhint: name another folder with --out")
     try:
-        # Lines end as sonoteca's do, also where a name holds a carriage return.
-        with open(args.manifest, encoding="utf-8", errors="surrogateescape", newline="\n") as lines:
-            partitions = share_out(lines, args.seconds, args.cwd)
+        listed = Path(args.manifest).read_bytes()
     except OSError as error:
         raise Refused(f"{args.manifest} cannot be read: {error}") from error
+    # Lines end as sonoteca's do, also where a name holds a carriage return.
+    lines = listed.decode(errors="surrogateescape").split("\n")
+    partitions = share_out(lines, args.seconds, args.cwd)
     if not partitions:
         raise Refused(f"{args.manifest} lists nothing")
-    plan = hashlib.sha256(json.dumps([partitions, args.options], sort_keys=True).encode()).hexdigest()
-    hidden = f"_parts-{plan[:12]}"
+    # By what was asked for, not by how it is shared out: that depends on files' sizes, which change.
+    cwd = args.cwd and os.path.abspath(args.cwd)
+    asked = [hashlib.sha256(listed).hexdigest(), args.options, args.seconds, cwd]
+    asked = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+    hidden = f"_parts-{asked[:12]}"
     others = [name for name in names if name.startswith(("_parts-", "part-")) and name != hidden]
     if others and hidden not in names:
         raise Refused(
@@ -343,14 +369,15 @@ def run(context, args):
             "hint: name another folder with --out, or remove what is in this one"
         )
     out.make(hidden)
-    done = {name for name in out.names(hidden) if name.endswith(".json")}
+    partitions = planned(out, hidden, partitions)
+    done = {name for name in out.names(hidden) if RECORD.fullmatch(name)}
     if done:
         print(f"{len(done)} of {len(partitions)} partitions are there already", file=sys.stderr)
     job = {
         "out": args.out if "://" in args.out else os.path.abspath(args.out),
         "hidden": hidden,
         "done": done,
-        "cwd": os.path.abspath(args.cwd) if args.cwd else None,
+        "cwd": cwd or None,
         "sonoteca": args.sonoteca,
         "store": args.store,
         "libraries": args.libraries,

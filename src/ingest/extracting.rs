@@ -196,30 +196,26 @@ impl<R: BufRead + Send> Tasks for ManifestTasks<'_, R> {
                 path: PathBuf::from("the manifest"),
                 source,
             })?;
-            let listed = match entry {
+            let (file, metadata, error) = match entry {
                 None => return Ok(()),
                 Some(Ok(Entry { path, metadata })) => {
                     let (file, error) = look_at(path);
-                    if self.earlier.has(&file.path) {
-                        self.known.passed.fetch_add(1, Ordering::Relaxed);
-                        continue;
-                    }
-                    if !seen.insert(hash_of(&file.path)) {
-                        self.known.repeated.fetch_add(1, Ordering::Relaxed);
-                        continue;
-                    }
-                    self.known.put(&file.path, metadata);
-                    match error {
-                        None => Listed::File(file),
-                        Some(error) => Listed::Failed(file, error),
-                    }
+                    (file, metadata, error)
                 }
-                Some(Err((text, error))) => {
-                    if self.earlier.has(&text) || !seen.insert(hash_of(&text)) {
-                        continue;
-                    }
-                    Listed::Failed(found(text, NO_STAMP), error)
-                }
+                Some(Err((text, error))) => (found(text, NO_STAMP), Metadata::new(), Some(error)),
+            };
+            if self.earlier.has(&file.path) {
+                self.known.passed.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            if !seen.insert(hash_of(&file.path)) {
+                self.known.repeated.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            self.known.put(&file.path, metadata);
+            let listed = match error {
+                None => Listed::File(file),
+                Some(error) => Listed::Failed(file, error),
             };
             if !visit(listed) {
                 return Ok(());

@@ -100,7 +100,11 @@ impl Work<'_> {
             if self.cancel.is_cancelled() {
                 return;
             }
-            let goes_on = match copy_of(remote, &file) {
+            let fetched = copy_of(remote, &file, || self.cancel.is_cancelled());
+            if self.cancel.is_cancelled() {
+                return;
+            }
+            let goes_on = match fetched {
                 Ok(None) => ready.send(Ready { file, copy: None }).is_ok(),
                 Ok(Some(Fetched { file: copy, stamp })) => {
                     let file = FoundFile { stamp, ..file };
@@ -121,7 +125,13 @@ impl Work<'_> {
 }
 
 /// What was fetched of a file that has an address.
-fn copy_of(remote: Remote<'_>, file: &FoundFile) -> Result<Option<Fetched>> {
-    let is_here = scheme_of(&file.path).is_none();
-    if is_here { Ok(None) } else { remote.objects.fetch(&file.path, remote.folder).map(Some) }
+fn copy_of(
+    remote: Remote<'_>,
+    file: &FoundFile,
+    is_stopped: impl Fn() -> bool,
+) -> Result<Option<Fetched>> {
+    if scheme_of(&file.path).is_none() {
+        return Ok(None);
+    }
+    remote.objects.fetch(&file.path, remote.folder, is_stopped).map(Some)
 }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::client::{HttpError, HttpErrorKind};
@@ -27,6 +29,9 @@ use crate::store::recordings::FileStamp;
 /// Attempts for a range, and the time after which there is no other one.
 const RETRIES: usize = 5;
 const RETRY_FOR: Duration = Duration::from_mins(1);
+
+/// Within this time a fetch notices that it is no longer wanted.
+const NOTICES_AFTER: Duration = Duration::from_millis(200);
 
 /// Bytes of a name's ending that a copy has too.
 const LONGEST_EXTENSION: usize = 16;
@@ -61,13 +66,18 @@ impl Objects {
         Ok(Self { runtime, stores: Mutex::default() })
     }
 
-    /// Fetches the object at `address` into a file in `folder`. May be called by several threads at
-    /// once.
+    /// Fetches the object at `address` into a file in `folder`, unless `is_stopped` meanwhile. May be
+    /// called by several threads at once.
     ///
     /// # Errors
-    /// [`Error::Io`], also when the object changes meanwhile; with the actions [`KEEP_COPY`],
-    /// [`GET_ACCESS`] and [`REACH_STORE`] where the next object would fare no better.
-    pub fn fetch(&self, address: &Path, folder: &Path) -> Result<Fetched> {
+    /// [`Error::Io`], also when the object changes meanwhile or this is stopped; with the actions
+    /// [`KEEP_COPY`], [`GET_ACCESS`] and [`REACH_STORE`] where the next object would fare no better.
+    pub fn fetch(
+        &self,
+        address: &Path,
+        folder: &Path,
+        is_stopped: impl Fn() -> bool,
+    ) -> Result<Fetched> {
         let failed = |source| Error::Io { action: FETCH, path: address.to_owned(), source };
         let text = address.to_str().ok_or_else(|| failed(other("the address is not UTF-8")))?;
         if let Some(fault) = fault_of(address) {
@@ -88,7 +98,8 @@ impl Objects {
             .suffix(&format!(".{extension}"))
             .tempfile_in(folder)
             .map_err(|source| on_disk(folder, source))?;
-        let copied = self.runtime.block_on(copy(&*store, &path, &mut file));
+        let copying = unless_stopped(copy(&*store, &path, &mut file), is_stopped);
+        let copied = self.runtime.block_on(copying);
         let fetched = copied.map_err(|trouble| match trouble {
             Trouble::Disk(source) => on_disk(folder, source),
             Trouble::Store(error) => {
@@ -96,6 +107,7 @@ impl Objects {
                 Error::Io { action, path: address.to_owned(), source: store_error(error) }
             }
             Trouble::Range(source) => failed(source),
+            Trouble::Stopped => failed(io::ErrorKind::Interrupted.into()),
         })?;
         let modified_ns = fetched.last_modified.timestamp_nanos_opt().unwrap_or(0);
         let stamp = FileStamp { size_bytes: fetched.size, modified_ns };
@@ -154,6 +166,8 @@ impl Objects {
 /// What failed when an object could not be had.
 const FETCH: &str = "fetch";
 
+const CHANGED: &str = "the object was changed while it was being fetched";
+
 /// The object's name in its store.
 fn object_path(url: &Url) -> io::Result<ObjectPath> {
     let path = url.path().trim_start_matches('/');
@@ -167,8 +181,10 @@ fn object_path(url: &Url) -> io::Result<ObjectPath> {
 enum Trouble {
     Store(object_store::Error),
     Disk(io::Error),
-    /// Of another length than was asked for.
+    /// Of another length than was asked for, or of another version.
     Range(io::Error),
+    /// By whoever wanted it.
+    Stopped,
 }
 
 impl From<object_store::Error> for Trouble {
@@ -179,6 +195,21 @@ impl From<object_store::Error> for Trouble {
 
 fn on_disk(folder: &Path, source: io::Error) -> Error {
     Error::Io { action: KEEP_COPY, path: folder.to_owned(), source }
+}
+
+/// What `copying` comes to, which ends early when `is_stopped`.
+async fn unless_stopped<T>(
+    copying: impl Future<Output = std::result::Result<T, Trouble>>,
+    is_stopped: impl Fn() -> bool,
+) -> std::result::Result<T, Trouble> {
+    let mut copying = std::pin::pin!(copying);
+    loop {
+        match tokio::time::timeout(NOTICES_AFTER, &mut copying).await {
+            Ok(copied) => return copied,
+            Err(_) if is_stopped() => return Err(Trouble::Stopped),
+            Err(_) => {}
+        }
+    }
 }
 
 /// Copies an object, of one version throughout.
@@ -200,14 +231,7 @@ async fn copy(
     let mut start = 0;
     while start < meta.size {
         let end = meta.size.min(start + RANGE_BYTES);
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(start..end)),
-            // A weak tag is no version of bytes, and servers refuse it here.
-            if_match: meta.e_tag.clone().filter(|tag| !tag.starts_with("W/")),
-            version: meta.version.clone(),
-            ..GetOptions::default()
-        };
-        let bytes = store.get_opts(path, options).await?.bytes().await?;
+        let bytes = range_of(store, path, &meta, start..end).await?;
         if bytes.len() as u64 != end - start {
             let found = bytes.len();
             let what = format!("{found} bytes came of the range {start} to {end}");
@@ -218,6 +242,44 @@ async fn copy(
     }
     file.flush().map_err(Trouble::Disk)?;
     Ok(meta)
+}
+
+/// A range of the version that `meta` is of. What breaks off is asked for again: the store's client
+/// does so itself only where versions have tags.
+async fn range_of(
+    store: &dyn ObjectStore,
+    path: &ObjectPath,
+    meta: &ObjectMeta,
+    range: Range<u64>,
+) -> std::result::Result<Bytes, Trouble> {
+    let mut attempt = 1;
+    loop {
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            // A weak tag is no version of bytes, and servers refuse it here.
+            if_match: meta.e_tag.clone().filter(|tag| !tag.starts_with("W/")),
+            version: meta.version.clone(),
+            ..GetOptions::default()
+        };
+        let answer = store.get_opts(path, options).await?;
+        // Not every server compares tags, and some have none.
+        if !is_same(&answer.meta, meta) {
+            return Err(Trouble::Range(other(CHANGED)));
+        }
+        match answer.bytes().await {
+            Ok(bytes) => return Ok(bytes),
+            Err(_) if attempt < RETRIES => attempt += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Whether both are of one version, as far as a server tells.
+fn is_same(one: &ObjectMeta, other: &ObjectMeta) -> bool {
+    one.size == other.size
+        && one.last_modified == other.last_modified
+        && one.e_tag == other.e_tag
+        && one.version == other.version
 }
 
 /// Whether a store answered that it will not, be it for the object or for who asks.
@@ -268,7 +330,7 @@ fn store_error(error: object_store::Error) -> io::Error {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. } => io::ErrorKind::PermissionDenied,
         object_store::Error::Precondition { .. } => {
-            return other("the object was changed while it was being fetched");
+            return other(CHANGED);
         }
         _ => io::ErrorKind::Other,
     };

@@ -24,7 +24,12 @@ impl Objects {
     ///
     /// # Errors
     /// [`Error::NoObjects`].
-    pub fn fetch(&self, address: &Path, _folder: &Path) -> Result<Fetched> {
+    pub fn fetch(
+        &self,
+        address: &Path,
+        _folder: &Path,
+        _is_stopped: impl Fn() -> bool,
+    ) -> Result<Fetched> {
         Err(Error::NoObjects { address: address.to_owned() })
     }
 }

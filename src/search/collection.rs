@@ -22,10 +22,10 @@ use crate::error::Result;
 use crate::index::codes::Damaged;
 use crate::index::file::Unusable;
 use crate::index::graph::{GaveUp, Pool, most_rows, scanning_is_cheaper};
-use crate::index::metric::{cosine, normalise};
+use crate::index::metric::normalise;
 use crate::index::quantise::PreparedQuery;
 use crate::index::refused;
-use crate::index::scan::{Candidate, Greatest, refine, scan, scan_some};
+use crate::index::scan::{Candidate, refine, scan, scan_some};
 use crate::index::scope::Scope;
 use crate::store::Library;
 use crate::store::models::StoredModel;
@@ -157,13 +157,18 @@ impl Collection {
         refused(normalise(&mut query, self.model.identity.dimension), || "the query".to_owned())?;
         let mut gone = HashSet::new();
         loop {
-            let candidates = self.candidates(library, &query, count, scope, &gone)?;
-            let before = gone.len();
-            let matches = self.decide(library, &query, count, candidates, &mut gone)?;
+            let mut approach = self.approach(library, &query, count, scope, &gone)?;
+            let mut matches = Vec::new();
+            while matches.len() < count
+                && let Some(found) = self.next_match(library, &mut approach, |_| true)?
+            {
+                matches.push(found);
+            }
             // Where another process removed some meanwhile, those behind them move up.
-            if gone.len() == before {
+            if matches.len() == count || approach.gone.is_empty() {
                 return Ok(matches);
             }
+            gone.extend(approach.gone);
         }
     }
 
@@ -259,49 +264,6 @@ impl Collection {
             return Ok(None);
         }
         refine(rows, query, count, found).map(Some)
-    }
-
-    /// The nearest of `candidates`, by the stored vectors; adds those that are stored no more to
-    /// `gone`.
-    fn decide(
-        &self,
-        library: &Library,
-        query: &[f32],
-        count: usize,
-        mut candidates: Vec<Keyed>,
-        gone: &mut HashSet<VectorKey>,
-    ) -> Result<Vec<Match>> {
-        let dimension = self.model.identity.dimension;
-        let mut limits = Greatest::new(count);
-        for candidate in &candidates {
-            limits.offer(candidate.lower);
-        }
-        candidates.retain(|candidate| candidate.upper >= limits.threshold());
-        // The most promising first: soon none of the others can be better.
-        candidates.sort_by(|a, b| b.upper.total_cmp(&a.upper));
-        let mut nearest = Greatest::new(count);
-        let mut matches = Vec::with_capacity(candidates.len());
-        let mut stored = Vec::with_capacity(dimension);
-        for candidate in candidates {
-            if candidate.upper < nearest.threshold() {
-                break;
-            }
-            let key = candidate.key;
-            let is_there =
-                library.searched_vector(key, self.model.id, self.level, dimension, &mut stored)?
-                    && normalise(&mut stored, dimension).is_ok();
-            if is_there {
-                let cosine = cosine(query, &stored);
-                nearest.offer(cosine);
-                matches.push(Match { key, cosine });
-            } else {
-                gone.insert(key);
-            }
-        }
-        matches
-            .sort_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.key.segment.cmp(&b.key.segment)));
-        matches.truncate(count);
-        Ok(matches)
     }
 
     /// The model whose vectors these are, as it was when they were opened.

@@ -13,6 +13,8 @@ struct State {
     ranges: BTreeMap<String, Vec<String>>,
     /// Names whose content is another one from the second range on.
     changing: BTreeSet<String>,
+    /// Names whose versions have no tag.
+    untagged: BTreeSet<String>,
 }
 
 /// The server; its thread ends with the process.
@@ -40,6 +42,13 @@ impl Web {
         self.state.lock().unwrap().ranges.get(name).cloned().unwrap_or_default()
     }
 
+    /// From now on `name` has no tag, as with many a server of the web.
+    pub(crate) fn take_tag_of(&self, name: &str) {
+        let mut state = self.state.lock().unwrap();
+        state.untagged.insert(name.to_owned());
+        state.ranges.remove(name);
+    }
+
     pub(crate) fn change_in_the_middle(&self, name: &str) {
         self.state.lock().unwrap().changing.insert(name.to_owned());
     }
@@ -65,9 +74,13 @@ fn answer(mut stream: &TcpStream, folder: &Path, state: &Mutex<State>) -> Option
             .ok();
     };
     let length = content.len();
-    let stamp = "Last-Modified: Wed, 01 Jul 2026 10:00:00 GMT";
-    let common = format!("ETag: \"one\"\r\n{stamp}\r\nAccept-Ranges: bytes\r\nConnection: close");
+    let tag = if state.lock().unwrap().untagged.contains(&name) { "" } else { "ETag: \"one\"\r\n" };
+    let common = |day: u8| {
+        let stamp = format!("Last-Modified: Wed, 0{day} Jul 2026 10:00:00 GMT");
+        format!("{tag}{stamp}\r\nAccept-Ranges: bytes\r\nConnection: close")
+    };
     if method == "HEAD" {
+        let common = common(1);
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n{common}\r\n\r\n");
         return stream.write_all(head.as_bytes()).ok();
     }
@@ -85,6 +98,7 @@ fn answer(mut stream: &TcpStream, folder: &Path, state: &Mutex<State>) -> Option
             "HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         return stream.write_all(refused.as_bytes()).ok();
     }
+    let common = common(if is_changed { 8 } else { 1 });
     let part = &content[start..=end.min(length - 1)];
     let head = format!(
         "HTTP/1.1 206 Partial Content\r\nContent-Length: {}\r\nContent-Range: bytes {start}-{end}/{length}\r\n{common}\r\n\r\n",
