@@ -269,6 +269,8 @@ pub struct Extraction {
     pub end: RecordingEnd,
     /// The stretch of each embedding, in order.
     pub ranges: Vec<TimeRange>,
+    /// How much of each stretch is the recording's own sound: what its embedding weighs, `[steps]`.
+    pub shares: Vec<f32>,
     /// What is wrong with the sound of each, `[steps]`.
     pub health: Vec<Health>,
     /// Mean over all embeddings, `[dimension]`.
@@ -333,6 +335,7 @@ impl Extractor {
             sound_steps: 0,
             silent_steps: 0,
             scores: Mean::new(card.class_count()),
+            shares: Vec::new(),
             health: Vec::new(),
         };
         while reader.read(&mut patches)? {
@@ -346,6 +349,7 @@ impl Extractor {
             end,
             ranges: (0..pool.health.len()).map(range).collect(),
             is_silent: pool.silent_steps == pool.health.len(),
+            shares: pool.shares,
             health: pool.health,
             pooled: pool.pooled.mean(),
             pooled_sound: match pool.sound_steps {
@@ -371,14 +375,18 @@ impl Extractor {
         while patches.count() - done >= least {
             let batch = patches.batch(&front_end, done, batch_patches);
             let output = self.model.embed_batch(&batch)?;
-            pool.pooled.add(&output.embeddings);
-            pool.scores.add(&output.scores);
             let embeddings = output.embeddings.chunks_exact(self.model.identity().dimension);
-            for (embedding, &health) in embeddings.zip(&mut health) {
+            // A model without classes says nothing of them.
+            let mut scores = output.scores.chunks_exact(self.model.card().class_count().max(1));
+            let shares = batch.sound_samples.iter().flat_map(|&count| front_end.shares_of(count));
+            for ((embedding, share), &health) in embeddings.zip(shares).zip(&mut health) {
+                pool.pooled.add_weighted(embedding, share);
+                pool.scores.add_weighted(scores.next().unwrap_or(&[]), share);
                 if health == Health::SOUND {
-                    pool.pooled_sound.add(embedding);
+                    pool.pooled_sound.add_weighted(embedding, share);
                     pool.sound_steps += 1;
                 }
+                pool.shares.push(share);
                 pool.health.push(health);
                 pool.silent_steps += usize::from(health.has(Health::SILENT));
                 visit(embedding)?;
@@ -397,5 +405,6 @@ struct Pool {
     sound_steps: usize,
     silent_steps: usize,
     scores: Mean,
+    shares: Vec<f32>,
     health: Vec<Health>,
 }

@@ -52,7 +52,7 @@ use torchscript::{Module, ModuleInput};
 use weights::Weights;
 
 /// Which vectors may be compared: those whose identity is the same in every part.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ModelIdentity {
     /// The card's name.
     pub name: String,
@@ -130,6 +130,8 @@ impl EmbeddingModel {
                 Box::new(module(input)?)
             }
             (Architecture::Chained, Some(base)) => {
+                // As when the head was trained, and as what stands behind it computes.
+                let compute = torchscript::compute_of(compute);
                 let model = Self::load_on(&base.name, store, compute, engine)?;
                 let dimension = model.identity.dimension;
                 let module = module(chained::input(base, dimension, card.one_at_a_time))?;
@@ -190,13 +192,9 @@ impl EmbeddingModel {
                 return Err(Error::Card { name, source });
             }
         };
-        Ok(Self {
-            card,
-            identity: identity_of(card),
-            front_end: front_end_of(card),
-            compute,
-            network,
-        })
+        let compute = Compute { precision: network.precision(compute.precision), ..compute };
+        let (identity, front_end) = (identity_of(card), front_end_of(card));
+        Ok(Self { card, identity, front_end, compute, network })
     }
 
     /// The same model for another thread; the weights are shared.
@@ -303,7 +301,11 @@ pub fn front_end_of(card: &ModelCard) -> FrontEnd {
         Architecture::WhisperTiny | Architecture::WhisperBase => whisper::FRONT_END,
         Architecture::CrnnBell => crnn::FRONT_END,
         Architecture::Musicnn => musicnn::FRONT_END,
-        Architecture::Wav2vec2 => wav2vec2::FRONT_END,
+        Architecture::Wav2vec2 => {
+            let FrontEnd { version, .. } = wav2vec2::FRONT_END;
+            let version = card.layer.map_or(version, |layer| own::version_of_layer(version, layer));
+            FrontEnd { version, ..wav2vec2::FRONT_END }
+        }
         Architecture::TorchScript | Architecture::Remote | Architecture::Chained => {
             own::front_end(card)
         }

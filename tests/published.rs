@@ -111,9 +111,27 @@ fn an_earlier_layer_is_another_model() {
     run(&bench, NOWHERE, &[&pull[..], &["1"]].concat()).expect(0);
     let card = fs::read_to_string(bench.path("store/models/early/card.toml")).unwrap();
     assert!(card.contains("layer = 1"), "{card}");
-    let pull = ["models", "pull", "late", "--from", &from, "--layer", "4"];
-    let refused = run(&bench, NOWHERE, &pull).expect(2);
+    let late = ["models", "pull", "late", "--from", &from, "--layer", "4"];
+    let refused = run(&bench, NOWHERE, &late).expect(2);
     assert!(refused.err.contains("hidden layers 0 to 3"), "{}", refused.err);
+
+    // The same name, file and front end; what the library holds is of another layer.
+    bench.wav("sounds/tone.wav", (0..22_050).map(|i| (f64::from(i) * 0.1).sin() * 0.5));
+    run(&bench, NOWHERE, &["index", "sounds", "--model", "early"]).expect(0);
+    let search = ["search", "sounds/tone.wav", "--model", "early"];
+    let instead = |layer: &[&str]| {
+        run(&bench, NOWHERE, &["models", "remove", "early"]).expect(0);
+        run(&bench, NOWHERE, &[&["models", "pull", "early", "--from", &from], layer].concat())
+            .expect(0);
+        run(&bench, NOWHERE, &search)
+    };
+    let refused = instead(&["--layer", "2"]).expect(2);
+    assert!(refused.err.contains("early") && refused.err.contains("hint:"), "{}", refused.err);
+    instead(&["--layer", "1"]).expect(0);
+    // The last one is the same, named or not.
+    instead(&["--layer", "3"]).expect(2);
+    run(&bench, NOWHERE, &["index", "sounds", "--model", "early"]).expect(0);
+    instead(&[]).expect(0);
 }
 
 #[test]

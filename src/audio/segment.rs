@@ -3,6 +3,10 @@
 //! In: a number of samples at the model's rate. Out: the padding to add and the segments' times.
 //! Refuses nothing; an empty recording is refused where it is decoded.
 
+/// What a recording's last segment must have of sound, in steps of the model, lest it stand for next to
+/// nothing. The one before it reaches to the end then.
+pub(crate) const LEAST_SHARE: f64 = 0.5;
+
 /// The windows that a model sees of a recording, in samples at the model's rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PatchGrid {

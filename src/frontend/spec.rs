@@ -166,6 +166,18 @@ impl FrontEnd {
         }
     }
 
+    /// How much of each embedding's stretch is the recording's own sound, above 0 and at most 1, where a
+    /// patch has `sound_samples` samples of it: what its embedding weighs in a mean. Where stretches
+    /// overlap, 1: reference code counts padded patches like others, and what is in the last one is
+    /// in the one before it too.
+    pub fn shares_of(self, sound_samples: usize) -> impl Iterator<Item = f32> {
+        let (hop, length) = (self.step_hop_samples(), self.step_samples.max(1));
+        (0..self.steps_of(sound_samples)).map(move |step| {
+            let samples = sound_samples.saturating_sub(step * hop).clamp(1, length);
+            if hop < length { 1.0 } else { samples as f32 / length as f32 }
+        })
+    }
+
     /// The stretches of a recording that patches cover, borders included.
     pub fn grid(&self) -> PatchGrid {
         PatchGrid {
@@ -258,7 +270,7 @@ pub const CRNN_BELL: FrontEnd = FrontEnd {
 /// Source: torchcrepe 0.0.24, `core.py`, `preprocess` with padding. The frames are cut and
 /// normalised by the network.
 pub const CREPE: FrontEnd = FrontEnd {
-    version: 1,
+    version: 2,
     sample_rate: 16_000,
     level_dbfs: None,
     border: Border::Zeros(512),
@@ -335,7 +347,7 @@ pub const MUSICNN: FrontEnd = FrontEnd {
 /// Source: openai/whisper, `audio.py` (`log_mel_spectrogram`), as in transformers 4.30.2,
 /// `WhisperFeatureExtractor`.
 pub const WHISPER: FrontEnd = FrontEnd {
-    version: 1,
+    version: 2,
     sample_rate: 16_000,
     level_dbfs: None,
     border: Border::Reflected(200),
@@ -365,7 +377,7 @@ pub const WHISPER: FrontEnd = FrontEnd {
 /// Source: A. Baevski et al., arXiv:2006.11477, section 2; strides and kernels of the feature
 /// encoder give a frame of 400 samples every 320.
 pub const WAV2VEC2: FrontEnd = FrontEnd {
-    version: 1,
+    version: 2,
     sample_rate: 16_000,
     level_dbfs: None,
     border: Border::None,
@@ -405,5 +417,9 @@ mod tests {
             assert!(reach + 80 >= front_end.patch_samples, "{front_end:?}");
         }
         assert_eq!(WHISPER.steps_of(8_001), 2);
+        assert_eq!(WHISPER.shares_of(8_080).collect::<Vec<_>>(), [1.0, 0.01]);
+        assert_eq!(YAMNET.shares_of(10).collect::<Vec<_>>(), [1.0]);
+        assert_eq!(CREPE.shares_of(4_000).collect::<Vec<_>>(), [0.5]);
+        assert_eq!(CREPE.shares_of(0).count(), 1);
     }
 }

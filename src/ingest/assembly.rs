@@ -13,7 +13,7 @@ use tempfile::SpooledTempFile;
 
 use crate::audio::decode::StreamFormat;
 use crate::audio::health::Health;
-use crate::audio::segment::{Segmentation, TimeRange};
+use crate::audio::segment::{LEAST_SHARE, Segmentation, TimeRange};
 use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::extract::RecordingEnd;
@@ -82,7 +82,15 @@ struct State {
 struct EmbeddedPatch {
     embedding: Vec<f32>,
     scores: Vec<f32>,
-    health: Health,
+    sound: Sound,
+}
+
+/// What is known of a patch's sound.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sound {
+    pub(super) health: Health,
+    /// How much of the patch it fills: what the embedding weighs.
+    pub(super) share: f32,
 }
 
 /// A segment that further patches may belong to.
@@ -161,7 +169,7 @@ impl Assembly {
         index: usize,
         embedding: &[f32],
         scores: &[f32],
-        health: Health,
+        sound: Sound,
     ) -> Result<Option<Finished>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.is_settled {
@@ -169,15 +177,15 @@ impl Assembly {
         }
         if index != state.next {
             let early =
-                EmbeddedPatch { embedding: embedding.to_vec(), scores: scores.to_vec(), health };
+                EmbeddedPatch { embedding: embedding.to_vec(), scores: scores.to_vec(), sound };
             state.early.insert(index, early);
             return Ok(None);
         }
-        self.add(&mut state, embedding, scores, health)?;
+        self.add(&mut state, embedding, scores, sound)?;
         loop {
             let next = state.next;
             let Some(patch) = state.early.remove(&next) else { break };
-            self.add(&mut state, &patch.embedding, &patch.scores, patch.health)?;
+            self.add(&mut state, &patch.embedding, &patch.scores, patch.sound)?;
         }
         self.finish(&mut state)
     }
@@ -205,10 +213,10 @@ impl Assembly {
         state: &mut State,
         embedding: &[f32],
         scores: &[f32],
-        health: Health,
+        Sound { health, share }: Sound,
     ) -> Result<()> {
-        state.pooled.add(embedding);
-        state.scores.add(scores);
+        state.pooled.add_weighted(embedding, share);
+        state.scores.add_weighted(scores, share);
         let index = state.next;
         state.next += 1;
         let Some(segments) = self.plan.segments else {
@@ -236,8 +244,8 @@ impl Assembly {
             state.opened += 1;
         }
         for open in &mut state.open {
-            open.embedding.add(embedding);
-            open.scores.add(scores);
+            open.embedding.add_weighted(embedding, share);
+            open.scores.add_weighted(scores, share);
             open.health = open.health.in_common(health);
         }
         Ok(())
@@ -269,7 +277,8 @@ impl Assembly {
         }
         // The middle of the last patch may lie in its padding, and a segment begin there.
         for open in std::mem::take(&mut state.open) {
-            if open.start_s < end.duration_s {
+            let is_much = open.embedding.weight() >= LEAST_SHARE || state.segments == 0;
+            if open.start_s < end.duration_s && is_much {
                 self.close(state, &open)?;
             }
         }

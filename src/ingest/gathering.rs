@@ -6,8 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::assembly::{Assembly, Finished};
-use crate::audio::health::Health;
+use super::assembly::{Assembly, Finished, Sound};
 use crate::error::Result;
 use crate::extract::RecordingEnd;
 use crate::store::worklist::FoundFile;
@@ -42,10 +41,10 @@ impl Gathering {
         (part, index): (usize, usize),
         embedding: &[f32],
         scores: &[f32],
-        health: Health,
+        sound: Sound,
     ) -> Result<Option<Vec<(usize, Finished)>>> {
         let Some((model, assembly)) = self.parts.get(part) else { return Ok(None) };
-        Ok(self.gather(*model, assembly.take(index, embedding, scores, health)?))
+        Ok(self.gather(*model, assembly.take(index, embedding, scores, sound)?))
     }
 
     /// Takes the number of steps of each part, and the end; what all networks say of the recording,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
 use super::Cancel;
-use super::assembly::{Assembly, AssemblyPlan, Finished, KEEP_SEGMENTS};
+use super::assembly::{Assembly, AssemblyPlan, Finished, KEEP_SEGMENTS, Sound};
 use super::decoders::{Decoder, Decoders, DecodingLimits, START_DECODER};
 use super::fetching::{Ready, Remote};
 use super::gathering::Gathering;
@@ -258,12 +258,15 @@ impl Work<'_> {
         let mut embeddings = output.embeddings.chunks_exact(plan.dimension);
         // A model without classes says nothing of them.
         let mut scores = output.scores.chunks_exact(plan.classes.max(1));
+        let front_end = model.front_end();
         for piece in pieces {
-            let steps = piece.patches.health.iter().zip(&mut embeddings);
-            for (index, (&health, embedding)) in steps.enumerate() {
+            let Patches { health, sound_samples, .. } = &piece.patches;
+            let shares = sound_samples.iter().flat_map(|&samples| front_end.shares_of(samples));
+            let sounds = health.iter().zip(shares).map(|(&health, share)| Sound { health, share });
+            for (index, (sound, embedding)) in sounds.zip(&mut embeddings).enumerate() {
                 let scores = scores.next().unwrap_or(&[]);
                 let step = (piece.part, piece.first + index);
-                let taken = piece.recording.take(step, embedding, scores, health);
+                let taken = piece.recording.take(step, embedding, scores, sound);
                 let wanted = match taken {
                     Ok(finished) => self.hand_on(sender, finished),
                     Err(error) if is_our_trouble(&error) => {

@@ -38,6 +38,10 @@ const MOST_MEL: u64 = 1 << 16;
 /// The name of a module in the store.
 const MODULE: &str = "module.pt";
 
+/// What 10 s take in wav2vec 2.0, in millions of bytes, where it takes most: 65 of the first
+/// convolution's maps, 98 of the windows that the second one multiplies, and 33 of its maps.
+const WAV2VEC2_JOB_MB: u64 = 250;
+
 /// A model that is to be added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewModel {
@@ -285,13 +289,27 @@ fn finish(
     let model = EmbeddingModel::added(drafted, compute, network);
     let audio_s_per_s = inspection::inspect(&model)?;
     let probe: Vec<u8> = probe::embedding(&model)?.into_iter().flat_map(f32::to_le_bytes).collect();
-    let memory = MemoryNeed::of_file(module.map_or(0, <[u8]>::len));
+    let memory = memory_of(drafted, module.map_or(0, <[u8]>::len), store)?;
     let measured = Some(Measured { audio_s_per_s });
     let card = ModelCard { memory, measured, ..drafted.clone() };
     let text = toml::to_string(&card)
         .map_err(|error| Error::Card { name: name.clone(), source: error.into() })?;
     store.add(&card, &text, &probe, module)?;
     Ok(Addition { card: registry::find_in(&name, store)?, sent: model.sent() })
+}
+
+/// What the model takes, whose file has so many bytes.
+fn memory_of(card: &ModelCard, bytes: usize, store: &ModelStore) -> Result<MemoryNeed> {
+    let mut need = MemoryNeed::of_file(bytes);
+    if card.architecture == Architecture::Wav2vec2 {
+        need.job_mb = WAV2VEC2_JOB_MB;
+    }
+    if let Some(base) = &card.base {
+        let MemoryNeed { network_mb, job_mb } = registry::find_in(&base.name, store)?.memory;
+        need =
+            MemoryNeed { network_mb: need.network_mb + network_mb, job_mb: need.job_mb + job_mb };
+    }
+    Ok(need)
 }
 
 /// A card of which only what the user said is right.

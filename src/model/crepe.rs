@@ -24,7 +24,7 @@ pub(super) use self::conversion::from_checkpoint;
 use self::convolution::Method;
 use self::layer::Layer;
 use self::pitch::pitch_of;
-use super::compute::Compute;
+use super::compute::{Compute, Precision};
 use super::network::{Batch, Network, NetworkOutput, PitchOutput};
 use super::torch::{self, Place, Torch, to_vec};
 use super::weights::Weights;
@@ -205,6 +205,10 @@ impl Network for Crepe {
             frames_of: batch.sound_samples.iter().map(|&samples| frames_of(samples)).collect(),
             frame_hop_s: FRAME_HOP_SAMPLES as f64 / f64::from(FRONT_END.sample_rate),
         }))
+    }
+
+    fn precision(&self, asked: Precision) -> Precision {
+        if self.place.kind == Kind::Float { Precision::Float32 } else { asked }
     }
 
     fn share(&self) -> Box<dyn Network> {

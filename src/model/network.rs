@@ -2,6 +2,7 @@
 //!
 //! In: [`Batch`]. Out: [`NetworkOutput`]. Every architecture implements `Network`.
 
+use super::compute::Precision;
 use crate::error::Result;
 
 /// Some patches, of one recording or of many.
@@ -80,6 +81,11 @@ pub(super) trait Network: Send {
     /// The pitch along time; `None`, where the network knows of none.
     fn pitch(&self, _batch: &Batch<'_>) -> Option<Result<PitchOutput>> {
         None
+    }
+
+    /// What it computes in, where `asked` was asked for.
+    fn precision(&self, asked: Precision) -> Precision {
+        asked
     }
 
     /// What left this machine, by this network and those that share its weights.

@@ -86,7 +86,15 @@ fn version(card: &ModelCard, patch_frames: usize, patch_hop_frames: usize) -> u3
     if card.remote.is_some() {
         text += " in 16 bits";
     }
+    if patch_frames <= patch_hop_frames {
+        text += " by shares";
+    }
     number(&text)
+}
+
+/// A number that is another one for every hidden layer of a network, which all give other vectors.
+pub(super) fn version_of_layer(version: u32, layer: usize) -> u32 {
+    number(&format!("version {version}, layer {layer}"))
 }
 
 /// The beginning of a text's hash.

@@ -8,29 +8,40 @@
 #[derive(Clone, Debug)]
 pub struct Mean {
     sums: Vec<f64>,
-    count: u64,
+    weight: f64,
 }
 
 impl Mean {
     /// The mean of no vectors of `dimension` values yet.
     pub fn new(dimension: usize) -> Self {
-        Self { sums: vec![0.0; dimension], count: 0 }
+        Self { sums: vec![0.0; dimension], weight: 0.0 }
     }
 
     /// Adds rows, `[rows, dimension]`.
     pub fn add(&mut self, rows: &[f32]) {
         for row in rows.chunks_exact(self.sums.len().max(1)) {
-            for (sum, &value) in self.sums.iter_mut().zip(row) {
-                *sum += f64::from(value);
-            }
-            self.count += 1;
+            self.add_weighted(row, 1.0);
         }
+    }
+
+    /// Adds one row, `[dimension]`, which counts as `weight` of one.
+    pub fn add_weighted(&mut self, row: &[f32], weight: f32) {
+        let weight = f64::from(weight);
+        for (sum, &value) in self.sums.iter_mut().zip(row) {
+            *sum += weight * f64::from(value);
+        }
+        self.weight += weight;
+    }
+
+    /// The sum of the weights.
+    pub fn weight(&self) -> f64 {
+        self.weight
     }
 
     /// The mean, `[dimension]`; zeros when nothing was added.
     pub fn mean(&self) -> Vec<f32> {
-        let count = self.count.max(1) as f64;
-        self.sums.iter().map(|sum| (sum / count) as f32).collect()
+        let weight = if self.weight > 0.0 { self.weight } else { 1.0 };
+        self.sums.iter().map(|sum| (sum / weight) as f32).collect()
     }
 }
 
@@ -58,6 +69,8 @@ mod tests {
         mean.add(&[1.0, 2.0, 3.0, 6.0]);
         mean.add(&[5.0, 1.0]);
         assert_eq!(mean.mean(), [3.0, 3.0]);
+        mean.add_weighted(&[17.0, -4.0], 0.5);
+        assert_eq!((mean.mean(), mean.weight()), (vec![5.0, 2.0], 3.5));
     }
 
     #[test]

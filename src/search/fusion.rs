@@ -194,28 +194,61 @@ fn by_recording(rankings: &[Vec<Hit>]) -> Vec<Candidate> {
 
 /// Each stretch of each ranking, with the best place of the same moment in the others.
 fn by_moment(rankings: &[Vec<Hit>]) -> Vec<Candidate> {
-    let mut of_recording: HashMap<i64, Vec<(usize, usize)>> = HashMap::new();
+    let mut of_recording: HashMap<i64, Vec<Stretches>> = HashMap::new();
     for (voice, ranking) in rankings.iter().enumerate() {
         for (place, hit) in ranking.iter().enumerate() {
-            of_recording.entry(hit.recording.id).or_default().push((voice, place));
+            let all = of_recording
+                .entry(hit.recording.id)
+                .or_insert_with(|| vec![Stretches::default(); rankings.len()]);
+            all[voice].push(hit.range, place);
         }
     }
     let mut candidates = Vec::new();
-    for stretches in of_recording.values() {
-        for &(voice, place) in stretches {
-            let range = rankings[voice][place].range;
-            let mut places = vec![None; rankings.len()];
-            places[voice] = Some(place);
-            // In the order of places: the first that fits is the best.
-            for &(other, at) in stretches {
-                if places[other].is_none() && is_same_moment(range, rankings[other][at].range) {
-                    places[other] = Some(at);
-                }
+    for all in of_recording.values_mut() {
+        all.iter_mut().for_each(Stretches::sort);
+        for (voice, stretches) in all.iter().enumerate() {
+            for &(range, place) in &stretches.by_start {
+                let best = |(other, stretches): (usize, &Stretches)| {
+                    if other == voice { Some(place) } else { stretches.best_place(range) }
+                };
+                let places = all.iter().enumerate().map(best).collect();
+                candidates.push(Candidate { voice, place, places });
             }
-            candidates.push(Candidate { voice, place, places });
         }
     }
     candidates
+}
+
+/// What one ranking has of one recording.
+#[derive(Clone, Debug, Default)]
+struct Stretches {
+    /// Each with its place, by where it begins.
+    by_start: Vec<(TimeRange, usize)>,
+    longest_s: f64,
+}
+
+impl Stretches {
+    fn push(&mut self, range: TimeRange, place: usize) {
+        self.by_start.push((range, place));
+        self.longest_s = self.longest_s.max(range.end_s - range.start_s);
+    }
+
+    fn sort(&mut self) {
+        self.by_start.sort_by(|a, b| a.0.start_s.total_cmp(&b.0.start_s));
+    }
+
+    /// The best place of a stretch that is the same moment as `range`. Only the few that reach into it
+    /// are looked at: a day may have a hundred thousand.
+    fn best_place(&self, range: TimeRange) -> Option<usize> {
+        let reaches = range.start_s - self.longest_s;
+        let first = self.by_start.partition_point(|(other, _)| other.start_s < reaches);
+        self.by_start[first..]
+            .iter()
+            .take_while(|(other, _)| other.start_s < range.end_s)
+            .filter(|(other, _)| is_same_moment(range, *other))
+            .map(|&(_, place)| place)
+            .min()
+    }
 }
 
 /// The best of `candidates`, as many as `options` want.

@@ -11,14 +11,16 @@ use sonoteca::audio::resample::FilterCache;
 use sonoteca::extract::Extractor;
 use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
-use sonoteca::model::{EmbeddingModel, identity_of, registry};
+use sonoteca::model::{EmbeddingModel, ModelIdentity, identity_of, registry};
 use sonoteca::search::require_same_version;
 use sonoteca::store::models::StoredModel;
 
 /// The networks that were loaded.
 #[derive(Debug, Default)]
 pub(super) struct Models {
-    loaded: Mutex<HashMap<String, EmbeddingModel>>,
+    /// By what they are: a name can be another model's tomorrow. Each has a lock of its own, since
+    /// loading one can take as long as its server lets it wait.
+    loaded: Mutex<HashMap<ModelIdentity, Arc<Mutex<Option<EmbeddingModel>>>>>,
     filters: Arc<FilterCache>,
 }
 
@@ -29,23 +31,33 @@ impl Models {
     /// [`Error::OtherVersion`](sonoteca::Error::OtherVersion), and as [`EmbeddingModel::load`].
     pub(super) fn extractor(&self, model: &StoredModel) -> Result<Extractor> {
         let card = registry::find(&model.identity.name)?;
+        // Of another one nothing is loaded.
         require_same_version(model, &identity_of(card))?;
-        Ok(Extractor::new(self.network(&card.name)?, Arc::clone(&self.filters)))
+        let network = self.network(&card.name)?;
+        require_same_version(model, network.identity())?;
+        Ok(Extractor::new(network, Arc::clone(&self.filters)))
     }
 
-    /// The network called `name`.
+    /// The network that is called `name` now.
     ///
     /// # Errors
     /// As [`EmbeddingModel::load`].
     pub(super) fn network(&self, name: &str) -> Result<EmbeddingModel> {
+        let identity = identity_of(registry::find(name)?);
+        let place = {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            // What had the name before is not asked for any more.
+            loaded.retain(|other, _| other.name != name || *other == identity);
+            Arc::clone(loaded.entry(identity).or_default())
+        };
         // Whoever comes meanwhile needs it too.
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(model) = loaded.get(name) {
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(model) = &*place {
             return Ok(model.share());
         }
         let model = EmbeddingModel::load(name, &ModelStore::of_user()?, Compute::default())?;
         let share = model.share();
-        loaded.insert(name.to_owned(), model);
+        *place = Some(model);
         Ok(share)
     }
 }

@@ -1,7 +1,10 @@
 //! The protocol of hosted models, with sonoteca at both ends.
 
+use std::fs;
+
 use serde_json::json;
 use sonoteca::store::Library;
+use tch::{CModule, Kind, Tensor};
 
 use crate::bench::{Answer, Bench};
 use crate::served::{Served, indexed};
@@ -49,6 +52,57 @@ fn another_sonoteca_embeds_with_the_model_that_is_served() {
         assert!(length == 0.0 || cosine > 0.98, "{name:?}: {cosine}");
     }
     served.get("/v1/model").expect(200);
+}
+
+/// A module of a second at 8 kHz: how loud each of eight filters is, which `pitch` tells apart.
+fn module(bench: &Bench, pitch: f32) -> String {
+    let numbers: Vec<f32> = (0..8_i16)
+        .flat_map(|filter| {
+            (0..64_i16).map(move |n| (f32::from(filter + 1) * f32::from(n) * pitch).sin())
+        })
+        .collect();
+    let weight = Tensor::from_slice(&numbers).view([8, 1, 64]);
+    let input = Tensor::zeros([2, 8_000], (Kind::Float, tch::Device::Cpu));
+    let module = CModule::create_by_tracing("filters", "forward", &[input], &mut |inputs| {
+        let heard = inputs[0].unsqueeze(1).conv1d(&weight, None::<&Tensor>, 32, 0, 1, 1);
+        vec![heard.abs().mean_dim(&[2_i64][..], false, Kind::Float)]
+    });
+    let path = bench.path(&format!("{pitch}.pt"));
+    module.unwrap().save(&path).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_model_that_is_replaced_under_its_name_is_not_asked_any_more() {
+    let bench = Bench::with_sounds();
+    let modules = [module(&bench, 0.3), module(&bench, 0.02)];
+    let store = bench.path("store");
+    let run = |bench: &Bench, arguments: &[&str]| {
+        let output = bench.command().args(arguments).env("SONOTECA_STORE", &store).output();
+        Answer::of(&output.unwrap())
+    };
+    let add = |bench: &Bench, module: &str| {
+        let add = ["models", "add", "owls", "--torchscript", module, "--rate", "8000"];
+        run(bench, &[&add[..], &["--window", "1"]].concat()).expect(0);
+        run(bench, &["index", "sounds", "--model", "owls"]).expect(0);
+    };
+    add(&bench, &modules[0]);
+    let sound = fs::read(bench.path("sounds/tone-0.wav")).unwrap();
+    let served = Served::start_with(bench, &[], &[("SONOTECA_STORE", &store)]);
+    let finds_itself = || {
+        let upload = served.upload(&sound).expect(201).json();
+        let example = json!({ "upload_id": upload["upload_id"] });
+        let found = served.search(&json!({ "like": [example], "by": "recording" }));
+        let hit = &found["hits"][0];
+        assert!(hit["path"].as_str().unwrap().ends_with("tone-0.wav"), "{found}");
+        assert!(hit["score"].as_f64().unwrap() > 0.999_9, "{found}");
+    };
+    finds_itself();
+    // Vectors of as many values, by another module of the same name.
+    run(&served.bench, &["models", "drop", "owls"]).expect(0);
+    run(&served.bench, &["models", "remove", "owls"]).expect(0);
+    add(&served.bench, &modules[1]);
+    finds_itself();
 }
 
 #[test]

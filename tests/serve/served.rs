@@ -48,14 +48,19 @@ impl Served {
 
     /// Serves the library of `bench`.
     pub fn start(bench: Bench, arguments: &[&str]) -> Self {
-        Self::start_in(bench, arguments, &std::env::temp_dir())
+        Self::start_with(bench, arguments, &[])
     }
 
     /// As [`start`](Self::start), with another folder for temporary files.
     pub fn start_in(bench: Bench, arguments: &[&str], temporary: &Path) -> Self {
+        Self::start_with(bench, arguments, &[("TMPDIR", temporary)])
+    }
+
+    /// As [`start`](Self::start), with folders that variables name.
+    pub fn start_with(bench: Bench, arguments: &[&str], folders: &[(&str, &Path)]) -> Self {
         let mut process = bench
             .command()
-            .env("TMPDIR", temporary)
+            .envs(folders.iter().copied())
             .args(["serve", "--format", "json", "--quiet"])
             .args(if arguments.contains(&"--bind") { &[][..] } else { &["--bind", "127.0.0.1:0"] })
             .args(arguments)

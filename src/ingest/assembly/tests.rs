@@ -7,7 +7,14 @@ use crate::store::vector::decode;
 use crate::store::worklist::FileState;
 use crate::units::SampleRate;
 
+const WHOLE: Sound = Sound { health: Health::SOUND, share: 1.0 };
+
+/// Steps as `YAMNet`'s patches are.
 fn assembly(segments: Option<Segmentation>) -> Assembly {
+    assembly_of(Segmentation { segment_s: 0.96, hop_s: 0.48 }, segments)
+}
+
+fn assembly_of(patch: Segmentation, segments: Option<Segmentation>) -> Assembly {
     let file = FoundFile {
         path: PathBuf::from("/a.wav"),
         stamp: FileStamp { size_bytes: 1, modified_ns: 1 },
@@ -22,7 +29,7 @@ fn assembly(segments: Option<Segmentation>) -> Assembly {
     let plan = AssemblyPlan {
         dimension: 2,
         classes: 3,
-        patch: Segmentation { segment_s: 0.96, hop_s: 0.48 },
+        patch,
         segments,
         vectors: Precision::Single,
         scores: 2,
@@ -38,6 +45,26 @@ fn assemble(
     patches: usize,
     duration_s: f64,
 ) -> Vec<(TimeRange, Vec<f32>)> {
+    assemble_last(assembly, order, patches, duration_s, 1.0).0
+}
+
+/// The same, and the pooled vector, where the last patch has `last_share` of sound.
+fn assemble_last(
+    assembly: &Assembly,
+    order: impl Iterator<Item = usize>,
+    patches: usize,
+    duration_s: f64,
+    last_share: f32,
+) -> (Vec<(TimeRange, Vec<f32>)>, Vec<f32>) {
+    let sound = |index: usize| {
+        let share = if index + 1 == patches { last_share } else { 1.0 };
+        Sound { health: Health::SILENT, share }
+    };
+    let values_of = |vector: &[u8]| {
+        let mut values = Vec::new();
+        decode(vector, 2, &mut values).unwrap();
+        values
+    };
     let end = RecordingEnd { duration_s, integrity: Integrity::Ok };
     assert!(assembly.end(patches, end).unwrap().is_none());
     let mut finished = None;
@@ -45,20 +72,42 @@ fn assemble(
         assert!(finished.is_none(), "only the last patch completes it");
         let scores = [0.1, 0.2, 0.3];
         let embedding = [index as f32, 1.0];
-        finished = assembly.take(index, &embedding, &scores, Health::SILENT).unwrap();
+        finished = assembly.take(index, &embedding, &scores, sound(index)).unwrap();
     }
     let finished = finished.expect("all patches are there");
     assert_eq!(finished.scores.iter().map(|score| score.0).collect::<Vec<_>>(), [2, 1, 0]);
-    finished
-        .segments
-        .map(|segment| {
-            let segment = segment.unwrap();
-            assert_eq!((segment.classes.len(), segment.health), (8, Health::SILENT));
-            let mut values = Vec::new();
-            decode(&segment.vector, 2, &mut values).unwrap();
-            (segment.range, values)
-        })
-        .collect()
+    let pooled = values_of(&finished.pooled);
+    let segments = finished.segments.map(|segment| {
+        let segment = segment.unwrap();
+        assert_eq!((segment.classes.len(), segment.health), (8, Health::SILENT));
+        (segment.range, values_of(&segment.vector))
+    });
+    (segments.collect(), pooled)
+}
+
+#[test]
+fn a_last_step_weighs_what_it_has_of_sound() {
+    let step = Segmentation { segment_s: 0.5, hop_s: 0.5 };
+    for layout in [Segmentation { segment_s: 1.0, hop_s: 0.5 }, step] {
+        let overlap = layout.segment_s - layout.hop_s;
+        // Three steps, of which the last has 10 ms, and no segment of its own.
+        let assembly = assembly_of(step, Some(layout));
+        let (segments, pooled) = assemble_last(&assembly, 0..3, 3, 1.01, 0.02);
+        let last = segments.last().unwrap();
+        assert_eq!(segments.len(), 2, "{segments:?}");
+        assert_eq!(last.0, TimeRange { start_s: 0.5, end_s: 1.01 });
+        let expected = if overlap > 0.0 { (1.0 + 0.02 * 2.0) / 1.02 } else { 1.0 };
+        assert!((last.1[0] - expected).abs() < 1e-6, "{last:?}");
+        assert!((pooled[0] - (1.0 + 0.02 * 2.0) / 2.02).abs() < 1e-6, "{pooled:?}");
+        // With more than half of a step it has one.
+        let assembly = assembly_of(step, Some(layout));
+        let (segments, _) = assemble_last(&assembly, (0..3).rev(), 3, 1.3, 0.6);
+        assert_eq!(segments.len(), 3, "{segments:?}");
+        assert_eq!(segments[2], (TimeRange { start_s: 1.0, end_s: 1.3 }, vec![2.0, 1.0]));
+        // A recording always has one.
+        let assembly = assembly_of(step, Some(layout));
+        assert_eq!(assemble_last(&assembly, 0..1, 1, 0.01, 0.02).0.len(), 1);
+    }
 }
 
 #[test]
@@ -120,11 +169,11 @@ fn a_failure_is_settled_once() {
     let assembly = assembly(None);
     assert!(assembly.fail());
     assert!(!assembly.fail());
-    assert!(assembly.take(0, &[0.0, 1.0], &[0.0; 3], Health::SOUND).unwrap().is_none());
+    assert!(assembly.take(0, &[0.0, 1.0], &[0.0; 3], WHOLE).unwrap().is_none());
 }
 
 #[test]
 fn an_embedding_that_is_no_number_is_refused() {
-    let error = assembly(None).take(0, &[f32::NAN, 1.0], &[0.0; 3], Health::SOUND).unwrap_err();
+    let error = assembly(None).take(0, &[f32::NAN, 1.0], &[0.0; 3], WHOLE).unwrap_err();
     assert!(error.to_string().contains("/a.wav"), "{error}");
 }

@@ -98,7 +98,8 @@ fn add(
         segments: Some(Segments { segment_s: 1.0, hop_s: 0.5 }),
         // A patch fills the network by itself.
         batch_patches: 1,
-        layer,
+        // The last one is the same whether it was named or not.
+        layer: layer.filter(|&layer| layer != published.layers),
         weights: StoredWeights {
             file: FILE.to_owned(),
             sha256: published.sha256,

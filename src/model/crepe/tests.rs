@@ -8,10 +8,8 @@ use crate::model::golden::{Golden, installed, largest_difference, range};
 const TOLERANCE: f32 = 1e-4;
 const CASES: [&str; 3] = ["tone_440", "speech", "field"];
 const SIZES: [(Size, &str); 2] = [(Size::Tiny, "tiny"), (Size::Full, "full")];
-const CPU: Compute = Compute {
-    device: crate::model::compute::Device::Cpu,
-    precision: crate::model::compute::Precision::Float32,
-};
+const CPU: Compute =
+    Compute { device: crate::model::compute::Device::Cpu, precision: Precision::Float32 };
 
 fn network(size: Size, method: Method) -> Option<Crepe> {
     Some(Crepe::with_method(installed(size.model())?, size, CPU, method).unwrap())

@@ -17,6 +17,7 @@ use pulp::Arch;
 
 use super::{BANDS, GATES, KERNEL, Parameters, Recurrent, UNITS, frames_of};
 use crate::error::Result;
+use crate::model::compute::Precision;
 use crate::model::kernel::depthwise::MapSize;
 use crate::model::kernel::gemm::{Activation, PackedWeights};
 use crate::model::kernel::lstm::{Lstm, LstmBuffers};
@@ -100,6 +101,10 @@ impl Network for Crnn {
             output.scores.extend(mean(&buffers.scores, self.layers.classifier.bias.len()));
         }
         Ok(output)
+    }
+
+    fn precision(&self, _asked: Precision) -> Precision {
+        Precision::Float32
     }
 
     fn share(&self) -> Box<dyn Network> {

@@ -12,6 +12,7 @@ use crate::audio::decode::{Integrity, StreamFormat};
 use crate::audio::health::Health;
 use crate::audio::segment::TimeRange;
 use crate::index::file::tests::{FOLDER, STEPS, killed_at};
+use crate::index::metric::cosine;
 use crate::index::scope::Allowed;
 use crate::model::{ModelIdentity, registry};
 use crate::search::choose_model;

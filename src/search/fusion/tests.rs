@@ -337,3 +337,30 @@ fn segments_within_a_stretch_are_those_that_share_time_with_it() {
         assert_eq!(without_vectors, all, "{start_s} to {end_s}");
     }
 }
+
+#[test]
+fn the_best_place_of_a_moment_is_found_as_by_looking_at_all() {
+    let mut state = 7_u32;
+    let mut next = move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 16) / 65_536.0
+    };
+    let mut stretches = Stretches::default();
+    for place in 0..500 {
+        let start_s = (next() * 600.0).floor() / 2.0;
+        // Most are short; a few reach over many others.
+        let length_s = if next() < 0.05 { 40.0 * next() } else { 1.0 };
+        stretches.push(TimeRange { start_s, end_s: start_s + length_s }, place);
+    }
+    stretches.sort();
+    let mut found = 0;
+    for _ in 0..500 {
+        let start_s = next() * 310.0 - 5.0;
+        let range = TimeRange { start_s, end_s: start_s + 2.0 * next() };
+        let among_all = stretches.by_start.iter().filter(|(one, _)| is_same_moment(range, *one));
+        let best = among_all.map(|&(_, place)| place).min();
+        assert_eq!(stretches.best_place(range), best, "{range:?}");
+        found += usize::from(best.is_some());
+    }
+    assert!(found > 100, "{found}");
+}

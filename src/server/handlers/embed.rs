@@ -214,7 +214,7 @@ pub(in crate::server) async fn embed(
 fn vectors(model: &EmbeddingModel, samples: &[u8], window_samples: usize) -> Answer<Vec<Vec<f32>>> {
     let (front_end, dimension) = (model.front_end(), model.identity().dimension);
     let mut stream = PatchStream::new(front_end);
-    // Patches of all windows, and how many steps each window has.
+    // Patches of all windows, and what the steps of each window weigh.
     let (mut patches, mut steps) = (Patches::default(), Vec::new());
     for window in samples.chunks_exact(2 * window_samples) {
         let integers = window.as_chunks::<2>().0.iter();
@@ -224,11 +224,11 @@ fn vectors(model: &EmbeddingModel, samples: &[u8], window_samples: usize) -> Ans
         let first = patches.count();
         stream.push(&window, &mut patches.values);
         stream.finish(&mut patches.values);
-        let mut of_window = 0;
+        let mut of_window = Vec::new();
         while patches.count() * front_end.patch_values() < patches.values.len() {
             let sound_samples = stream.sound_samples(patches.count() - first);
             patches.sound_samples.push(sound_samples);
-            of_window += front_end.steps_of(sound_samples);
+            of_window.extend(front_end.shares_of(sound_samples));
         }
         steps.push(of_window);
     }
@@ -242,9 +242,9 @@ fn vectors(model: &EmbeddingModel, samples: &[u8], window_samples: usize) -> Ans
     }
     let mut rows = embeddings.chunks_exact(dimension);
     let mut vectors = Vec::with_capacity(steps.len());
-    for count in steps {
+    for shares in steps {
         let mut mean = Mean::new(dimension);
-        rows.by_ref().take(count).for_each(|row| mean.add(row));
+        shares.iter().zip(&mut rows).for_each(|(&share, row)| mean.add_weighted(row, share));
         vectors.push(mean.mean());
     }
     Ok(vectors)

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::audio::excerpt::Part;
 use crate::audio::health::Health;
 use crate::audio::resample::FilterCache;
-use crate::audio::segment::{Segmentation, TimeRange};
+use crate::audio::segment::{LEAST_SHARE, Segmentation, TimeRange};
 use crate::error::{Error, Result};
 use crate::extract::{Extraction, Extractor};
 use crate::index::scope::Scope;
@@ -297,7 +297,8 @@ impl<'a> Listener<'a> {
                 let mut mean = Mean::new(dimension);
                 if keep {
                     for &patch in &segment.patches {
-                        mean.add(&vectors[patch * dimension..][..dimension]);
+                        let vector = &vectors[patch * dimension..][..dimension];
+                        mean.add_weighted(vector, extraction.shares[patch]);
                     }
                 } else {
                     mean.add(&extraction.pooled);
@@ -347,7 +348,7 @@ impl<'a> Listener<'a> {
         };
         let card = self.extractor.model().card();
         let middle = |index: usize| index as f64 * card.hop_s + card.window_s / 2.0;
-        longer_segments(longer, extraction.end.duration_s, patches, middle, &extraction.health)
+        longer_segments(longer, extraction, middle)
     }
 }
 
@@ -375,11 +376,11 @@ struct Segment {
 /// its middle lies in; on the edge between two to the second, or, where they overlap, to neither.
 fn longer_segments(
     layout: Segmentation,
-    duration_s: f64,
-    patches: usize,
+    extraction: &Extraction,
     middle_s: impl Fn(usize) -> f64,
-    health: &[Health],
 ) -> Vec<Segment> {
+    let Extraction { shares, health, .. } = extraction;
+    let (patches, duration_s) = (health.len(), extraction.end.duration_s);
     let overlap = layout.hop_s < layout.segment_s;
     let reach = if overlap { -TIME_NOISE_S } else { TIME_NOISE_S };
     let mut segments: Vec<Segment> = Vec::new();
@@ -395,6 +396,10 @@ fn longer_segments(
         }
         let inside = (first..patches).take_while(|&patch| end_s > middle_s(patch) + TIME_NOISE_S);
         let inside: Vec<usize> = inside.collect();
+        let weight: f64 = inside.iter().map(|&patch| f64::from(shares[patch])).sum();
+        if weight < LEAST_SHARE && !inside.is_empty() && !segments.is_empty() {
+            continue;
+        }
         let all = Health::from_bits(u8::MAX);
         let health = inside.iter().fold(all, |common, &patch| common.in_common(health[patch]));
         let range = Some(TimeRange { start_s, end_s: end_s.min(duration_s) });
