@@ -220,7 +220,7 @@ fn an_answer_that_does_not_come_is_not_waited_for_after_ctrl_c() {
     let (server, bench) = (Server::start(), sounds(0));
     add_server(&bench, &server, "5");
     let mut child = start(&bench, &server, |received| {
-        Reply::Slow(Duration::from_secs(300), answer(received).to_string())
+        Reply::Slow(Duration::from_mins(5), answer(received).to_string())
     });
     while server.asked() < 2 {
         assert!(child.try_wait().unwrap().is_none(), "it is at work");

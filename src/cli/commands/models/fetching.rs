@@ -45,13 +45,13 @@ impl Fetched {
             Fetching::Received { file, received, whole } if self.watched => {
                 self.bar(file, whole).set_position(received);
             }
-            Fetching::Received { file, received, whole } => {
-                if self.last_line.elapsed() >= PLAIN_EVERY {
-                    self.last_line = Instant::now();
-                    let of = whole
-                        .map_or(String::new(), |whole| format!(" of {}", readable_bytes(whole)));
-                    say(format_args!("{file}: {}{of}", readable_bytes(received)));
-                }
+            Fetching::Received { file, received, whole }
+                if self.last_line.elapsed() >= PLAIN_EVERY =>
+            {
+                self.last_line = Instant::now();
+                let of =
+                    whole.map_or(String::new(), |whole| format!(" of {}", readable_bytes(whole)));
+                say(format_args!("{file}: {}{of}", readable_bytes(received)));
             }
             Fetching::Again { file, why, wait_s } => {
                 self.say_above(&format!("{file}: {why}; it is tried again in {wait_s:.0} s"));

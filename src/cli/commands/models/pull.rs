@@ -84,7 +84,7 @@ impl Pull<'_> {
         };
         match from {
             Some(folder) if !is_known && published::is_folder(folder) => {
-                let new = self.new(name.to_owned());
+                let new = self.published(name.to_owned());
                 let compute = Compute::default();
                 let added = adding::add_folder(&new, folder, self.store, compute)?;
                 self.tell_of(&added);
@@ -105,7 +105,7 @@ impl Pull<'_> {
         layer.is_some() || task.is_some() || licence.is_some()
     }
 
-    fn new(&self, name: String) -> NewPublished {
+    fn published(&self, name: String) -> NewPublished {
         let PullArgs { layer, task, licence, .. } = self.args;
         NewPublished { name, layer: *layer, task: task.clone(), licence: licence.clone() }
     }
@@ -150,7 +150,7 @@ impl Pull<'_> {
     fn fetch(&self, repository: &str, called: String) -> Result<()> {
         self.printer.note(&format!("fetching {repository} from the model hub"));
         let mut fetched = Fetched::new(self.settings);
-        let (new, compute) = (self.new(called), Compute::default());
+        let (new, compute) = (self.published(called), Compute::default());
         let mut progress = |fetching: published::Fetching<'_>| fetched.tell(fetching);
         let added = adding::add_repository(&new, repository, self.store, compute, &mut progress);
         fetched.clear();
