@@ -266,6 +266,33 @@ pub enum Error {
         source: Source,
     },
 
+    /// A recording on which a network of the user's own failed.
+    #[error("could not embed {} with `{model}`", path.display())]
+    Embed {
+        /// The recording.
+        path: PathBuf,
+        /// The model.
+        model: String,
+        /// Why.
+        source: Box<Self>,
+    },
+
+    /// A network of the user's own that failed on one recording after the other.
+    #[error(
+        "`{model}` failed on {count} recordings in a row, the last of which is {}: {words}",
+        path.display()
+    )]
+    EmbedInARow {
+        /// The model.
+        model: String,
+        /// How many they were.
+        count: usize,
+        /// The last of them.
+        path: PathBuf,
+        /// What was said of each.
+        words: String,
+    },
+
     /// A model that answers a known sound with another embedding than it should.
     #[error(
         "this build or these weights of `{model}` do not compute what they should: agreement \
@@ -594,11 +621,21 @@ impl Error {
             Self::Decode { .. } | Self::DecoderDied { .. } | Self::TimeLimit { .. } => "decode",
             Self::Reported { stage, .. } => stage,
             Self::Io { action, .. } => action,
-            Self::Network { .. } | Self::Vector { .. } => "embed",
+            Self::Network { .. } | Self::Vector { .. } | Self::Embed { .. } => "embed",
             Self::Panic { .. } => "panic",
             Self::Manifest { .. } => "manifest",
             Self::NoObjects { .. } => "fetch",
             _ => "other",
+        }
+    }
+
+    /// Whether a network of the user's own may have failed because of the sound in hand, and do well
+    /// with the next one.
+    pub(crate) fn may_be_of_the_sound(&self) -> bool {
+        match self {
+            Self::Network { .. } | Self::Panic { .. } => true,
+            Self::Added(problem) => problem.may_be_of_the_sound(),
+            _ => false,
         }
     }
 

@@ -14,6 +14,7 @@
 mod assembly;
 mod decoders;
 mod extracting;
+mod failing;
 mod fetching;
 mod gathering;
 mod memory;
@@ -23,6 +24,7 @@ mod politeness;
 mod queue;
 mod reading;
 mod shield;
+mod waiting;
 mod walk;
 mod working;
 mod writing;
@@ -35,6 +37,7 @@ use std::time::{Duration, Instant};
 use crate::audio::segment::Segmentation;
 use crate::error::{Error, Result};
 use crate::model::card::{MemoryNeed, ModelCard};
+use crate::model::network::Wait;
 use crate::model::{EmbeddingModel, registry, set_threads_per_operation};
 use crate::store::Library;
 use crate::store::runs::NewRun;
@@ -80,6 +83,8 @@ pub trait Observer {
     fn planned(&self, workload: &[(String, Sum)]);
     /// So many seconds of audio were embedded in all, those of unfinished files included.
     fn heard(&self, audio_s: f64);
+    /// A network has to wait itself, for a server.
+    fn waits(&self, _wait: &Wait) {}
     /// A file's outcome is final: stored and synced, or failed.
     fn finished(&self, path: &Path, bytes: u64, outcome: &Outcome);
 }

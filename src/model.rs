@@ -39,13 +39,14 @@ mod whisper;
 mod yamnet;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::frontend::spec::FrontEnd;
 use card::{Architecture, ModelCard};
 use chained::Chained;
 use compute::Compute;
-use network::{Batch, Network, NetworkOutput, PitchOutput, Sent};
+use network::{Batch, Company, Network, NetworkOutput, PitchOutput, Sent};
 use remote::Hosted;
 use store::ModelStore;
 use torchscript::{Module, ModuleInput};
@@ -207,6 +208,13 @@ impl EmbeddingModel {
             compute: self.compute,
             network: self.network.share(),
         }
+    }
+
+    /// The same, which tells `company` what it has to wait for, and waits no longer than that wants.
+    #[must_use]
+    pub fn in_company_of(mut self, company: &Arc<dyn Company>) -> Self {
+        self.network.keep_company(company);
+        self
     }
 
     /// The model's card.

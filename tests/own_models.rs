@@ -22,6 +22,11 @@ fn run(bench: &Bench, arguments: &[&str]) -> Answer {
 
 /// A module of a second at 8 kHz: how loud each of eight filters is on average.
 fn module(bench: &Bench) -> String {
+    module_times(bench, 1.0)
+}
+
+/// The same, all its values times `factor`.
+fn module_times(bench: &Bench, factor: f64) -> String {
     let numbers: Vec<f32> = (0..8_i16)
         .flat_map(|filter| {
             (0..64_i16).map(move |n| (f32::from(filter + 1) * f32::from(n) * 0.3).sin())
@@ -31,7 +36,7 @@ fn module(bench: &Bench) -> String {
     let input = Tensor::zeros([2, 8_000], (Kind::Float, tch::Device::Cpu));
     let module = CModule::create_by_tracing("filters", "forward", &[input], &mut |inputs| {
         let heard = inputs[0].unsqueeze(1).conv1d(&weight, None::<&Tensor>, 32, 0, 1, 1);
-        vec![heard.abs().mean_dim(&[2_i64][..], false, Kind::Float)]
+        vec![heard.abs().mean_dim(&[2_i64][..], false, Kind::Float) * factor]
     });
     let path = bench.path("filters.pt");
     module.unwrap().save(&path).unwrap();
@@ -151,4 +156,70 @@ fn the_hidden_layer_of_a_head_indexes_a_library() {
     run(&bench, &["models", "remove", "yamnet", "--yes"]).expect(0);
     let gone = run(&bench, &["index", "sounds", "--model", "of-mlp"]).expect(2);
     assert!(gone.err.contains("models pull yamnet"), "{}", gone.err);
+}
+
+#[test]
+fn vectors_too_large_for_16_bits_are_told_and_stored_in_32() {
+    let bench = Bench::with_sounds();
+    let path = module_times(&bench, 1e7);
+    let add = ["models", "add", "big", "--torchscript", &path, "--rate", "8000", "--window", "1"];
+    let added = run(&bench, &add).expect(0);
+    assert!(added.err.contains("65,504") && added.err.contains("--vectors f32"), "{}", added.err);
+    let index = ["index", "sounds", "--model", "big"];
+    let failed = run(&bench, &index).expect(2);
+    assert!(failed.err.contains("beyond 65,504"), "{}", failed.err);
+    assert!(failed.err.contains("--vectors f32"), "{}", failed.err);
+    let retry = [&index[..], &["--vectors", "f32", "--library", "wide.db"]].concat();
+    run(&bench, &retry).expect(0);
+    finds_kinds(&bench, "wide.db", &["noise", "tone"]);
+}
+
+#[test]
+fn a_model_whose_base_is_gone_costs_itself() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path("sounds")).unwrap();
+    let mut table = String::from("path,start,end,class\n");
+    for take in 0..6_u8 {
+        bench.tone(&format!("sounds/tone-{take}.wav"), 300.0 + 70.0 * f64::from(take));
+        bench.noise(&format!("sounds/noise-{take}.wav"), 7 + u32::from(take));
+        for kind in ["tone", "noise"] {
+            writeln!(table, "sounds/{kind}-{take}.wav,,,{kind}").unwrap();
+        }
+    }
+    fs::write(bench.path("labels.csv"), table).unwrap();
+    let path = module(&bench);
+    let add = ["models", "add", "owls", "--torchscript", &path, "--rate", "8000", "--window", "1"];
+    run(&bench, &add).expect(0);
+    run(&bench, &["index", "sounds", "--model", "owls", "-q"]).expect(0);
+    run(&bench, &["label", "import", "labels.csv"]).expect(0);
+    run(&bench, &["train", "kinds", "--head", "mlp", "--folds", "2"]).expect(0);
+    run(&bench, &["models", "add", "bells", "--from-head", "kinds"]).expect(0);
+    run(&bench, &["index", "sounds", "--model", "bells", "--library", "bells.db"]).expect(0);
+
+    let removed = run(&bench, &["models", "remove", "owls", "--yes"]).expect(0);
+    assert!(removed.err.contains("cannot be used: bells"), "{}", removed.err);
+    let gone = "`bells` reads the embeddings of `owls`, which is not there any more";
+    for arguments in [&["models", "info", "bells"][..], &["index", "sounds", "--model", "bells"]] {
+        let refused = run(&bench, arguments).expect(2);
+        assert!(refused.err.contains(gone), "{}", refused.err);
+        assert!(refused.err.contains("sonoteca models remove bells"), "{}", refused.err);
+    }
+    // Others are listed and checked as ever.
+    let listed = run(&bench, &["models", "list"]).expect(0);
+    assert!(listed.out.contains("yamnet") && listed.err.contains(gone), "{}", listed.err);
+    run(&bench, &[&add[..2], &["after"], &add[3..]].concat()).expect(0);
+    let verified = run(&bench, &["models", "verify", "--format", "json"]).expect(2);
+    let right: Vec<_> =
+        verified.json().iter().map(|row| (row["name"].clone(), row["right"].clone())).collect();
+    assert_eq!(right, [("after".into(), true.into()), ("bells".into(), false.into())]);
+    run(&bench, &["search", "id:1", "--library", "bells.db"]).expect(0);
+
+    // It works again with the base as it was, and goes if that does not come back.
+    run(&bench, &add).expect(0);
+    run(&bench, &["models", "verify", "bells"]).expect(0);
+    run(&bench, &["models", "remove", "owls", "--yes"]).expect(0);
+    run(&bench, &["models", "remove", "bells", "--yes"]).expect(0);
+    let listed = run(&bench, &["models", "list", "--format", "json"]).expect(0).json();
+    assert!(listed.iter().all(|row| row["name"] != "bells"), "{listed:?}");
+    run(&bench, &["models", "remove", "bells", "--yes"]).expect(2);
 }

@@ -11,6 +11,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use bench::{Answer, Bench};
 
@@ -21,10 +22,25 @@ fn run(bench: &Bench, hub: &str, arguments: &[&str]) -> Answer {
     Answer::of(&command.env_remove("HF_TOKEN").args(arguments).output().unwrap())
 }
 
+/// A hub, and the names of the files that it was asked for by GET.
+struct Hub {
+    address: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hub {
+    /// Forgets what it was asked for, and says it.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
 /// Serves the files of `folder`, whatever the repository and revision, each cut in the middle once.
-fn hub_of(folder: PathBuf) -> String {
+fn hub_of(folder: PathBuf) -> Hub {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let hub = Hub { address, asked: Arc::clone(&asked) };
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
@@ -58,11 +74,32 @@ fn hub_of(folder: PathBuf) -> String {
             )
             .unwrap();
             if method == "GET" {
+                asked.lock().unwrap().push(name.to_owned());
                 stream.write_all(&content[first..end]).unwrap();
             }
         }
     });
-    address
+    hub
+}
+
+/// A copy of the small published model, with further files or in place of its own; none where that is
+/// not there.
+fn published(bench: &Bench, files: &[(&str, &str)]) -> Option<PathBuf> {
+    let folder = common::shared("golden/wav2vec2")?.join("base");
+    let copy = bench.path("published");
+    fs::create_dir_all(&copy).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(folder.join(file), copy.join(file)).unwrap();
+    }
+    for (name, text) in files {
+        fs::write(copy.join(name), text).unwrap();
+    }
+    Some(copy)
+}
+
+/// What is left of downloads.
+fn left(bench: &Bench) -> usize {
+    fs::read_dir(bench.path("store/models/.hub")).map_or(0, Iterator::count)
 }
 
 const NOWHERE: &str = "http://127.0.0.1:9";
@@ -75,7 +112,10 @@ fn a_folder_and_a_repository_become_the_same_model() {
     let from = folder.to_string_lossy().into_owned();
     run(&bench, NOWHERE, &["models", "pull", "mine", "--from", &from]).expect(0);
     let hub = hub_of(folder);
-    run(&bench, &hub, &["models", "pull", "some/Small.Model"]).expect(0);
+    let pulled = run(&bench, &hub.address, &["models", "pull", "some/Small.Model"]).expect(0);
+    // What a download comes to is seen without being asked for, and why it was tried again.
+    assert!(pulled.err.contains("model.safetensors: "), "{}", pulled.err);
+    assert!(pulled.err.contains("is tried again in"), "{}", pulled.err);
     let info = |name| {
         let info = ["models", "info", name, "--format", "json"];
         run(&bench, NOWHERE, &info).expect(0).json()[0].clone()
@@ -88,9 +128,9 @@ fn a_folder_and_a_repository_become_the_same_model() {
     assert!(listed.contains("mine") && listed.contains("small-model"), "{listed}");
     run(&bench, NOWHERE, &["models", "verify", "mine", "small-model"]).expect(0);
     // Nothing is left of the download, and nothing is fetched twice.
-    let left = fs::read_dir(bench.path("store/models/.hub")).unwrap().count();
-    assert_eq!(left, 0);
-    run(&bench, NOWHERE, &["models", "pull", "some/Small.Model"]).expect(0);
+    assert_eq!(left(&bench), 0);
+    let again = run(&bench, NOWHERE, &["models", "pull", "some/Small.Model"]).expect(0);
+    assert!(again.err.contains("installed already"), "{}", again.err);
 
     let index = ["index", "sounds", "--model", "small-model", "--format", "json"];
     assert_eq!(run(&bench, NOWHERE, &index).expect(0).json()[0]["indexed"], 6);
@@ -116,11 +156,12 @@ fn an_earlier_layer_is_another_model() {
     assert!(refused.err.contains("hidden layers 0 to 3"), "{}", refused.err);
 
     // The same name, file and front end; what the library holds is of another layer.
+    fs::create_dir(bench.path("sounds")).unwrap();
     bench.wav("sounds/tone.wav", (0..22_050).map(|i| (f64::from(i) * 0.1).sin() * 0.5));
     run(&bench, NOWHERE, &["index", "sounds", "--model", "early"]).expect(0);
     let search = ["search", "sounds/tone.wav", "--model", "early"];
     let instead = |layer: &[&str]| {
-        run(&bench, NOWHERE, &["models", "remove", "early"]).expect(0);
+        run(&bench, NOWHERE, &["models", "remove", "early", "--yes"]).expect(0);
         run(&bench, NOWHERE, &[&["models", "pull", "early", "--from", &from], layer].concat())
             .expect(0);
         run(&bench, NOWHERE, &search)
@@ -138,9 +179,132 @@ fn an_earlier_layer_is_another_model() {
 fn what_is_missing_is_said_with_what_to_try() {
     let bench = Bench::new();
     let hub = hub_of(bench.path("."));
-    let missing = run(&bench, &hub, &["models", "pull", "no/model"]).expect(2);
+    let missing = run(&bench, &hub.address, &["models", "pull", "no/model"]).expect(2);
     assert!(missing.err.contains("config.json of no/model"), "{}", missing.err);
     assert!(missing.err.contains("404") && missing.err.contains("hint:"), "{}", missing.err);
-    let unknown = run(&bench, &hub, &["models", "pull", "nothing"]).expect(2);
+    assert_eq!(left(&bench), 0);
+    let unknown = run(&bench, &hub.address, &["models", "pull", "nothing"]).expect(2);
     assert!(unknown.err.contains("no model called `nothing`"), "{}", unknown.err);
+}
+
+#[test]
+fn a_name_is_of_one_repository() {
+    let bench = Bench::new();
+    let Some(folder) = published(&bench, &[]) else { return };
+    let hub = hub_of(folder);
+    let pull = |arguments: &[&str], code| {
+        run(&bench, &hub.address, &[&["models", "pull"], arguments].concat()).expect(code).err
+    };
+    pull(&["one/model"], 0);
+    hub.asked();
+    let taken = pull(&["two/model"], 2);
+    assert!(taken.contains("`model` is one/model here, and not two/model"), "{taken}");
+    assert!(taken.contains("sonoteca models pull two/model --as NAME"), "{taken}");
+    // Nor is it one of ours that bears the same name.
+    let ours = pull(&["openai/whisper-base"], 2);
+    assert!(ours.contains("`whisper-base` is built in here"), "{ours}");
+    let other_layer = pull(&["one/model", "--layer", "1"], 2);
+    assert!(other_layer.contains("--as NAME"), "{other_layer}");
+    // The last one is what it has.
+    assert!(pull(&["one/model", "--layer", "3"], 0).contains("installed already"));
+    assert!(pull(&["one/model"], 0).contains("installed already"));
+    // A name of which none can be made.
+    assert!(pull(&["one/_model"], 2).contains("--as NAME"));
+    assert!(hub.asked().is_empty(), "nothing is fetched for that");
+
+    pull(&["two/model", "--as", "theirs"], 0);
+    pull(&["one/model", "--layer", "1", "--as", "early"], 0);
+    pull(&["one/_model", "--as", "odd"], 0);
+    let info = run(&bench, NOWHERE, &["models", "info", "theirs", "--format", "json"]).expect(0);
+    let info = &info.json()[0];
+    assert!(info["version"].as_str().unwrap().starts_with("two/model "), "{info}");
+    assert!(pull(&["two/model", "--as", "theirs"], 0).contains("installed already"));
+    for refused in [&["a/b", "c/d", "--as", "x"][..], &["yamnet", "--as", "x"]] {
+        assert!(pull(refused, 2).contains("--as"));
+    }
+}
+
+#[test]
+fn what_it_is_shows_before_its_weights_are_fetched() {
+    let bench = Bench::new();
+    let hubert = [("config.json", r#"{"model_type": "hubert", "hidden_size": 1024}"#)];
+    let Some(folder) = published(&bench, &hubert) else { return };
+    let hub = hub_of(folder.clone());
+    let refused = run(&bench, &hub.address, &["models", "pull", "some/hubert"]).expect(2);
+    assert!(refused.err.contains("some/hubert is a `hubert` network"), "{}", refused.err);
+    assert!(refused.err.contains("models add NAME --torchscript"), "{}", refused.err);
+    assert!(!hub.asked().contains(&"model.safetensors".to_owned()));
+    assert_eq!(left(&bench), 0);
+
+    let shared = common::shared("golden/wav2vec2").unwrap().join("base/config.json");
+    fs::copy(shared, folder.join("config.json")).unwrap();
+    let late = ["models", "pull", "some/model", "--layer", "99"];
+    let refused = run(&bench, &hub.address, &late).expect(2);
+    assert!(refused.err.contains("hidden layers 0 to 3, and 99"), "{}", refused.err);
+    assert!(!hub.asked().contains(&"model.safetensors".to_owned()));
+    // What comes down and is no network is not kept, and the hint does not lead there again.
+    fs::write(folder.join("model.safetensors"), "these are no weights").unwrap();
+    let refused = run(&bench, &hub.address, &["models", "pull", "some/model"]).expect(2);
+    assert!(refused.err.contains("damaged"), "{}", refused.err);
+    assert_eq!(left(&bench), 0);
+}
+
+#[test]
+fn a_download_that_was_stopped_can_be_dropped() {
+    let bench = Bench::new();
+    let folder = bench.path("store/models/.hub/some--model");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(".model.safetensors.0123.partial"), "a part").unwrap();
+    let removed = run(&bench, NOWHERE, &["models", "remove", "some/model"]).expect(0);
+    assert!(removed.err.contains("what a download of some/model had left"), "{}", removed.err);
+    assert_eq!(left(&bench), 0);
+    run(&bench, NOWHERE, &["models", "remove", "some/model"]).expect(2);
+}
+
+#[test]
+fn licences_are_those_that_makers_state() {
+    let bench = Bench::new();
+    let readme = "---\nlanguage: en\nlicense: cc-by-nc-4.0\n---\n# A model\n";
+    let Some(folder) = published(&bench, &[("README.md", readme)]) else { return };
+    let hub = hub_of(folder.clone());
+    let pulled = run(&bench, &hub.address, &["models", "pull", "some/model"]).expect(0);
+    assert!(pulled.err.contains("cc-by-nc-4.0, is not for commercial use"), "{}", pulled.err);
+    let from = folder.to_string_lossy().into_owned();
+    let mine = ["models", "pull", "mine", "--from", &from, "--licence", "MIT", "--task", "owls"];
+    run(&bench, NOWHERE, &mine).expect(0);
+    let rows = run(&bench, NOWHERE, &["models", "list", "--format", "json"]).expect(0).json();
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).unwrap();
+    assert_eq!(
+        (&row("model")["licence"], &row("model")["commercial_use"]),
+        (&"cc-by-nc-4.0".into(), &false.into())
+    );
+    assert_eq!((&row("mine")["licence"], &row("mine")["task"]), (&"MIT".into(), &"owls".into()));
+    assert_eq!(
+        (&row("mine")["commercial_use"], &row("mine")["segment_s"]),
+        (&true.into(), &1.0.into())
+    );
+    let bytes = fs::metadata(bench.path("store/models/mine/model.safetensors")).unwrap().len();
+    assert_eq!(row("mine")["bytes"], bytes);
+    let listed = run(&bench, NOWHERE, &["models", "list"]).expect(0).out;
+    assert!(listed.contains("(not commercial)"), "{listed}");
+    let info = run(&bench, NOWHERE, &["models", "info", "mine"]).expect(0).out;
+    assert!(info.contains("64 values for 1 s, every 0.5 s: means of windows of 0.5 s"), "{info}");
+}
+
+#[test]
+fn what_was_added_and_is_gone_is_told_as_such() {
+    let bench = Bench::new();
+    let Some(folder) = published(&bench, &[]) else { return };
+    let from = folder.to_string_lossy().into_owned();
+    run(&bench, NOWHERE, &["models", "pull", "mine", "--from", &from]).expect(0);
+    fs::remove_file(bench.path("store/models/mine/model.safetensors")).unwrap();
+    for arguments in [
+        &["models", "verify"][..],
+        &["models", "verify", "mine"],
+        &["index", ".", "--model", "mine"],
+    ] {
+        let gone = run(&bench, NOWHERE, arguments).expect(2);
+        assert!(gone.err.contains("the file of `mine` is gone"), "{}", gone.err);
+        assert!(gone.err.contains("sonoteca models remove mine"), "{}", gone.err);
+    }
 }

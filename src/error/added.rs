@@ -41,6 +41,46 @@ pub enum AddedProblem {
         expected: String,
     },
 
+    /// A published network that is none of those that are built here.
+    #[error("{what} is a `{found}` network; of published ones only wav2vec2 is built here")]
+    Architecture {
+        /// The repository or folder.
+        what: String,
+        /// What it calls itself.
+        found: String,
+    },
+
+    /// A published network of the right kind, but not as it is built here.
+    #[error("{what} is no wav2vec 2.0 as it is built here: {problem}")]
+    Form {
+        /// The repository or folder.
+        what: String,
+        /// What differs.
+        problem: String,
+    },
+
+    /// A hidden layer that a network does not have.
+    #[error("{what} has hidden layers 0 to {last}, and {found} was asked for")]
+    Layer {
+        /// The repository or folder.
+        what: String,
+        /// The layer asked for.
+        found: usize,
+        /// The last one.
+        last: usize,
+    },
+
+    /// A name that a model of another repository has.
+    #[error("`{name}` is {found} here, and not {repository}")]
+    OtherRepository {
+        /// The name.
+        name: String,
+        /// The repository asked for.
+        repository: String,
+        /// What has the name.
+        found: String,
+    },
+
     /// A description of mel bands that does not read.
     #[error("{} describes no mel bands", path.display())]
     Mel {
@@ -57,6 +97,15 @@ pub enum AddedProblem {
         name: String,
         /// Where it was.
         path: PathBuf,
+    },
+
+    /// A model whose base is not there any more.
+    #[error("`{name}` reads the embeddings of `{base}`, which is not there any more")]
+    BaseGone {
+        /// The model.
+        name: String,
+        /// Its base.
+        base: String,
     },
 
     /// A file that libtorch does not load as TorchScript.
@@ -175,6 +224,13 @@ pub enum AddedProblem {
         source: Source,
     },
 
+    /// A server whose answer was not waited for.
+    #[error("the answer of {url} was not waited for: it was asked to stop")]
+    Abandoned {
+        /// The address.
+        url: String,
+    },
+
     /// A server that does not want to.
     #[error(
         "{url} refused with status {status}{}{}",
@@ -215,6 +271,18 @@ pub enum AddedProblem {
 }
 
 impl AddedProblem {
+    /// Whether it may be of the sound in hand: the model itself is there and is what it was.
+    pub(super) fn may_be_of_the_sound(&self) -> bool {
+        match self {
+            Self::Output { .. } | Self::Answer { .. } => true,
+            // 503 is of the server as a whole; other faults of it may come of one window.
+            Self::Refused { status, .. } => {
+                matches!(status, 400 | 406 | 409 | 413 | 415 | 422 | 500..=502 | 504..=599)
+            }
+            _ => false,
+        }
+    }
+
     /// What to try.
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
@@ -224,12 +292,33 @@ impl AddedProblem {
                         .into(),
                 );
             }
-            Self::Taken { .. } | Self::Name { .. } => "choose another name",
+            Self::Taken { .. } => "choose another name",
+            Self::Name { .. } => "choose another name; of a model of the hub with --as NAME",
+            Self::OtherRepository { repository, .. } => {
+                return Some(
+                    format!("give it another name: sonoteca models pull {repository} --as NAME")
+                        .into(),
+                );
+            }
+            Self::Architecture { .. } | Self::Form { .. } => {
+                "any network can be added as TorchScript: sonoteca models add NAME --torchscript \
+                 FILE; or by a server that runs it: --remote URL"
+            }
+            Self::Layer { .. } => "choose one of them with --layer, or leave it out for the last",
             Self::Setting { .. } => "sonoteca models add --help",
             Self::Mel { .. } => "the README shows such a file, under \"Models of your own\"",
             Self::FileMissing { name, .. } => {
                 return Some(
                     format!("take it out and add it again: sonoteca models remove {name}").into(),
+                );
+            }
+            Self::BaseGone { name, base } => {
+                return Some(
+                    format!(
+                        "add `{base}` again as it was, or take `{name}` out: sonoteca models \
+                         remove {name}"
+                    )
+                    .into(),
                 );
             }
             Self::NotTorchScript { .. } => {
@@ -277,6 +366,7 @@ impl AddedProblem {
             }
             Self::NotFinite { .. }
             | Self::Constant { .. }
+            | Self::Abandoned { .. }
             | Self::HiddenLayer { .. }
             | Self::Refused { .. } => return None,
         };

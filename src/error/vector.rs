@@ -7,6 +7,9 @@ pub enum VectorProblem {
     /// NaN or an infinity.
     #[error("it has a value that is not a finite number")]
     NonFinite,
+    /// More than float16 holds.
+    #[error("it has a value beyond 65,504, the largest that 16 bits hold")]
+    TooLarge,
     /// Length zero has no direction to compare.
     #[error("all its values are zero, so it has no direction to compare")]
     Zero,

@@ -72,6 +72,11 @@ impl Gathering {
         is_news && unsettled > 0
     }
 
+    /// Whether it was settled as failed: whatever else is made of it is in vain.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
     fn gather(&self, model: usize, finished: Option<Finished>) -> Option<Vec<(usize, Finished)>> {
         let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         done.push((model, finished?));

@@ -3,13 +3,16 @@
 //! In: [`Tasks`]. Out: what becomes of them, to a [`Sink`]. The same for a library and a dataset.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::sync_channel;
 
 use super::assembly::AssemblyPlan;
+use super::failing::Streak;
 use super::fetching::Remote;
 use super::memory;
 use super::queue::{LaneSpec, PatchQueue};
+use super::waiting::Waiting;
 use super::working::{Tasks, Work};
 use super::writing::{self, Share, Sink, Watch};
 use super::{DecodingLimits, Indexer, Report};
@@ -52,7 +55,9 @@ impl Pipeline<'_> {
         let cancel = indexer.cancel.follower();
         let shares = steps.iter().zip(models);
         let shares = shares.map(|(steps, model)| Share { steps, hop_s: model.card().hop_s });
-        let watch = Watch { observer: indexer.observer, shares: shares.collect() };
+        let waiting = Arc::new(Waiting::new(cancel.clone()));
+        let observer = indexer.observer;
+        let watch = Watch { observer, shares: shares.collect(), waiting: &waiting };
         let model_names: Vec<String> =
             models.iter().map(|model| model.card().name.clone()).collect();
         let lane = |model: &EmbeddingModel| {
@@ -70,7 +75,9 @@ impl Pipeline<'_> {
             assemblies,
             queue: PatchQueue::new(models.iter().map(lane).collect()),
             cancel: &cancel,
+            company: waiting.clone(),
             steps: &steps,
+            streaks: models.iter().map(|_| Streak::default()).collect(),
             folder,
             remote: objects.map(|objects| Remote { objects, folder }),
         };

@@ -13,6 +13,7 @@ use std::thread::Scope;
 use super::Cancel;
 use super::assembly::{Assembly, AssemblyPlan, Finished, KEEP_SEGMENTS, Sound};
 use super::decoders::{Decoder, Decoders, DecodingLimits, START_DECODER};
+use super::failing::Streak;
 use super::fetching::{Ready, Remote};
 use super::gathering::Gathering;
 use super::queue::{PatchQueue, Piece};
@@ -23,7 +24,7 @@ use crate::audio::resample::FilterCache;
 use crate::error::{Error, Result};
 use crate::extract::Patches;
 use crate::model::EmbeddingModel;
-use crate::model::network::Batch;
+use crate::model::network::{Batch, Company};
 use crate::objects::{GET_ACCESS, KEEP_COPY, REACH_STORE};
 use crate::store::worklist::{FoundFile, Worklist};
 
@@ -61,7 +62,6 @@ impl Tasks for Worklist {
 }
 
 /// What the threads share.
-#[derive(Debug)]
 pub(super) struct Work<'a> {
     pub(super) model_names: &'a [String],
     pub(super) decoders: &'a Decoders,
@@ -72,8 +72,12 @@ pub(super) struct Work<'a> {
     pub(super) assemblies: Vec<AssemblyPlan>,
     pub(super) queue: PatchQueue,
     pub(super) cancel: &'a Cancel,
+    /// Told what the networks wait for.
+    pub(super) company: Arc<dyn Company>,
     /// Embeddings that each network has made.
     pub(super) steps: &'a [AtomicU64],
+    /// What each network failed on of late.
+    pub(super) streaks: Vec<Streak>,
     /// Where what does not fit into memory waits.
     pub(super) folder: &'a Path,
     /// What fetches files that are not here; nothing, where all are.
@@ -125,7 +129,8 @@ impl Work<'_> {
             self.queue.finish();
         });
         // A model can be sent to another thread but not be shared between threads.
-        let share = || models.iter().map(EmbeddingModel::share).collect::<Vec<_>>();
+        let share = |model: &EmbeddingModel| model.share().in_company_of(&self.company);
+        let share = || models.iter().map(share).collect::<Vec<_>>();
         let shares = Mutex::new((0..self.jobs).map(|_| share()).collect::<Vec<_>>());
         scope.spawn(move || {
             // Whatever becomes of the embedders: nobody waits for them afterwards.
@@ -219,19 +224,20 @@ impl Work<'_> {
 
     /// Embeds batches, until there are no more.
     fn embed_all(&self, models: &[EmbeddingModel], sender: &SyncSender<Message>) {
-        while let Some((place, pieces)) = self.queue.take() {
+        while let Some((place, mut pieces)) = self.queue.take() {
             if self.cancel.is_cancelled() {
                 self.queue.abandon();
                 return;
             }
-            if !self.embed((place, &models[place]), &pieces, sender) {
+            pieces.retain(|piece| !piece.recording.has_failed());
+            if !pieces.is_empty() && !self.embed((place, &models[place]), &pieces, sender) {
                 return;
             }
         }
     }
 
     /// Embeds one batch; `false` when nobody wants more.
-    fn embed(
+    pub(super) fn embed(
         &self,
         (place, model): (usize, &EmbeddingModel),
         pieces: &[Piece],
@@ -251,9 +257,9 @@ impl Work<'_> {
         let path = pieces.first().map_or(Path::new(""), |piece| &piece.recording.file.path);
         let output = match shield::catch(path, || model.embed_batch(&batch)) {
             Ok(output) => output,
-            // The network is the same for every file: the next one would fare no better.
-            Err(error) => return self.send(sender, Message::Broken(error)),
+            Err(error) => return self.failed_to_embed((place, model), pieces, error, sender),
         };
+        self.streaks[place].went_well();
         let plan = &self.assemblies[place];
         let mut embeddings = output.embeddings.chunks_exact(plan.dimension);
         // A model without classes says nothing of them.

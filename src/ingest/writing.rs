@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::assembly::Finished;
 use super::plan::stamp_of;
+use super::waiting::Waiting;
 use super::{Observer, Outcome, Report};
 use crate::error::{Error, Result};
 use crate::store::failures::NewFailure;
@@ -58,6 +59,7 @@ pub(super) struct Share<'a> {
 pub(super) struct Watch<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) shares: Vec<Share<'a>>,
+    pub(super) waiting: &'a Waiting,
 }
 
 impl Watch<'_> {
@@ -66,6 +68,9 @@ impl Watch<'_> {
         // Sound counts as heard as far as the networks, on average, have come.
         let count = self.shares.len().max(1) as f64;
         self.observer.heard(self.shares.iter().map(heard).sum::<f64>() / count);
+        if let Some(wait) = self.waiting.take() {
+            self.observer.waits(&wait);
+        }
     }
 }
 
@@ -77,7 +82,7 @@ pub(super) trait Sink {
     /// Takes what workers sent; says what is final of it, which is all of it.
     ///
     /// # Errors
-    /// What ends the whole run, [`Message::Broken`] too.
+    /// What ends the whole run, [`Message::Broken`] too, which comes alone.
     fn take(&mut self, batch: Vec<Message>) -> Result<Vec<Settled>>;
 }
 
@@ -118,13 +123,18 @@ pub(super) fn take_all(
     report: &mut Report,
     watch: &Watch<'_>,
 ) -> Result<()> {
-    while let Some(batch) = next_batch(&receiver, watch) {
-        let settled = sink.take(batch)?;
-        watch.look();
-        // Only now is it true.
-        for (path, stamp, outcome) in settled {
-            watch.observer.finished(&path, stamp.size_bytes, &outcome);
-            report.count(path, outcome);
+    while let Some(mut batch) = next_batch(&receiver, watch) {
+        // What was done before it broke is kept.
+        let is_end = |message: &Message| matches!(message, Message::Broken(_));
+        let end = batch.iter().position(is_end).map(|place| batch.split_off(place));
+        for batch in [Some(batch), end].into_iter().flatten().filter(|batch| !batch.is_empty()) {
+            let settled = sink.take(batch)?;
+            watch.look();
+            // Only now is it true.
+            for (path, stamp, outcome) in settled {
+                watch.observer.finished(&path, stamp.size_bytes, &outcome);
+                report.count(path, outcome);
+            }
         }
     }
     Ok(())

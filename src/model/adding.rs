@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 
+use inspection::Inspected;
+
 use super::card::{
     Answering, Architecture, Base, Measured, MemoryNeed, ModelCard, Remote, Sending, Sha256,
     Weights,
@@ -29,7 +31,7 @@ use super::{EmbeddingModel, own, probe, registry, torchscript};
 use crate::error::{AddedProblem, Error, Result};
 use crate::frontend::spec::{MelSpec, YAMNET_MEL};
 
-pub use published::{add_folder, add_repository, name_of};
+pub use published::{NewPublished, add_folder, add_repository, name_of};
 
 /// No module is read past this: larger ones are for other machines.
 const MOST_MODULE: u64 = 4 << 30;
@@ -133,6 +135,8 @@ pub struct Addition {
     pub card: &'static ModelCard,
     /// What its server was sent to find out about it.
     pub sent: Option<Sent>,
+    /// Whether it gave values that are stored in 32 bits only.
+    pub is_too_large_for_half: bool,
 }
 
 /// Adds `new` to `store`, once it has passed the inspection on `compute`.
@@ -287,7 +291,7 @@ fn finish(
     // As what is loaded from the store: it lives as long as the process.
     let drafted: &'static ModelCard = Box::leak(Box::new(card));
     let model = EmbeddingModel::added(drafted, compute, network);
-    let audio_s_per_s = inspection::inspect(&model)?;
+    let Inspected { audio_s_per_s, is_too_large_for_half } = inspection::inspect(&model)?;
     let probe: Vec<u8> = probe::embedding(&model)?.into_iter().flat_map(f32::to_le_bytes).collect();
     let memory = memory_of(drafted, module.map_or(0, <[u8]>::len), store)?;
     let measured = Some(Measured { audio_s_per_s });
@@ -295,7 +299,8 @@ fn finish(
     let text = toml::to_string(&card)
         .map_err(|error| Error::Card { name: name.clone(), source: error.into() })?;
     store.add(&card, &text, &probe, module)?;
-    Ok(Addition { card: registry::find_in(&name, store)?, sent: model.sent() })
+    let card = registry::find_in(&name, store)?;
+    Ok(Addition { card, sent: model.sent(), is_too_large_for_half })
 }
 
 /// What the model takes, whose file has so many bytes.
@@ -328,6 +333,7 @@ fn blank_card(name: &str) -> ModelCard {
     ModelCard {
         name: name.to_owned(),
         version: "1".to_owned(),
+        repository: None,
         task: unknown(),
         architecture: Architecture::TorchScript,
         citation: unknown(),
@@ -342,6 +348,7 @@ fn blank_card(name: &str) -> ModelCard {
         weights: Weights {
             file: String::new(),
             sha256: Sha256([0; 32]),
+            bytes: None,
             licence: unknown(),
             copyright: unknown(),
         },

@@ -16,6 +16,9 @@ pub struct ModelCard {
     pub name: String,
     /// The published version of the weights.
     pub version: String,
+    /// The repository of a model hub that it was fetched from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     /// What it is good for.
     pub task: String,
     /// Which network reads its weights.
@@ -103,6 +106,25 @@ fn usual_batch() -> usize {
 }
 
 impl ModelCard {
+    /// The repository of a model hub that it was fetched from, which older cards only have as the
+    /// beginning of their version.
+    pub fn repository(&self) -> Option<&str> {
+        let of_version = || {
+            let (repository, _) = self.version.split_once(' ')?;
+            let is_one = self.architecture == Architecture::Wav2vec2 && repository.contains('/');
+            is_one.then_some(repository)
+        };
+        self.repository.as_deref().or_else(of_version)
+    }
+
+    /// Whether the licence of its weights says that it is not for commercial use, as those of Creative
+    /// Commons with NC in their names do.
+    pub fn forbids_commerce(&self) -> bool {
+        let licence = self.weights.licence.to_ascii_lowercase();
+        let mut words = licence.split(|letter: char| !letter.is_ascii_alphanumeric());
+        words.any(|word| word == "nc" || word == "noncommercial")
+    }
+
     /// How many classes it scores.
     pub fn class_count(&self) -> usize {
         self.classes.as_ref().map_or(0, |classes| classes.count)
@@ -248,6 +270,9 @@ pub struct Weights {
     pub file: String,
     /// SHA-256 of that file.
     pub sha256: Sha256,
+    /// Bytes of that file, for who has not got it yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
     /// Licence of the weights, as an SPDX expression.
     pub licence: String,
     /// Who holds the rights.

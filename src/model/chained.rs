@@ -5,10 +5,11 @@
 //! the two refuse.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::EmbeddingModel;
 use super::card::Base;
-use super::network::{Batch, Network, NetworkOutput, Sent};
+use super::network::{Batch, Company, Network, NetworkOutput, Sent};
 use super::torchscript::{Module, ModuleInput};
 use crate::error::Result;
 
@@ -71,6 +72,10 @@ impl Network for Chained {
     fn share(&self) -> Box<dyn Network> {
         let (base, module) = (self.base.share(), self.module.shared());
         Box::new(Self { base, embeddings: self.embeddings, module })
+    }
+
+    fn keep_company(&mut self, company: &Arc<dyn Company>) {
+        self.base.network.keep_company(company);
     }
 
     fn sent(&self) -> Option<Sent> {

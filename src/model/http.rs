@@ -7,10 +7,9 @@
 use std::io::Read;
 use std::time::Duration;
 
-use ureq::http::{Response, header::HeaderName};
+use ureq::http::{Response, Uri, header::HeaderName};
 
 use crate::dates;
-use crate::error::Source;
 
 /// Time to reach a server.
 const CONNECT: Duration = Duration::from_secs(20);
@@ -57,6 +56,17 @@ pub(super) struct Answer {
     response: Response<ureq::Body>,
 }
 
+/// Why a request got no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unanswered {
+    /// In words.
+    pub(super) why: String,
+    /// Whether the same request may go well later.
+    pub(super) passes: bool,
+    /// Whether nobody knows the host: its name is wrong, or there is no network.
+    pub(super) is_unknown: bool,
+}
+
 /// The method of a request without a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -84,7 +94,7 @@ impl Client {
         method: Method,
         url: &str,
         headers: &[(&str, String)],
-    ) -> Result<Answer, Source> {
+    ) -> Result<Answer, Unanswered> {
         let mut request = match method {
             Method::Get => self.agent.get(url),
             Method::Head => self.agent.head(url),
@@ -92,7 +102,12 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        Ok(Answer { response: request.call()? })
+        let response = request.call().map_err(|error| Unanswered {
+            passes: is_passing(&error),
+            is_unknown: is_unknown(&error),
+            why: error.to_string(),
+        })?;
+        Ok(Answer { response })
     }
 }
 
@@ -136,6 +151,46 @@ pub(super) fn passes(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504)
 }
 
+/// Whether a request that ended with `error`, and without an answer, may go well later.
+pub(super) fn is_passing(error: &ureq::Error) -> bool {
+    match error {
+        // What a certificate or a protocol does not hold to comes wrapped in one of these kinds.
+        ureq::Error::Io(error) => {
+            use std::io::ErrorKind::{InvalidData, InvalidInput, Unsupported};
+            !matches!(error.kind(), InvalidData | InvalidInput | Unsupported)
+        }
+        ureq::Error::Timeout(_)
+        | ureq::Error::HostNotFound
+        | ureq::Error::ConnectionFailed
+        | ureq::Error::Protocol(_)
+        | ureq::Error::BodyStalled => true,
+        _ => false,
+    }
+}
+
+/// Whether nobody knew the host that was asked for.
+fn is_unknown(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        // The standard library has no kind for it, and says nothing else then.
+        ureq::Error::Io(error) => error.to_string().starts_with("failed to lookup address"),
+        _ => false,
+    }
+}
+
+/// Whether `host` can only be this machine: what goes there in the open is seen by nobody else.
+pub(super) fn is_this_machine(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether what is sent to `url` can be read on the way.
+pub(super) fn goes_in_the_open(url: &str) -> bool {
+    let Ok(uri) = url.parse::<Uri>() else { return true };
+    uri.scheme_str() != Some("https") && !uri.host().is_some_and(is_this_machine)
+}
+
 /// The wait that an answer asks for: seconds or a date (RFC 9110, section 10.2.3).
 pub(super) fn retry_after(response: &Response<ureq::Body>) -> Option<Duration> {
     let asked = response.headers().get("retry-after")?.to_str().ok()?.trim();
@@ -152,5 +207,26 @@ mod tests {
         let waits: Vec<u64> = (1..9).map(|failures| USUAL.wait(failures).as_secs()).collect();
         assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(USUAL.wait(u32::MAX), USUAL.longest_wait);
+    }
+
+    #[test]
+    fn what_stays_here_or_is_encrypted_is_read_by_nobody_else() {
+        for url in
+            ["https://hub.example", "http://localhost:8", "http://127.0.0.1/a", "http://[::1]:80"]
+        {
+            assert!(!goes_in_the_open(url), "{url}");
+        }
+        for url in ["http://hub.example", "http://10.0.0.1:80", "http://localhost.example", "x"] {
+            assert!(goes_in_the_open(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_does_not_hold_is_no_passing_trouble() {
+        let io = |kind: std::io::ErrorKind| ureq::Error::Io(kind.into());
+        assert!(is_passing(&io(std::io::ErrorKind::ConnectionReset)));
+        assert!(is_passing(&ureq::Error::ConnectionFailed));
+        assert!(!is_passing(&io(std::io::ErrorKind::InvalidData)));
+        assert!(!is_passing(&ureq::Error::BadUri("x".to_owned())));
     }
 }

@@ -15,10 +15,11 @@ mod tests;
 #[cfg(test)]
 pub(super) use tests::{HASTY, server::Reply, server::Server};
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::http::{Answer, Client, Method, Patience, USUAL};
+use super::http::{Answer, Client, Method, Patience, USUAL, Unanswered, goes_in_the_open};
 use crate::error::{Error, HubProblem, Result};
 
 /// The public hub.
@@ -37,6 +38,32 @@ pub(super) struct Hub {
     token: Option<String>,
     client: Client,
     patience: Patience,
+    /// Whether any server has answered yet: until then a host that nobody knows is none.
+    has_answered: Cell<bool>,
+}
+
+/// What becomes of a file that is being fetched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fetching<'a> {
+    /// So many bytes of it are here.
+    Received {
+        /// The file.
+        file: &'a str,
+        /// Bytes that are here.
+        received: u64,
+        /// Bytes that it has, where that is known.
+        whole: Option<u64>,
+    },
+    /// It did not work, and is tried again after a while.
+    Again {
+        /// The file.
+        file: &'a str,
+        /// What happened.
+        why: &'a str,
+        /// Seconds until then.
+        wait_s: f64,
+    },
 }
 
 /// A file of a repository.
@@ -96,11 +123,11 @@ impl Hub {
     /// The hub at `base`.
     pub(super) fn at(base: &str, token: Option<String>, patience: Patience) -> Self {
         let base = base.trim_end_matches('/').to_owned();
-        Self { base, token, client: Client::new(), patience }
+        Self { base, token, client: Client::new(), patience, has_answered: Cell::new(false) }
     }
 
-    /// Fetches `file` into `folder`, under the last part of its name. `progress` is told how many
-    /// bytes there are, and of how many.
+    /// Fetches `file` into `folder`, under the last part of its name, and tells `progress` how that
+    /// goes. A file that lies there already as the hub announces it is not fetched again.
     ///
     /// # Errors
     /// [`Error::Hub`] when the hub does not give it, [`Error::Checksum`] when it is not what was
@@ -109,7 +136,7 @@ impl Hub {
         &self,
         file: &HubFile,
         folder: &Path,
-        progress: &mut dyn FnMut(u64, Option<u64>),
+        progress: &mut dyn FnMut(Fetching<'_>),
     ) -> Result<Fetched> {
         let failed = |problem| Error::Hub {
             repository: file.repository.clone(),
@@ -117,11 +144,26 @@ impl Hub {
             problem,
         };
         let url = self.url(file).map_err(failed)?;
-        let announced = self.patiently(|| self.announced(&url)).map_err(failed)?;
+        self.check_token().map_err(failed)?;
+        let announced = self.announced_patiently(&url, &file.file, progress).map_err(failed)?;
         let path = download::Download::new(self, &url, &announced, folder, file)
             .run(progress)
             .map_err(|error| error.into_error(failed))?;
         Ok(Fetched { path, commit: announced.commit })
+    }
+
+    /// Refuses to show the token to whoever listens on the way, and one that is none.
+    fn check_token(&self) -> std::result::Result<(), HubProblem> {
+        let Some(token) = &self.token else { return Ok(()) };
+        if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let problem = "holds letters that no token has".to_owned();
+            return Err(HubProblem::Token { problem });
+        }
+        if goes_in_the_open(&self.base) {
+            let problem = format!("would go to {} in the open", self.base);
+            return Err(HubProblem::Token { problem });
+        }
+        Ok(())
     }
 
     /// Where `file` is asked for; its parts hold nothing that means something in an address.
@@ -184,10 +226,9 @@ impl Hub {
             {
                 headers.push(("authorization", format!("Bearer {token}")));
             }
-            let answer = self
-                .client
-                .ask(method, &url, &headers)
-                .map_err(|error| Failure::Passing { why: error.to_string(), after: None })?;
+            let asked = self.client.ask(method, &url, &headers);
+            let answer = asked.map_err(|error| self.unanswered(&url, error))?;
+            self.has_answered.set(true);
             let is_elsewhere = matches!(answer.status(), 301 | 302 | 303 | 307 | 308);
             if !is_elsewhere && !matches!(answer.status(), 200 | 206 | 416) {
                 return Err(self.refusal(&answer));
@@ -200,6 +241,16 @@ impl Hub {
         }
         let why = format!("more than {MAX_REDIRECTIONS} times");
         Err(Failure::Lasting(HubProblem::Redirection { why }))
+    }
+
+    /// What it means that nobody answered.
+    fn unanswered(&self, url: &str, error: Unanswered) -> Failure {
+        let Unanswered { why, passes, is_unknown } = error;
+        if passes && (!is_unknown || self.has_answered.get()) {
+            return Failure::Passing { why, after: None };
+        }
+        let address = origin(url).unwrap_or(url).to_owned();
+        Failure::Lasting(HubProblem::Unreachable { address, why })
     }
 
     /// What a status that is no success means.
@@ -216,25 +267,33 @@ impl Hub {
         }
     }
 
-    /// Tries until it goes well, will not, or patience is at an end.
-    fn patiently<T>(
+    /// Asks what the file is until it goes well, will not, or patience is at an end.
+    fn announced_patiently(
         &self,
-        mut attempt: impl FnMut() -> std::result::Result<T, Failure>,
-    ) -> std::result::Result<T, HubProblem> {
+        url: &str,
+        file: &str,
+        progress: &mut dyn FnMut(Fetching<'_>),
+    ) -> std::result::Result<Announced, HubProblem> {
         let mut failures = 0;
         loop {
-            match attempt() {
-                Ok(done) => return Ok(done),
+            match self.announced(url) {
+                Ok(announced) => return Ok(announced),
                 Err(failure) => {
                     failures += 1;
-                    self.wait(failures, failure)?;
+                    self.wait(failures, failure, file, progress)?;
                 }
             }
         }
     }
 
-    /// Waits after `failures` requests in a row that gained nothing.
-    fn wait(&self, failures: u32, last: Failure) -> std::result::Result<(), HubProblem> {
+    /// Waits after `failures` requests in a row for `file` that gained nothing, and says so.
+    fn wait(
+        &self,
+        failures: u32,
+        last: Failure,
+        file: &str,
+        progress: &mut dyn FnMut(Fetching<'_>),
+    ) -> std::result::Result<(), HubProblem> {
         let (why, after) = match last {
             Failure::Lasting(problem) => return Err(problem),
             Failure::Passing { why, after } => (why, after),
@@ -246,7 +305,9 @@ impl Hub {
         if after > self.patience.longest_asked {
             return Err(HubProblem::Busy { wait_s: after.as_secs() });
         }
-        std::thread::sleep(self.patience.wait(failures).max(after));
+        let wait = self.patience.wait(failures).max(after);
+        progress(Fetching::Again { file, why: &why, wait_s: wait.as_secs_f64() });
+        std::thread::sleep(wait);
         Ok(())
     }
 }

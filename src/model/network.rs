@@ -1,6 +1,10 @@
 //! What goes into a network and what comes out.
 //!
-//! In: [`Batch`]. Out: [`NetworkOutput`]. Every architecture implements `Network`.
+//! In: [`Batch`]. Out: [`NetworkOutput`]. Every architecture implements `Network`. What a network has
+//! to wait for itself, it tells its [`Company`].
+
+use std::fmt;
+use std::sync::Arc;
 
 use super::compute::Precision;
 use crate::error::Result;
@@ -70,6 +74,61 @@ pub struct Sent {
     pub audio_s: f64,
 }
 
+/// Somebody for whom a network works that may have to wait itself, for a server.
+pub trait Company: Send + Sync {
+    /// Whether nobody wants any more what it works on.
+    fn is_cancelled(&self) -> bool;
+    /// It waits; asked nothing, and told once a wait.
+    fn waits(&self, wait: &Wait);
+}
+
+/// What a network waits for.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Wait {
+    /// The time that a server asked for.
+    Asked {
+        /// The server.
+        server: String,
+        /// What it said, and why.
+        why: String,
+        /// How long, in seconds.
+        wait_s: f64,
+    },
+    /// The next attempt.
+    Again {
+        /// The server.
+        server: String,
+        /// Why the last one failed.
+        why: String,
+        /// How long, in seconds.
+        wait_s: f64,
+    },
+    /// An answer.
+    Answer {
+        /// The server.
+        server: String,
+        /// Since when, in seconds.
+        since_s: f64,
+    },
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked { server, why, wait_s } => {
+                write!(formatter, "{server} asks to wait {wait_s:.0} s: {why}")
+            }
+            Self::Again { server, why, wait_s } => {
+                write!(formatter, "{server} is asked again in {wait_s:.0} s: {why}")
+            }
+            Self::Answer { server, since_s } => {
+                write!(formatter, "{server} has not answered for {since_s:.0} s")
+            }
+        }
+    }
+}
+
 /// An architecture with its weights.
 pub(super) trait Network: Send {
     /// Runs a batch of at least one patch.
@@ -87,6 +146,9 @@ pub(super) trait Network: Send {
     fn precision(&self, asked: Precision) -> Precision {
         asked
     }
+
+    /// From now on whatever it waits for is told to `company`, who may end the wait.
+    fn keep_company(&mut self, _company: &Arc<dyn Company>) {}
 
     /// What left this machine, by this network and those that share its weights.
     fn sent(&self) -> Option<Sent> {

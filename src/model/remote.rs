@@ -8,10 +8,12 @@
 mod client;
 mod protocol;
 
+use std::sync::Arc;
+
 use sha2::Digest;
 
 use super::card::{ModelCard, Remote, Sha256};
-use super::network::{Batch, Network, NetworkOutput, Sent};
+use super::network::{Batch, Company, Network, NetworkOutput, Sent};
 use crate::error::{AddedProblem, Error, Result};
 use client::Client;
 use protocol::{Answer, Described, Request};
@@ -70,12 +72,9 @@ impl Hosted {
         if (model, version) == (&self.remote.model, &self.remote.version) {
             return Ok(());
         }
-        Err(AddedProblem::Changed {
-            model: self.model.clone(),
-            expected: named(&self.remote.model, &self.remote.version),
-            found: named(model, version),
-        }
-        .into())
+        let [expected, found] =
+            told_apart([(&self.remote.model, &self.remote.version), (model, version)]);
+        Err(AddedProblem::Changed { model: self.model.clone(), expected, found }.into())
     }
 
     fn require_dimension(&self, found: usize) -> Result<()> {
@@ -91,10 +90,14 @@ impl Hosted {
     }
 }
 
-/// A model and its version, in few words.
-fn named(model: &str, version: &str) -> String {
-    let short: String = version.chars().take(16).collect();
-    format!("`{model}` {short}")
+/// Two models with their versions, in as few letters as tell them apart.
+fn told_apart(both: [(&str, &str); 2]) -> [String; 2] {
+    let named = |(model, version): (&str, &str), letters: usize| {
+        let short: String = version.chars().take(letters).collect();
+        format!("`{model}` {short}")
+    };
+    let short = both.map(|one| named(one, 16));
+    if short[0] == short[1] { both.map(|one| named(one, usize::MAX)) } else { short }
 }
 
 impl Network for Hosted {
@@ -116,7 +119,26 @@ impl Network for Hosted {
         Box::new(self.clone())
     }
 
+    fn keep_company(&mut self, company: &Arc<dyn Company>) {
+        self.client.keep_company(company);
+    }
+
     fn sent(&self) -> Option<Sent> {
         Some(self.client.sent())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_shown_as_far_as_they_differ() {
+        let hash = "9f2c".repeat(16);
+        let [old, new] = [format!("{hash}-1"), format!("{hash}-2")];
+        let [expected, found] = told_apart([("owls", &old), ("owls", &new)]);
+        assert_eq!((expected, found), (format!("`owls` {old}"), format!("`owls` {new}")));
+        let [expected, found] = told_apart([("owls", &old), ("owls", "3")]);
+        assert_eq!((expected, &found[..]), (format!("`owls` {}", &hash[..16]), "`owls` 3"));
     }
 }

@@ -12,8 +12,8 @@ use etcetera::{BaseStrategy, base_strategy::Xdg};
 use sha2::Digest;
 
 use super::card::{ModelCard, Sha256};
-use super::registry;
 use super::weights::Weights;
+use super::{published, registry};
 use crate::error::{AddedProblem, Error, Result};
 
 /// The card of an added model, in its folder.
@@ -74,7 +74,8 @@ impl ModelStore {
     /// Checks the weights of `card` against its hash.
     ///
     /// # Errors
-    /// [`Error::ModelMissing`], [`Error::Io`], or [`Error::Checksum`] when they are others.
+    /// [`Error::ModelMissing`], or [`Error::Added`] of a model that the user added; [`Error::Io`], or
+    /// [`Error::Checksum`] when they are others.
     pub fn verify(&self, card: &ModelCard) -> Result<()> {
         self.read_checked(card).map(drop)
     }
@@ -173,6 +174,11 @@ impl ModelStore {
             .map_err(failed)
     }
 
+    /// Whether anything is here that belongs to a model called `name`, usable or not.
+    pub fn holds(&self, name: &str) -> bool {
+        is_name(name) && self.folder.join(name).is_dir()
+    }
+
     /// Removes what belongs to the model called `name`: weights that can be pulled again, or an
     /// added model with its card. `false`, when there was nothing.
     ///
@@ -181,7 +187,7 @@ impl ModelStore {
     pub fn remove(&self, name: &str) -> Result<bool> {
         let folder = self.folder.join(name);
         let failed = |source| Error::Io { action: "remove", path: folder.clone(), source };
-        if !is_name(name) || !folder.is_dir() {
+        if !self.holds(name) {
             return Ok(false);
         }
         let scratch = self.scratch()?;
@@ -195,7 +201,12 @@ impl ModelStore {
     fn read_checked(&self, card: &ModelCard) -> Result<Vec<u8>> {
         let path = self.weights_path(card);
         if !path.is_file() {
-            return Err(Error::ModelMissing { name: card.name.clone(), path });
+            let name = card.name.clone();
+            if card.is_added() {
+                // There is nothing to pull.
+                return Err(AddedProblem::FileMissing { name, path }.into());
+            }
+            return Err(Error::ModelMissing { name, path });
         }
         let bytes = fs::read(&path).map_err(|source| Error::Io {
             action: "read",
@@ -232,13 +243,34 @@ impl ModelStore {
     /// A folder for the files of a hub's `repository`, which stays until the model is there: the
     /// next pull goes on with what it holds.
     pub(super) fn downloads(&self, repository: &str) -> Result<PathBuf> {
-        let folder = self.folder.join(".hub").join(repository.replace('/', "--"));
+        let folder = self.download_folder(repository);
         fs::create_dir_all(&folder).map_err(|source| Error::Io {
             action: "make",
             path: folder.clone(),
             source,
         })?;
         Ok(folder)
+    }
+
+    /// Removes what a download of `repository` that was stopped has left. `false`, when there was
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn forget_download(&self, repository: &str) -> Result<bool> {
+        if !published::is_repository(repository) {
+            return Ok(false);
+        }
+        let folder = self.download_folder(repository);
+        match fs::remove_dir_all(&folder) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(source) => Err(Error::Io { action: "remove", path: folder, source }),
+        }
+    }
+
+    fn download_folder(&self, repository: &str) -> PathBuf {
+        self.folder.join(".hub").join(repository.replace('/', "--"))
     }
 
     fn model_folder(&self, card: &ModelCard) -> PathBuf {

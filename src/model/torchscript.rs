@@ -14,8 +14,8 @@ use tch::{CModule, IValue, Kind, Tensor};
 
 use super::compute::{Compute, Precision};
 use super::network::{Batch, Network, NetworkOutput};
-use super::torch::{Place, Torch, failed, to_vec};
-use crate::error::{AddedProblem, Result};
+use super::torch::{Place, Torch, to_vec};
+use crate::error::{AddedProblem, Error, Result};
 use crate::frontend::spec::{Features, FrontEnd};
 
 /// A module, ready to run.
@@ -140,7 +140,10 @@ impl Module {
 
     /// The vectors of `count` patches, `[count, dimension]`.
     pub(super) fn vectors(&self, values: &[f32], count: usize) -> Result<Vec<f32>> {
-        let given = self.forward(values, count).map_err(|error| failed(&self.model, error))?;
+        let given = self.forward(values, count).map_err(|error| Error::Network {
+            model: self.model.clone(),
+            source: first_line(&error).into(),
+        })?;
         let (dimension, vectors) = given.vectors(&self.model, count)?;
         match self.dimension {
             Some(expected) if expected != dimension => Err(AddedProblem::Output {

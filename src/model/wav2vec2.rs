@@ -14,7 +14,7 @@ mod conversion;
 #[cfg(test)]
 mod tests;
 
-pub(super) use config::Config;
+pub(super) use config::{Config, Unfit};
 pub(super) use conversion::from_checkpoint;
 
 use tch::{Kind, Tensor};
@@ -121,11 +121,16 @@ pub(super) fn check(mut weights: Weights, model: &str, config: &Config) -> Resul
     weights.finish()
 }
 
+/// The last hidden layer of the network that `weights` are of.
+pub(super) fn last_layer(weights: &Weights, model: &str) -> Result<usize> {
+    settings(weights, model).map(|config| config.layers())
+}
+
 /// The configuration that `weights` carry.
 fn settings(weights: &Weights, model: &str) -> Result<Config> {
     let text = weights.settings().unwrap_or_default();
     Config::read(text, None)
-        .map_err(|problem| Error::Card { name: model.to_owned(), source: problem.into() })
+        .map_err(|unfit| Error::Card { name: model.to_owned(), source: unfit.to_string().into() })
 }
 
 impl Wav2Vec2 {

@@ -48,6 +48,12 @@ impl Weights {
         self.settings.as_deref()
     }
 
+    /// The names of its tensors, in order.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<String> {
+        self.tensors.keys().cloned().collect()
+    }
+
     /// Changes every value of the tensor `name`.
     #[cfg(test)]
     pub(super) fn change(&mut self, name: &str, change: &dyn Fn(f32) -> f32) {

@@ -37,23 +37,23 @@ pub enum Precision {
 /// Encodes `values`.
 ///
 /// # Errors
-/// [`VectorProblem::NonFinite`] when a value is no number, or exceeds float16's 65,504 where that
-/// is what is kept.
+/// [`VectorProblem::NonFinite`] when a value is no number, [`VectorProblem::TooLarge`] when one exceeds
+/// float16's 65,504 where that is what is kept.
 pub fn encode(values: &[f32], precision: Precision) -> Result<Vec<u8>, VectorProblem> {
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(VectorProblem::NonFinite);
+    }
     match precision {
         Precision::Half => {
             let halves: Vec<f16> = values.iter().map(|&value| f16::from_f32(value)).collect();
             if halves.iter().any(|half| !half.is_finite()) {
-                return Err(VectorProblem::NonFinite);
+                return Err(VectorProblem::TooLarge);
             }
             // Minus zero counts as zero: the two are equal, and only one of them has no bits.
             let is_zero = |half: f16| half.to_f32() == 0.0;
             Ok(lay_out(&halves, is_zero, f16::to_le_bytes, [HALF, HALF_WITHOUT_ZEROS]))
         }
         Precision::Single => {
-            if values.iter().any(|value| !value.is_finite()) {
-                return Err(VectorProblem::NonFinite);
-            }
             let is_zero = |value| value == 0.0;
             Ok(lay_out(values, is_zero, f32::to_le_bytes, [SINGLE, SINGLE_WITHOUT_ZEROS]))
         }
@@ -199,9 +199,11 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for value in [f32::NAN, f32::INFINITY, 70_000.0] {
+        for value in [f32::NAN, f32::INFINITY] {
             assert_eq!(encode(&[0.0, value], Precision::Half), Err(VectorProblem::NonFinite));
         }
+        assert_eq!(encode(&[0.0, -70_000.0], Precision::Half), Err(VectorProblem::TooLarge));
+        assert!(encode(&[65_504.0], Precision::Half).is_ok());
         assert_eq!(encode(&[f32::NAN], Precision::Single), Err(VectorProblem::NonFinite));
         assert!(encode(&[70_000.0], Precision::Single).is_ok());
     }

@@ -122,6 +122,7 @@ impl Worklist {
                      known_id INTEGER, known_size INTEGER, known_modified INTEGER, known_hash BLOB,
                      known_indexed INTEGER, extension TEXT
                  ) WITHOUT ROWID;
+                 CREATE TABLE main.failed (path TEXT PRIMARY KEY) WITHOUT ROWID;
                  CREATE TABLE main.wanted (model_id INTEGER, bit INTEGER);
                  CREATE TABLE main.gone (
                      id INTEGER PRIMARY KEY, path TEXT, size_bytes INTEGER, content_hash BLOB,
@@ -356,7 +357,12 @@ impl Worklist {
     pub fn finish(&self) -> Result<()> {
         // Cached statements would keep the library open. While it is, its journal cannot shrink.
         self.connection.flush_prepared_statement_cache();
-        self.connection.execute_batch("COMMIT; DETACH library").map_err(|error| self.error(error))
+        self.connection
+            .execute_batch(
+                "INSERT OR IGNORE INTO main.failed SELECT path FROM library.failures;
+                 COMMIT; DETACH library",
+            )
+            .map_err(|error| self.error(error))
     }
 
     /// Files and bytes in `state`.
@@ -397,7 +403,9 @@ impl Worklist {
         list().map_err(|error| self.error(error))
     }
 
-    /// Calls `visit` with every file that is to be read, by path, until it says `false`.
+    /// Calls `visit` with every file that is to be read, by path, until it says `false`. Those that
+    /// failed before come last: should a network fail on them again and end the run, the others are
+    /// done.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -405,7 +413,10 @@ impl Worklist {
         let failed = |error| self.error(error);
         let mut query = self
             .connection
-            .prepare(&format!("SELECT * FROM found WHERE {IS_TASK} ORDER BY path"))
+            .prepare(&format!(
+                "SELECT * FROM found WHERE {IS_TASK}
+                 ORDER BY path IN (SELECT path FROM main.failed), path"
+            ))
             .map_err(failed)?;
         let mut rows = query.query(TASK_STATES.map(FileState::code)).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {

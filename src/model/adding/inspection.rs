@@ -1,6 +1,6 @@
 //! What a model of the user's own has to show before it is taken in.
 //!
-//! In: a model. Out: the length of its vectors, and how fast it is. Refuses one that gives no
+//! In: a model. Out: the length of its vectors, how fast it is, and whether 16 bits hold them. Refuses one that gives no
 //! numbers for silence, the same vector for everything, or another vector for the same sound when
 //! it hears it twice or beside others: what is stored could not be compared.
 
@@ -23,6 +23,15 @@ const LEAST_DIFFERENCE: f64 = 1e-6;
 /// The sounds that a model is asked, in this order.
 const SOUNDS: [&str; 3] = ["a rising tone", "noise", "silence"];
 
+/// What was found out about a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Inspected {
+    /// Seconds of sound that it embeds in a second.
+    pub(super) audio_s_per_s: f64,
+    /// Whether it gave values that float16 does not hold.
+    pub(super) is_too_large_for_half: bool,
+}
+
 /// The length of the vectors that `module` gives.
 pub(super) fn dimension(module: &Module, model: &str) -> Result<usize> {
     // Two: one that takes the batch for something else shows with more than one.
@@ -35,8 +44,8 @@ pub(super) fn dimension(module: &Module, model: &str) -> Result<usize> {
     given.vectors(model, count).map(|(dimension, _)| dimension)
 }
 
-/// Puts `model` to the test; returns how many seconds of sound it embeds in a second.
-pub(super) fn inspect(model: &EmbeddingModel) -> Result<f64> {
+/// Puts `model` to the test.
+pub(super) fn inspect(model: &EmbeddingModel) -> Result<Inspected> {
     let name = || model.identity().name.clone();
     let patches = sounds(&model.front_end());
     let together = embed(model, &patches.concat())?;
@@ -67,7 +76,11 @@ pub(super) fn inspect(model: &EmbeddingModel) -> Result<f64> {
             require_same("alone and beside others", &alone, beside)?;
         }
     }
-    speed(model, &patches)
+    let is_too_large = |&value: &f32| half::f16::from_f32(value).is_infinite();
+    Ok(Inspected {
+        audio_s_per_s: speed(model, &patches)?,
+        is_too_large_for_half: together.iter().flatten().any(is_too_large),
+    })
 }
 
 /// Times a batch of the size that indexing will use; warm by now.

@@ -2,7 +2,8 @@
 //!
 //! In: an address and what was announced of it. Out: the file under its name, whole and checked.
 //! Until then it is `.NAME.TAG.partial`, which a later call goes on with: the tag is of its content,
-//! so that two contents are never joined.
+//! so that two contents are never joined. One that is whole already, by the hash that was announced, is
+//! left as it is.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 
-use super::{Announced, Failure, Hub, HubFile};
+use super::{Announced, Failure, Fetching, Hub, HubFile};
 use crate::error::{Error, HubProblem};
 use crate::model::card::Sha256;
 use crate::model::http::Method;
@@ -25,6 +26,8 @@ pub(super) struct Download<'a> {
     hub: &'a Hub,
     url: &'a str,
     announced: &'a Announced,
+    /// As the repository calls it.
+    name: &'a str,
     partial: PathBuf,
     path: PathBuf,
     /// What is there so far.
@@ -59,7 +62,7 @@ impl<'a> Download<'a> {
         url: &'a str,
         announced: &'a Announced,
         folder: &Path,
-        file: &HubFile,
+        file: &'a HubFile,
     ) -> Self {
         let name = file.file.rsplit('/').next().unwrap_or(&file.file);
         let tag = |tag: &str| tag.chars().filter(char::is_ascii_alphanumeric).take(64).collect();
@@ -68,6 +71,7 @@ impl<'a> Download<'a> {
             hub,
             url,
             announced,
+            name: &file.file,
             partial: folder.join(format!(".{name}.{tag}.partial")),
             path: folder.join(name),
             received: 0,
@@ -76,13 +80,15 @@ impl<'a> Download<'a> {
     }
 
     /// Fetches what is missing, checks the whole and gives it its name.
-    pub(super) fn run(
-        mut self,
-        progress: &mut dyn FnMut(u64, Option<u64>),
-    ) -> Result<PathBuf, Ended> {
+    pub(super) fn run(mut self, progress: &mut dyn FnMut(Fetching<'_>)) -> Result<PathBuf, Ended> {
         let limit = |found| HubProblem::TooLarge { found, limit: MAX_BYTES };
         if let Some(size) = self.announced.size.filter(|&size| size > MAX_BYTES) {
             return Err(limit(size).into());
+        }
+        if self.is_here()? {
+            let (file, whole) = (self.name, self.announced.size);
+            progress(Fetching::Received { file, received: whole.unwrap_or(0), whole });
+            return Ok(self.path);
         }
         let mut file = self.open()?;
         let mut failures = 0;
@@ -93,11 +99,33 @@ impl<'a> Download<'a> {
                 Err(failure) => {
                     // Only what gains nothing tries patience.
                     failures = if self.received > before { 1 } else { failures + 1 };
-                    self.hub.wait(failures, failure)?;
+                    self.hub.wait(failures, failure, self.name, progress)?;
                 }
             }
         }
         self.finish(&file)
+    }
+
+    /// Whether an earlier call has fetched all of it, as the hash says that was announced.
+    fn is_here(&self) -> Result<bool, Ended> {
+        let (Some(size), Some(expected)) =
+            (self.announced.size, self.announced.etag.as_deref().and_then(sha256))
+        else {
+            return Ok(false);
+        };
+        let failed =
+            |source| Ended::Error(Error::Io { action: "read", path: self.path.clone(), source });
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(failed(error)),
+        };
+        if file.metadata().map_err(failed)?.len() != size {
+            return Ok(false);
+        }
+        let mut hash = sha2::Sha256::default();
+        hash_rest(&mut file, &mut hash).map_err(failed)?;
+        Ok(Sha256(hash.finalize().into()).to_string() == expected)
     }
 
     /// Opens the partial file, and hashes what an earlier call left in it.
@@ -109,17 +137,9 @@ impl<'a> Download<'a> {
         if self.announced.etag.is_none() {
             self.begin_anew(&mut file).map_err(|error| self.failed("write", error))?;
         }
-        let mut block = vec![0; BLOCK_BYTES];
-        loop {
-            match file.read(&mut block) {
-                Ok(0) => return Ok(file),
-                Ok(count) => {
-                    self.hash.update(&block[..count]);
-                    self.received += count as u64;
-                }
-                Err(error) => return Err(self.failed("read", error)),
-            }
-        }
+        let read = hash_rest(&mut file, &mut self.hash);
+        self.received = read.map_err(|error| self.failed("read", error))?;
+        Ok(file)
     }
 
     fn begin_anew(&mut self, file: &mut File) -> io::Result<()> {
@@ -134,7 +154,7 @@ impl<'a> Download<'a> {
     fn receive(
         &mut self,
         file: &mut File,
-        progress: &mut dyn FnMut(u64, Option<u64>),
+        progress: &mut dyn FnMut(Fetching<'_>),
     ) -> Result<Result<(), Failure>, Ended> {
         let first = Some(self.received).filter(|&received| received > 0);
         let mut answer = match self.hub.follow(Method::Get, self.url, first, |_| true) {
@@ -171,7 +191,8 @@ impl<'a> Download<'a> {
             if self.received > self.announced.size.unwrap_or(MAX_BYTES) {
                 return Err(self.wrong_size()?);
             }
-            progress(self.received, self.announced.size.or(end));
+            let (received, whole) = (self.received, self.announced.size.or(end));
+            progress(Fetching::Received { file: self.name, received, whole });
         }
         let whole = self.announced.size.or(end);
         if whole.is_some_and(|whole| self.received < whole) {
@@ -218,6 +239,22 @@ impl<'a> Download<'a> {
 
     fn failed(&self, action: &'static str, source: io::Error) -> Ended {
         Ended::Error(Error::Io { action, path: self.partial.clone(), source })
+    }
+}
+
+/// Hashes what is left of `file`; returns its bytes.
+fn hash_rest(file: &mut File, hash: &mut sha2::Sha256) -> io::Result<u64> {
+    let (mut block, mut bytes) = (vec![0; BLOCK_BYTES], 0);
+    loop {
+        match file.read(&mut block) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => {
+                hash.update(&block[..count]);
+                bytes += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

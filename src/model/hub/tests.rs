@@ -59,7 +59,7 @@ fn part(request: &Request, content: &[u8]) -> Reply {
 
 fn fetch(hub: &Server, folder: &Path) -> Result<Fetched> {
     let hub = Hub::at(&hub.address(), Some(TOKEN.to_owned()), HASTY);
-    hub.fetch(&weights(), folder, &mut |_, _| ())
+    hub.fetch(&weights(), folder, &mut |_| ())
 }
 
 fn problem(found: Result<Fetched>) -> HubProblem {
@@ -85,14 +85,19 @@ fn a_large_file_comes_from_elsewhere_and_the_token_stays() {
     let mut seen = Vec::new();
     let asked = Hub::at(&format!("{}/", hub.address()), Some(TOKEN.to_owned()), HASTY);
     let fetched = asked
-        .fetch(&weights(), folder.path(), &mut |received, whole| seen.push((received, whole)))
+        .fetch(&weights(), folder.path(), &mut |fetching| match fetching {
+            Fetching::Received { file, received, whole } => {
+                seen.push((file.to_owned(), received, whole));
+            }
+            Fetching::Again { .. } => panic!("{fetching:?}"),
+        })
         .unwrap();
     assert_eq!(std::fs::read(&fetched.path).unwrap(), content);
     assert_eq!(fetched.path, folder.path().join("model.safetensors"));
     assert_eq!(fetched.commit.as_deref(), Some("0123abc"));
     assert_eq!(names(folder.path()), ["model.safetensors"], "nothing else is left");
     let whole = content.len() as u64;
-    assert_eq!(seen.last(), Some(&(whole, Some(whole))));
+    assert_eq!(seen.last(), Some(&("model.safetensors".to_owned(), whole, Some(whole))));
     let requests = hub.requests();
     let methods: Vec<&str> = requests.iter().map(|request| request.method.as_str()).collect();
     assert_eq!(methods, ["HEAD", "GET"]);
@@ -113,7 +118,7 @@ fn a_small_file_comes_at_once() {
     let hub = Server::new(|_, _| Reply::of(b"{}").with("ETag", "W/\"9e26dfeeb6e641a33dae\""));
     let file = HubFile { file: "config.json".to_owned(), ..weights() };
     let asked = Hub::at(&hub.address(), None, HASTY);
-    let fetched = asked.fetch(&file, folder.path(), &mut |_, _| ()).unwrap();
+    let fetched = asked.fetch(&file, folder.path(), &mut |_| ()).unwrap();
     assert_eq!(std::fs::read(fetched.path).unwrap(), b"{}");
     assert!(hub.requests().iter().all(|request| request.header("authorization").is_none()));
 }
@@ -236,7 +241,21 @@ fn a_server_out_of_order_is_tried_for_a_while() {
         0..=2 => Reply::status(502),
         _ => Reply::of(b"weights").with("ETag", "\"tag\""),
     };
-    fetch(&Server::new(well_again), folder.path()).unwrap();
+    let server = Server::new(well_again);
+    let mut told = Vec::new();
+    let hub = Hub::at(&server.address(), None, HASTY);
+    hub.fetch(&weights(), folder.path(), &mut |fetching| {
+        if let Fetching::Again { file, why, .. } = fetching {
+            told.push(format!("{file}: {why}"));
+        }
+    })
+    .unwrap();
+    // From the first time on whoever watches knows why nothing comes.
+    assert_eq!(told.len(), 3);
+    assert!(
+        told.iter().all(|why| why.contains("model.safetensors") && why.contains("502")),
+        "{told:?}"
+    );
     let hub = Server::new(|_, _| Reply::status(500));
     let found = problem(fetch(&hub, folder.path()));
     assert!(matches!(found, HubProblem::GaveUp { attempts: 4, .. }), "{found:?}");
@@ -249,7 +268,7 @@ fn nobody_listening_is_an_error_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let address = Server::new(|_, _| Reply::status(200)).address();
     let hub = Hub::at(&address, None, Patience { attempts: 2, ..HASTY });
-    let found = hub.fetch(&weights(), folder.path(), &mut |_, _| ()).unwrap_err();
+    let found = hub.fetch(&weights(), folder.path(), &mut |_| ()).unwrap_err();
     assert!(found.hint().is_some());
     assert!(matches!(problem(Err(found)), HubProblem::GaveUp { attempts: 2, .. }));
 }
@@ -283,11 +302,11 @@ fn names_that_lead_elsewhere_are_refused() {
             revision: revision.to_owned(),
             file: file.to_owned(),
         };
-        let found = problem(hub.fetch(&file, folder.path(), &mut |_, _| ()));
+        let found = problem(hub.fetch(&file, folder.path(), &mut |_| ()));
         assert!(matches!(found, HubProblem::Name { .. }), "{file:?}: {found:?}");
     }
     let hub = Hub::at("elsewhere", None, HASTY);
-    let found = problem(hub.fetch(&weights(), folder.path(), &mut |_, _| ()));
+    let found = problem(hub.fetch(&weights(), folder.path(), &mut |_| ()));
     assert!(matches!(found, HubProblem::Address { .. }));
 }
 
@@ -300,4 +319,64 @@ fn what_was_encrypted_stays_so() {
     assert!(elsewhere("https://hub/a", None).is_err());
     assert_eq!(origin("https://hub:8443?x"), Some("https://hub:8443"));
     assert_eq!(origin("https://"), None);
+}
+
+#[test]
+fn a_file_that_is_whole_is_not_fetched_again() {
+    let (content, folder) = (content(), tempfile::tempdir().unwrap());
+    let (sent, tag) = (content.clone(), hash(&content));
+    let hub = Server::new(move |request, _| part(request, &sent).with("ETag", &tag));
+    let methods =
+        || hub.requests().iter().map(|request| request.method.clone()).collect::<Vec<_>>();
+    let path = fetch(&hub, folder.path()).unwrap().path;
+    fetch(&hub, folder.path()).unwrap();
+    assert_eq!(methods(), ["HEAD", "GET", "HEAD"]);
+    // Another content of the same length is not what was announced.
+    let mut changed = content.clone();
+    changed[5] ^= 1;
+    std::fs::write(&path, changed).unwrap();
+    fetch(&hub, folder.path()).unwrap();
+    assert_eq!(methods(), ["HEAD", "GET", "HEAD", "HEAD", "GET"]);
+    assert_eq!(std::fs::read(path).unwrap(), content);
+}
+
+#[test]
+fn what_will_not_pass_is_not_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    // A server that does not speak TLS, whatever it is told; and a name that nobody has (RFC 2606,
+    // section 2).
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 1_024]);
+            let _ = stream.write_all(b"HTTP/1.1 400 Word\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    for address in [&address[..], "https://hub.invalid"] {
+        let mut told = 0;
+        let hub = Hub::at(address, None, HASTY);
+        let found = hub.fetch(&weights(), folder.path(), &mut |_| told += 1).unwrap_err();
+        assert!(found.hint().unwrap().contains("SONOTECA_HUB"), "{found}");
+        let found = problem(Err(found));
+        assert!(matches!(&found, HubProblem::Unreachable { .. }), "{found:?}");
+        assert!(found.to_string().contains(address), "{found}");
+        assert_eq!(told, 0, "{found}");
+    }
+}
+
+#[test]
+fn a_token_goes_neither_in_the_open_nor_in_pieces() {
+    let folder = tempfile::tempdir().unwrap();
+    for (address, token, words) in [
+        ("http://hub.invalid", TOKEN, "in the open"),
+        ("https://hub.invalid", "hf_\u{e9}", "letters"),
+        ("https://hub.invalid", "hf_a hf_b", "letters"),
+    ] {
+        let hub = Hub::at(address, Some(token.to_owned()), HASTY);
+        let found = problem(hub.fetch(&weights(), folder.path(), &mut |_| ()));
+        assert!(matches!(&found, HubProblem::Token { .. }), "{found:?}");
+        assert!(found.to_string().contains(words) && !found.to_string().contains(token), "{found}");
+    }
 }

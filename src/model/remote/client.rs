@@ -3,19 +3,24 @@
 //! In: a path, and perhaps a body. Out: the answer's body. Refuses answers that are longer than
 //! they may be, and addresses to which a key would go in the open. Imports ureq, as only `http` does
 //! beside it; it follows no redirection, so that sound and key go where the user said and nowhere else.
+//!
+//! Who keeps company is told of waits and may end them. A request cannot be ended from outside, so it
+//! has a thread of its own then, which is left alone when nobody wants its answer any more.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread::{Builder, sleep};
+use std::time::{Duration, Instant, SystemTime};
 
 use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
 use crate::error::{AddedProblem, Error, Result};
 use crate::model::card::Remote;
-use crate::model::http::{Patience, USER_AGENT, passes, retry_after};
-use crate::model::network::Sent;
+use crate::model::http::{Patience, USER_AGENT, is_passing, is_this_machine, passes, retry_after};
+use crate::model::network::{Company, Sent, Wait};
 
 /// The waits before a request is sent again; the card says how often.
 const PATIENCE: Patience = Patience {
@@ -28,6 +33,12 @@ const PATIENCE: Patience = Patience {
 /// Of what a server says when it refuses, so many bytes are read, and so many letters shown.
 const MOST_REFUSAL: u64 = 1 << 16;
 const SHOWN_REFUSAL: usize = 200;
+/// How often who waits looks whether anybody wants it to.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Waits from this on are told; shorter ones are over before they are read.
+const TOLD_FROM: Duration = Duration::from_secs(2);
+/// How long an answer may take before that is told.
+const TOLD_AFTER: Duration = Duration::from_secs(10);
 
 /// A server and what was sent there.
 #[derive(Clone)]
@@ -39,6 +50,7 @@ pub(super) struct Client {
     key_env: Option<String>,
     patience: Patience,
     account: Arc<Account>,
+    company: Option<Arc<dyn Company>>,
 }
 
 impl std::fmt::Debug for Client {
@@ -59,12 +71,12 @@ struct Account {
 }
 
 /// A request that is to be sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct Message {
     /// Behind the base, with what it asks for.
-    pub(super) path: &'a str,
+    pub(super) path: String,
     /// The body and its media type; a GET has none.
-    pub(super) body: Option<(&'a str, &'a [u8])>,
+    pub(super) body: Option<(&'static str, Arc<Vec<u8>>)>,
     /// Seconds of sound in it.
     pub(super) audio_s: f64,
     /// Bytes that an answer may have.
@@ -77,6 +89,7 @@ struct Failure {
     again: Again,
 }
 
+#[derive(Clone, Copy)]
 enum Again {
     Never,
     Soon,
@@ -105,7 +118,13 @@ impl Client {
             key_env: remote.key_env.clone(),
             patience: Patience { attempts: remote.retries.saturating_add(1), ..PATIENCE },
             account: Arc::default(),
+            company: None,
         })
+    }
+
+    /// From now on waits are told to `company`, who may end them.
+    pub(super) fn keep_company(&mut self, company: &Arc<dyn Company>) {
+        self.company = Some(Arc::clone(company));
     }
 
     /// The address of `path`, without what it asks for.
@@ -128,13 +147,19 @@ impl Client {
     }
 
     /// Sends `message`, again where that may help, and reads the answer.
-    pub(super) fn ask(&self, message: Message<'_>) -> Result<Vec<u8>> {
+    ///
+    /// # Errors
+    /// [`Error::Added`]; [`AddedProblem::Abandoned`] once its company wants no answer any more.
+    pub(super) fn ask(&self, message: &Message) -> Result<Vec<u8>> {
         let mut failures = 0;
         loop {
             let Failure { problem, again } = match self.ask_once(message) {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
+            if self.is_cancelled() {
+                return Err(self.abandoned(message).into());
+            }
             failures += 1;
             let wait = match again {
                 Again::After(asked) if asked <= self.patience.longest_asked => asked,
@@ -144,17 +169,93 @@ impl Client {
             if failures >= self.patience.attempts {
                 return Err(given_up(problem, failures));
             }
+            self.tell(again, &problem, wait);
+            if !self.wait(wait) {
+                return Err(self.abandoned(message).into());
+            }
             self.account.retries.fetch_add(1, Ordering::Relaxed);
-            sleep(wait);
         }
     }
 
-    fn ask_once(&self, message: Message<'_>) -> std::result::Result<Vec<u8>, Failure> {
+    fn is_cancelled(&self) -> bool {
+        self.company.as_ref().is_some_and(|company| company.is_cancelled())
+    }
+
+    fn abandoned(&self, message: &Message) -> AddedProblem {
+        AddedProblem::Abandoned { url: self.url(&message.path) }
+    }
+
+    /// Tells the company of a wait.
+    fn tell(&self, again: Again, problem: &AddedProblem, wait: Duration) {
+        let Some(company) = self.company.as_ref().filter(|_| wait >= TOLD_FROM) else { return };
+        let (server, wait_s) = (self.base.clone(), wait.as_secs_f64());
+        let why = match problem {
+            AddedProblem::Refused { status, message, .. } if message.is_empty() => {
+                format!("status {status}")
+            }
+            AddedProblem::Refused { status, message, .. } => format!("status {status}, {message}"),
+            AddedProblem::Unreachable { source, .. } => source.to_string(),
+            problem => problem.to_string(),
+        };
+        company.waits(&match again {
+            Again::After(_) => Wait::Asked { server, why, wait_s },
+            Again::Soon | Again::Never => Wait::Again { server, why, wait_s },
+        });
+    }
+
+    /// Waits; `false` as soon as nobody wants it to.
+    fn wait(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while !self.is_cancelled() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            sleep(left.min(LOOK_EVERY));
+        }
+        false
+    }
+
+    /// Sends `message` and reads the answer, as long as its company wants it.
+    fn ask_once(&self, message: &Message) -> std::result::Result<Vec<u8>, Failure> {
+        let Some(company) = &self.company else { return self.request(message) };
+        let failed = |problem: &'static str| {
+            let (url, source) = (self.url(&message.path), io::Error::other(problem).into());
+            let problem = AddedProblem::Unreachable { url, attempts: 1, source };
+            Failure { problem, again: Again::Never }
+        };
+        let (sender, receiver) = sync_channel(1);
+        let (client, copy) = (self.clone(), message.clone());
+        // Who has hung up wants no answer.
+        let ask = move || drop(sender.send(client.request(&copy)));
+        if Builder::new().name("request".to_owned()).spawn(ask).is_err() {
+            return Err(failed("no thread can be started for it"));
+        }
+        let (started, mut is_told) = (Instant::now(), false);
+        loop {
+            match receiver.recv_timeout(LOOK_EVERY) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(failed("its thread has ended")),
+                Err(RecvTimeoutError::Timeout) if company.is_cancelled() => {
+                    let problem = self.abandoned(message);
+                    return Err(Failure { problem, again: Again::Never });
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if !is_told && started.elapsed() >= TOLD_AFTER {
+                is_told = true;
+                let since_s = started.elapsed().as_secs_f64();
+                company.waits(&Wait::Answer { server: self.base.clone(), since_s });
+            }
+        }
+    }
+
+    fn request(&self, message: &Message) -> std::result::Result<Vec<u8>, Failure> {
         let url = format!("{}{}", self.base, message.path);
         let authorization = self.key.as_ref().map(|key| format!("Bearer {key}"));
         let account = &self.account;
         account.requests.fetch_add(1, Ordering::Relaxed);
-        let answered = match message.body {
+        let answered = match &message.body {
             None => {
                 let mut request = self.agent.get(&url);
                 if let Some(authorization) = &authorization {
@@ -166,11 +267,11 @@ impl Client {
                 // Counted before: what became of it on the way is not known.
                 account.sent_bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
                 account.audio_us.fetch_add(microseconds(message.audio_s), Ordering::Relaxed);
-                let mut request = self.agent.post(&url).header("Content-Type", media_type);
+                let mut request = self.agent.post(&url).header("Content-Type", *media_type);
                 if let Some(authorization) = &authorization {
                     request = request.header("Authorization", authorization);
                 }
-                request.send(body)
+                request.send(&body[..])
             }
         };
         let mut answer = answered.map_err(|error| self.failure(message, error))?;
@@ -183,23 +284,15 @@ impl Client {
         Ok(body)
     }
 
-    fn failure(&self, message: Message<'_>, error: ureq::Error) -> Failure {
-        let url = self.url(message.path);
+    fn failure(&self, message: &Message, error: ureq::Error) -> Failure {
+        let url = self.url(&message.path);
         if let ureq::Error::BodyExceedsLimit(_) = error {
             let expected = format!("{} bytes at most", message.most_bytes);
             let found = "more bytes than that".to_owned();
             let problem = AddedProblem::Answer { url, expected, found };
             return Failure { problem, again: Again::Never };
         }
-        let again = match error {
-            ureq::Error::Io(_)
-            | ureq::Error::Timeout(_)
-            | ureq::Error::HostNotFound
-            | ureq::Error::ConnectionFailed
-            | ureq::Error::Protocol(_)
-            | ureq::Error::BodyStalled => Again::Soon,
-            _ => Again::Never,
-        };
+        let again = if is_passing(&error) { Again::Soon } else { Again::Never };
         Failure {
             problem: AddedProblem::Unreachable { url, attempts: 1, source: error.into() },
             again,
@@ -207,7 +300,7 @@ impl Client {
     }
 
     /// What is to be made of a status that is none of success.
-    fn refusal(&self, message: Message<'_>, answer: &mut Response<Body>) -> Failure {
+    fn refusal(&self, message: &Message, answer: &mut Response<Body>) -> Failure {
         let status = answer.status().as_u16();
         let again = match (status, retry_after(answer)) {
             (429 | 503, Some(asked)) => Again::After(asked),
@@ -224,7 +317,7 @@ impl Client {
         } else if (300..400).contains(&status) {
             "redirections are not followed".clone_into(&mut words);
         }
-        let (url, key_env) = (self.url(message.path), self.key_env.clone());
+        let (url, key_env) = (self.url(&message.path), self.key_env.clone());
         Failure { problem: AddedProblem::Refused { url, status, message: words, key_env }, again }
     }
 
@@ -303,10 +396,4 @@ pub(in crate::model) fn check_address(url: &str, has_key: bool) -> Result<String
         return Err(refused("a key would go there in the open"));
     }
     Ok(host)
-}
-
-fn is_this_machine(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

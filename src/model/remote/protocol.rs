@@ -3,6 +3,8 @@
 //! In: windows of samples. Out: embeddings, `[windows, dimension]`. Refuses answers of another
 //! number of vectors, of another length, and with values that are no finite numbers.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -74,8 +76,8 @@ struct Received {
 
 /// Asks the server what it is.
 pub(super) fn described(client: &Client) -> Result<Described> {
-    let message = Message { path: MODEL, body: None, audio_s: 0.0, most_bytes: MOST_DESCRIPTION };
-    let answer = client.ask(message)?;
+    let (path, most_bytes) = (MODEL.to_owned(), MOST_DESCRIPTION);
+    let answer = client.ask(&Message { path, body: None, audio_s: 0.0, most_bytes })?;
     let refused = |expected: &str, found: String| refused(client, MODEL, expected, found);
     let described: Described = parse(client, MODEL, &answer)?;
     if described.protocol != 1 {
@@ -118,8 +120,8 @@ pub(super) fn embed(client: &Client, request: &Request<'_>) -> Result<Answer> {
     };
     let audio_s = request.values.len() as f64 / f64::from(sample_rate);
     let most_bytes = (windows * dimension * value_bytes + MOST_BESIDE) as u64;
-    let body = Some((media_type, &body[..]));
-    let answer = client.ask(Message { path: &path, body, audio_s, most_bytes })?;
+    let body = Some((media_type, Arc::new(body)));
+    let answer = client.ask(&Message { path, body, audio_s, most_bytes })?;
     read(client, parse(client, EMBED, &answer)?, request)
 }
 

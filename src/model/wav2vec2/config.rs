@@ -6,10 +6,42 @@
 //! Names and defaults are those of transformers 4.30.2, `configuration_wav2vec2.py` and
 //! `feature_extraction_wav2vec2.py`; what only training or a head reads is left aside.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FRAME_HOP_SAMPLES, FRAME_SAMPLES, FRONT_END};
 use crate::model::checkpoint::Problem;
+
+/// Why no network is built of what a model says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Unfit {
+    /// It is another architecture, of this name.
+    Architecture(String),
+    /// It is of a form that is not built here, or does not read.
+    Form(Problem),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Architecture(found) => write!(formatter, "it is a `{found}`, not a wav2vec2"),
+            Self::Form(problem) => formatter.write_str(problem),
+        }
+    }
+}
+
+impl From<Problem> for Unfit {
+    fn from(problem: Problem) -> Self {
+        Self::Form(problem)
+    }
+}
+
+/// `config.json`, of whatever architecture.
+#[derive(Debug, Deserialize)]
+struct AnyConfig {
+    model_type: Option<String>,
+}
 
 /// The sizes and forms of a network.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -77,15 +109,19 @@ struct Preprocessor {
 
 impl Config {
     /// Reads `config.json`, and `preprocessor_config.json` where the publisher has one.
-    pub(in crate::model) fn read(
-        config: &str,
-        preprocessor: Option<&str>,
-    ) -> Result<Self, Problem> {
-        let mut found: Self = serde_json::from_str(config)
-            .map_err(|error| format!("config.json does not read: {error}"))?;
+    pub(in crate::model) fn read(config: &str, preprocessor: Option<&str>) -> Result<Self, Unfit> {
+        let unread = |error| format!("its config.json does not read: {error}");
+        // What it is, before what only this kind has.
+        let any: AnyConfig = serde_json::from_str(config).map_err(unread)?;
+        match any.model_type {
+            None => return Err("its config.json names no model_type".to_owned().into()),
+            Some(kind) if kind != ARCHITECTURE => return Err(Unfit::Architecture(kind)),
+            Some(_) => {}
+        }
+        let mut found: Self = serde_json::from_str(config).map_err(unread)?;
         if let Some(preprocessor) = preprocessor {
             let preprocessor: Preprocessor = serde_json::from_str(preprocessor)
-                .map_err(|error| format!("preprocessor_config.json does not read: {error}"))?;
+                .map_err(|error| format!("its preprocessor_config.json does not read: {error}"))?;
             preprocessor.check()?;
             found.do_normalize = preprocessor.do_normalize;
         }
@@ -109,12 +145,11 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), Problem> {
-        let expect = |holds: bool, what: &str, found: &dyn std::fmt::Debug| {
+        let expect = |holds: bool, what: &str, found: &dyn fmt::Debug| {
             if holds { Ok(()) } else { Err(format!("its config asks for {what}: found {found:?}")) }
         };
         let convolutions = [&self.conv_dim, &self.conv_kernel, &self.conv_stride];
-        let (kind, width) = (self.model_type.as_str(), self.hidden_size);
-        expect(kind == "wav2vec2", "another architecture than wav2vec2", &kind)?;
+        let width = self.hidden_size;
         for activation in [&self.hidden_act, &self.feat_extract_activation] {
             expect(activation == "gelu", "another activation than gelu", activation)?;
         }
@@ -174,6 +209,8 @@ impl Preprocessor {
     }
 }
 
+/// What it calls itself.
+const ARCHITECTURE: &str = "wav2vec2";
 /// No published size comes near.
 const MAX_SIZE: usize = 1 << 16;
 
@@ -253,12 +290,16 @@ mod tests {
             (r#"{"model_type": "wav2vec2", "feat_extract_norm": "batch"}"#, "batch"),
             (r#"{"model_type": "wav2vec2", "conv_stride": [5, 2, 2, 2, 2, 2, 4]}"#, "640"),
             ("{", "config.json"),
+            ("{}", "no model_type"),
         ];
         for (text, found) in cases {
-            let problem = Config::read(text, None).unwrap_err();
+            let problem = Config::read(text, None).unwrap_err().to_string();
             assert!(problem.contains(found), "{text}: {problem}");
         }
         let problem = Config::read(LEAST, Some(r#"{"sampling_rate": 8000}"#)).unwrap_err();
-        assert!(problem.contains("8000 Hz"), "{problem}");
+        assert!(problem.to_string().contains("8000 Hz"), "{problem}");
+        // Another kind's sizes need not be of a kind that is known here.
+        let text = r#"{"model_type": "hubert", "conv_dim": "many"}"#;
+        assert_eq!(Config::read(text, None), Err(Unfit::Architecture("hubert".to_owned())));
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! In: the folder's configuration and tensors under Hugging Face's names. Out: the tensors that the
 //! network asks for, by those names without their prefix. What belongs to pre-training or to a head
-//! is left aside by its name; any other tensor stays, and is refused when the network has taken its
-//! own.
+//! is left aside: by its name, and where the network's own tensors have a prefix, by its having none.
+//! Any other tensor stays, and is refused when the network has taken its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
 use crate::model::checkpoint::{Checkpoint, Problem};
@@ -16,12 +16,13 @@ const PREFIX: &str = "wav2vec2.";
 /// First words of the names of tensors that hidden states do not depend on: the quantiser and its
 /// projections, the vector that masked frames get in training, and heads for letters, classes and
 /// speakers; an adapter shortens the last hidden layer for a head.
-const LEFT_ASIDE: [&str; 10] = [
+const LEFT_ASIDE: [&str; 11] = [
     "adapter",
     "classifier",
     "layer_weights",
     "lm_head",
     "masked_spec_embed",
+    "objective",
     "project_hid",
     "project_q",
     "projector",
@@ -36,17 +37,28 @@ const NEWER_NAMES: [(&str, &str); 2] = [
     ("parametrizations.weight.original1", "weight_v"),
 ];
 
-/// Takes the network's tensors out of the checkpoint, with `config` beside them.
+/// Takes the network's tensors out of the files of a checkpoint, with `config` beside them.
 pub(in crate::model) fn from_checkpoint(
     model: &str,
-    checkpoint: &Checkpoint<'_>,
+    files: &[Checkpoint<'_>],
     config: &Config,
 ) -> Result<Weights, Problem> {
+    let names = || files.iter().flat_map(Checkpoint::names);
+    let of_the_network: BTreeSet<&str> =
+        names().filter_map(|name| name.strip_prefix(PREFIX)).collect();
     let mut tensors: BTreeMap<String, NamedTensor> = BTreeMap::new();
-    for name in checkpoint.names() {
-        let Some(ours) = name_of(name) else { continue };
-        if tensors.insert(ours.clone(), checkpoint.tensor(name)?).is_some() {
-            return Err(format!("it has the tensor {ours} under two names"));
+    for file in files {
+        for name in file.names() {
+            // Beside a network under its prefix stands what belongs to a head, whatever it is called:
+            // that for speakers has a `feature_extractor` too.
+            let is_head = !of_the_network.is_empty() && !name.starts_with(PREFIX);
+            if is_head && !of_the_network.contains(name) {
+                continue;
+            }
+            let Some(ours) = name_of(name) else { continue };
+            if tensors.insert(ours.clone(), file.tensor(name)?).is_some() {
+                return Err(format!("it has the tensor {ours} twice"));
+            }
         }
     }
     Ok(Weights::new(model, tensors).with_settings(config.to_json()?))
@@ -82,5 +94,45 @@ mod tests {
             assert_eq!(name_of(head), None, "{head}");
         }
         assert_eq!(name_of("encoder.extra").as_deref(), Some("encoder.extra"));
+    }
+
+    /// A file of tensors of one value each.
+    fn file(names: &[&str]) -> Vec<u8> {
+        use safetensors::tensor::{Dtype, TensorView, serialize};
+        let value = 0.5_f32.to_le_bytes();
+        let view = || TensorView::new(Dtype::F32, vec![1], &value).unwrap();
+        serialize(names.iter().map(|name| (*name, view())), None).unwrap()
+    }
+
+    fn names(files: &[&[&str]]) -> Result<Vec<String>, Problem> {
+        let bytes: Vec<Vec<u8>> = files.iter().map(|names| file(names)).collect();
+        let opened =
+            |bytes| crate::model::checkpoint::safetensors::Checkpoint::open(bytes).unwrap();
+        let files: Vec<_> =
+            bytes.iter().map(|bytes| Checkpoint::Safetensors(opened(bytes))).collect();
+        let config = Config::read(r#"{"model_type": "wav2vec2"}"#, None).unwrap();
+        from_checkpoint("mine", &files, &config).map(|weights| weights.names())
+    }
+
+    #[test]
+    fn heads_are_left_aside_whatever_they_are_called() {
+        // Those of Wav2Vec2ForXVector (transformers 4.30.2, `modeling_wav2vec2.py`), in two files.
+        let found = names(&[
+            &[
+                "wav2vec2.encoder.a",
+                "feature_extractor.weight",
+                "objective.weight",
+                "projector.bias",
+            ],
+            &["wav2vec2.encoder.b", "feature_extractor.bias", "tdnn.0.kernel.weight"],
+        ]);
+        assert_eq!(found.unwrap(), ["encoder.a", "encoder.b"]);
+        // Without a prefix anywhere, only names tell.
+        let found = names(&[&["encoder.a", "objective.weight", "feature_extractor.weight"]]);
+        assert_eq!(found.unwrap(), ["encoder.a", "feature_extractor.weight"]);
+        // What is there twice is nobody's head.
+        let found = names(&[&["wav2vec2.encoder.a", "encoder.a"]]);
+        assert!(found.unwrap_err().contains("encoder.a twice"));
+        assert!(names(&[&["encoder.a"], &["encoder.a"]]).is_err());
     }
 }

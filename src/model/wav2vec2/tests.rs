@@ -47,7 +47,7 @@ fn published() -> Vec<Published> {
 
 fn converted(bytes: &[u8], config: &Config) -> std::result::Result<Weights, String> {
     let checkpoint = Checkpoint::Safetensors(reader::Checkpoint::open(bytes)?);
-    from_checkpoint("a model", &checkpoint, config)
+    from_checkpoint("a model", &[checkpoint], config)
 }
 
 /// The same file with its tensors renamed, and one more where `extra` names it.

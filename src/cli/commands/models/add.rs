@@ -2,7 +2,7 @@
 
 use dialoguer::Confirm;
 use sonoteca::model::adding::{self, ModuleInput, NewModel, Origin, Server};
-use sonoteca::model::card::{Answering, Sending};
+use sonoteca::model::card::{Answering, ModelCard, Sending};
 use sonoteca::model::compute::Compute;
 use sonoteca::model::registry;
 use sonoteca::model::store::ModelStore;
@@ -41,6 +41,12 @@ pub(super) fn add(
         }
     }
     let name = &added.card.name;
+    if added.is_too_large_for_half {
+        printer.warning(&format!(
+            "its vectors have values beyond 65,504, which 16 bits do not hold: use --vectors f32 \
+             where you index with {name}"
+        ));
+    }
     printer.note(&format!("added {name}; to use it: sonoteca index FOLDER --model {name}"));
     Ok(Status::Done)
 }
@@ -111,9 +117,20 @@ pub(super) fn remove(
         Ok(card) if card.is_added() => "the model with its card",
         Ok(_) => "the weights, which can be pulled again",
         // It could not be used, but it can be removed.
-        Err(Error::Card { .. }) => "the model, whose card does not read",
+        Err(_) if store.holds(name) => "the model, which cannot be used as it is",
+        Err(_) if store.forget_download(name)? => {
+            printer.note(&format!("removed what a download of {name} had left"));
+            return Ok(Status::Done);
+        }
         Err(error) => return Err(error),
     };
+    let behind = behind(name);
+    if !behind.is_empty() {
+        printer.warning(&format!(
+            "without {name} what reads its embeddings cannot be used: {}",
+            behind.join(", ")
+        ));
+    }
     if !yes && !asked(name, what, settings)? {
         printer.note("nothing was removed");
         return Ok(Status::NothingFound);
@@ -124,6 +141,12 @@ pub(super) fn remove(
     }
     printer.note(&format!("removed {name}: {what}; vectors in libraries stay"));
     Ok(Status::Done)
+}
+
+/// The models that read the embeddings of the one called `name`.
+fn behind(name: &str) -> Vec<String> {
+    let reads_it = |card: &ModelCard| card.base.as_ref().is_some_and(|base| base.name == name);
+    registry::names().filter(|other| registry::find(other).is_ok_and(reads_it)).collect()
 }
 
 fn asked(name: &str, what: &str, settings: &Settings) -> Result<bool> {
