@@ -279,6 +279,8 @@ pub struct Extraction {
     pub is_silent: bool,
     /// Mean over all class scores, `[classes]`; empty, where the model has none.
     pub scores: Vec<f32>,
+    /// The same over those of sound health only; over all, where there is none.
+    pub scores_sound: Vec<f32>,
 }
 
 /// Turns recordings into vectors, one after another.
@@ -333,6 +335,7 @@ impl Extractor {
             sound_steps: 0,
             silent_steps: 0,
             scores: Mean::new(card.class_count()),
+            scores_sound: Mean::new(card.class_count()),
             health: Vec::new(),
         };
         while reader.read(&mut patches)? {
@@ -353,6 +356,10 @@ impl Extractor {
                 _ => pool.pooled_sound.mean(),
             },
             scores: pool.scores.mean(),
+            scores_sound: match pool.sound_steps {
+                0 => pool.scores.mean(),
+                _ => pool.scores_sound.mean(),
+            },
         })
     }
 
@@ -374,9 +381,13 @@ impl Extractor {
             pool.pooled.add(&output.embeddings);
             pool.scores.add(&output.scores);
             let embeddings = output.embeddings.chunks_exact(self.model.identity().dimension);
+            // Of models without classes there are none.
+            let mut scores = output.scores.chunks_exact(self.model.card().class_count().max(1));
             for (embedding, &health) in embeddings.zip(&mut health) {
+                let scores = scores.next().unwrap_or_default();
                 if health == Health::SOUND {
                     pool.pooled_sound.add(embedding);
+                    pool.scores_sound.add(scores);
                     pool.sound_steps += 1;
                 }
                 pool.health.push(health);
@@ -397,5 +408,6 @@ struct Pool {
     sound_steps: usize,
     silent_steps: usize,
     scores: Mean,
+    scores_sound: Mean,
     health: Vec<Health>,
 }
