@@ -196,7 +196,7 @@ fn what_was_not_whole_goes_away() {
     let export = |name: &str| bench.run(&["export", "--csv", name, "-q"]).expect(0);
     export("young.csv");
     assert!(path.exists());
-    let old = SystemTime::now() - Duration::from_secs(120);
+    let old = SystemTime::now() - Duration::from_mins(2);
     fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
     export("old.csv");
     assert!(!path.exists());
