@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod interrupt;
 mod printer;
 mod progress;
 mod settings;
@@ -13,7 +14,7 @@ mod settings;
 use std::ffi::OsString;
 use std::io;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _};
 use sonoteca::Error;
 
 use args::{Args, Command, LabelCommand};
@@ -44,7 +45,7 @@ impl Status {
 
 /// Runs what the command line says.
 pub(crate) fn run() -> Status {
-    let args = match Args::try_parse_from(std::env::args_os().map(standard_input)) {
+    let args = match parse(std::env::args_os().map(standard_input)) {
         Ok(args) => args,
         Err(error) => {
             // Help and version come this way too, and are no failure. Where even this cannot be
@@ -101,6 +102,23 @@ pub(crate) fn run() -> Status {
     }
 }
 
+/// What was typed, read as arguments.
+fn parse(typed: impl IntoIterator<Item = OsString>) -> Result<Args, clap::Error> {
+    let matches = with_negative_numbers(Args::command()).try_get_matches_from(typed)?;
+    Args::from_arg_matches(&matches)
+}
+
+/// `command`, whose options take negative numbers for values, if only to say that they are wrong:
+/// otherwise `-k -3` would be told to have an option `-3` that there is not.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|option| {
+            let takes_values = option.get_action().takes_values() && !option.is_positional();
+            if takes_values { option.allow_negative_numbers(true) } else { option }
+        })
+        .mut_subcommands(with_negative_numbers)
+}
+
 /// A stretch of standard input, `-@START-END`, by the name that standard input has as a file: what begins
 /// with a dash would be taken for an option.
 fn standard_input(argument: OsString) -> OsString {
@@ -119,5 +137,39 @@ fn may_write_labels(command: &Command) -> bool {
         Command::Search(_) | Command::Describe(_) | Command::Predict(_) => true,
         Command::Label(args) => matches!(args.command, LabelCommand::Export(_)),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_whole() {
+        with_negative_numbers(Args::command()).debug_assert();
+    }
+
+    #[test]
+    fn negative_numbers_are_told_to_be_wrong_values() {
+        for (typed, wrong, reason) in [
+            ("search a.wav -k -3", "-3", "-3 is not in 1.."),
+            ("search a.wav --per-recording -1", "-1", "-1 is not in 1.."),
+            ("search a.wav --start x", "x", "a time such as"),
+            ("search a.wav --min-score -2", "-2", "from -1 to 1"),
+            ("suggest birds -n -5", "-5", "-5 is not in 1..="),
+            ("train birds --folds -2", "-2", "-2 is not in 2..="),
+            ("train birds --hold-out -0.2", "-0.2", "between 0 and 1"),
+            ("index . --jobs -1", "-1", "-1 is not in 1..="),
+            ("duplicates --threshold -1", "-1", ""),
+        ] {
+            let words = ["sonoteca"].into_iter().chain(typed.split(' ')).map(OsString::from);
+            let error = parse(words).unwrap_err().to_string();
+            let expected = format!("invalid value '{wrong}'");
+            assert!(error.contains(&expected) && error.contains(reason), "{typed}: {error}");
+        }
+        for typed in ["search a.wav --start -1 --end 1:02:03.5", "search a.wav --start 9m"] {
+            let words = ["sonoteca"].into_iter().chain(typed.split(' ')).map(OsString::from);
+            assert!(parse(words).is_ok(), "{typed}");
+        }
     }
 }

@@ -368,6 +368,15 @@ pub enum Error {
         path: PathBuf,
     },
 
+    /// A name that no recording has.
+    #[error("no recording of the library is called `{name}`")]
+    NotCalledSo {
+        /// The name.
+        name: String,
+        /// Those that it may have been meant for.
+        nearest: Vec<String>,
+    },
+
     /// An id that no recording has.
     #[error("the library has no recording id:{id}")]
     UnknownRecording {
@@ -455,6 +464,13 @@ pub enum Error {
     #[error("{} is gone", path.display())]
     Gone {
         /// Where it was.
+        path: PathBuf,
+    },
+
+    /// A recording whose file is another than the one that was indexed.
+    #[error("{} has changed since it was indexed: what lies at a time in it may be something else", path.display())]
+    Changed {
+        /// The file.
         path: PathBuf,
     },
 

@@ -281,6 +281,8 @@ pub struct Extraction {
     pub is_silent: bool,
     /// Mean over all class scores, `[classes]`; empty, where the model has none.
     pub scores: Vec<f32>,
+    /// The same over those of sound health only; over all, where there is none.
+    pub scores_sound: Vec<f32>,
 }
 
 /// Turns recordings into vectors, one after another.
@@ -336,6 +338,7 @@ impl Extractor {
             silent_steps: 0,
             scores: Mean::new(card.class_count()),
             shares: Vec::new(),
+            scores_sound: Mean::new(card.class_count()),
             health: Vec::new(),
         };
         while reader.read(&mut patches)? {
@@ -357,6 +360,10 @@ impl Extractor {
                 _ => pool.pooled_sound.mean(),
             },
             scores: pool.scores.mean(),
+            scores_sound: match pool.sound_steps {
+                0 => pool.scores.mean(),
+                _ => pool.scores_sound.mean(),
+            },
         })
     }
 
@@ -376,14 +383,16 @@ impl Extractor {
             let batch = patches.batch(&front_end, done, batch_patches);
             let output = self.model.embed_batch(&batch)?;
             let embeddings = output.embeddings.chunks_exact(self.model.identity().dimension);
-            // A model without classes says nothing of them.
+            // Of models without classes there are none.
             let mut scores = output.scores.chunks_exact(self.model.card().class_count().max(1));
             let shares = batch.sound_samples.iter().flat_map(|&count| front_end.shares_of(count));
             for ((embedding, share), &health) in embeddings.zip(shares).zip(&mut health) {
+                let scores = scores.next().unwrap_or_default();
                 pool.pooled.add_weighted(embedding, share);
-                pool.scores.add_weighted(scores.next().unwrap_or(&[]), share);
+                pool.scores.add_weighted(scores, share);
                 if health == Health::SOUND {
                     pool.pooled_sound.add_weighted(embedding, share);
+                    pool.scores_sound.add_weighted(scores, share);
                     pool.sound_steps += 1;
                 }
                 pool.shares.push(share);
@@ -406,5 +415,6 @@ struct Pool {
     silent_steps: usize,
     scores: Mean,
     shares: Vec<f32>,
+    scores_sound: Mean,
     health: Vec<Health>,
 }

@@ -215,6 +215,12 @@ impl Filter {
         &self.expression
     }
 
+    /// A filter that is one test of this one.
+    #[must_use]
+    pub fn of_test(&self, test: Test) -> Self {
+        Self { text: self.text.clone(), expression: Expression::Test(test) }
+    }
+
     /// The text that it was read from.
     pub fn text(&self) -> &str {
         &self.text

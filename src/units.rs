@@ -1,7 +1,10 @@
-//! Numbers with units: sample rates, and the way between sample counts and seconds.
+//! Numbers with units: sample rates, and the way between sample counts and seconds; times as they
+//! are written ([`times`]).
 //!
 //! In: bare numbers from files and model cards. Out: checked ones. Refuses rates that no
 //! recording has, which is how damaged headers show themselves.
+
+pub mod times;
 
 use std::fmt;
 use std::num::NonZeroU32;

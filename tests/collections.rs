@@ -165,6 +165,32 @@ fn a_folder_without_a_recording_left_prunes_nothing() {
     assert_eq!(object(&bench, &["remove", "sounds"], 0)["removed"], 6);
 }
 
+/// A folder below that is there and empty is what a disk leaves, too; one that is gone was removed.
+#[test]
+fn a_folder_below_that_became_empty_is_kept_and_one_that_went_is_not() {
+    let bench = Bench::with_sounds();
+    for folder in ["sounds/disk/2024/may", "sounds/removed/deep", "sounds/thinned"] {
+        fs::create_dir_all(bench.path(folder)).unwrap();
+        bench.tone(&format!("{folder}/a.wav"), 700.0);
+        bench.noise(&format!("{folder}/b.wav"), 5);
+    }
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    fs::remove_dir_all(bench.path("sounds/disk")).unwrap();
+    fs::create_dir(bench.path("sounds/disk")).unwrap();
+    fs::remove_dir_all(bench.path("sounds/removed")).unwrap();
+    fs::remove_file(bench.path("sounds/thinned/a.wav")).unwrap();
+    let told = "no recording is left in sounds/disk, so none of it is removed";
+    let dry = bench.run(&["sync", "sounds", "--dry-run"]).expect(0);
+    assert!(dry.err.contains(told), "{}", dry.err);
+    let answer = bench.run(&["sync", "sounds", "--prune"]).expect(0);
+    assert_eq!(answer.err.matches("no recording is left").count(), 1, "{}", answer.err);
+    assert!(answer.err.contains(told), "{}", answer.err);
+    assert!(answer.out.contains("Gone, and removed: 3 recordings"), "{}", answer.out);
+    assert!(answer.out.contains("still in the library: 2 recordings"), "{}", answer.out);
+    assert!(answer.out.contains("of folders in which nothing is left"), "{}", answer.out);
+    assert_eq!(object(&bench, &["remove", "sounds/disk"], 0)["removed"], 2);
+}
+
 #[test]
 fn a_dry_run_settles_nothing() {
     let bench = Bench::with_sounds();

@@ -299,3 +299,36 @@ fn sounds_are_found_by_class_and_by_words() {
     bench.run(&["metadata", "import", "a.csv", "-q"]).expect(0);
     assert_eq!(names(&text("meadows").expect(0)), ["tone-1.wav"]);
 }
+
+/// A value that nothing has is told, with those that may have been meant; what merely leaves nothing
+/// together is not.
+#[test]
+fn values_that_nothing_has_are_told() {
+    let bench = collection();
+    let table = "path,site,depth\nsounds/tone-0.wav,North,3\nsounds/tone-1.wav,South,4\n";
+    fs::write(bench.path("sites.csv"), table).unwrap();
+    bench.run(&["metadata", "import", "sites.csv", "-q"]).expect(0);
+    bench.run(&["label", "add", "id:1", "Tone"]).expect(0);
+    for (filter, told) in [
+        ("site = \"Nrth\"", &["No recording has site = \"Nrth\"; there is North."][..]),
+        ("site = \"north\"", &["there is North."]),
+        ("site = elsewhere and depth > 9", &["there is North, South.", "has depth > 9."]),
+        ("site in (Suth, Nrth)", &["there is South, North."]),
+        ("label = tune", &["there is Tone."]),
+        ("codec = wav", &["No recording has codec = \"wav\"; there is pcm_s16le."]),
+        ("name = \"tone-0.wva\"", &["there is tone-0.wav"]),
+        ("name ~ \"*.mp3\" or duration > 1h", &["has name ~ \"*.mp3\".", "has duration > 3600."]),
+        ("site = North and site = South", &[]),
+        ("not site = Nrth and depth = 3 and site = South", &[]),
+        ("class(\"Speech\") > 0.999", &[]),
+    ] {
+        let answer = bench.run(&["search", "question.wav", "--where", filter]).expect(1);
+        let lines = answer.err.lines().filter(|line| line.contains("No recording has"));
+        assert_eq!(lines.count(), told.len(), "{filter}: {}", answer.err);
+        for told in told {
+            assert!(answer.err.contains(told), "{filter}: {}", answer.err);
+        }
+    }
+    let exported = bench.run(&["export", "--csv", "-", "--where", "site = Suth"]).expect(1);
+    assert!(exported.err.contains("there is South."), "{}", exported.err);
+}

@@ -156,8 +156,15 @@ fn what_cannot_be_a_label_is_refused_whole() {
         (&["add", "id:1@4-5.2", "Dog"], "there is no stretch"),
         (&["add", "id:1@6-", "Dog"], "there is no stretch"),
         (&["add", "id:1@4-3", "Dog"], "there is no stretch"),
-        (&["add", "id:1@1-nan", "Dog"], "two numbers"),
-        (&["add", "id:1@inf-", "Dog"], "two numbers"),
+        (&["add", "id:1@1-nan", "Dog"], "neither a stretch nor a time"),
+        (&["add", "id:1@inf-", "Dog"], "neither a stretch nor a time"),
+        (&["add", "id:1@abc", "Dog"], "neither a stretch nor a time"),
+        (&["add", "id:1@3-99", "Dog"], "hint: times count from the recording's beginning"),
+        (&["add", "id:1@5.2", "Dog"], "there is no stretch"),
+        (&["add", "id:1@-2", "Dog"], "there is no stretch"),
+        (&["add", "dya.wav", "Dog"], "no recording of the library is called `dya.wav`"),
+        (&["add", "dya.wav", "Dog"], "hint: did you mean day.wav?"),
+        (&["add", "dya.wav@1-2", "Dog"], "hint: did you mean day.wav?"),
         (&["add", "bark.wav", "Dog"], "several recordings"),
         (&["add", "nowhere.wav", "Dog"], "nowhere.wav"),
         (&["add", "id:1", "Dog", "--source", "head:birds"], "those of heads"),
@@ -324,6 +331,37 @@ fn the_newest_word_counts_also_when_it_was_said_before() {
     let labels = all(&bench);
     let last = labels.iter().max_by_key(|label| label["id"].as_u64()).unwrap();
     assert_eq!((&last["class"], &last["judgement"]), (&"Owl".into(), &"positive".into()));
+}
+
+/// A point that is typed is one that a label track has.
+#[test]
+fn points_and_times_are_typed_as_they_are_imported() {
+    let bench = three();
+    label(&bench, &["add", "day.wav@3.5", "day.wav@4-4", "Dog"]).expect(0);
+    label(&bench, &["add", "day.wav@0:10-0:12.5", "day.wav@20s-", "Dog"]).expect(0);
+    // As far behind the end as an imported one may be.
+    label(&bench, &["add", "other/bark.wav@2.55", "Dog"]).expect(0);
+    let listed = label(&bench, &["list", "--class", "Dog"]).expect(0).out;
+    for stretch in ["at 3.50", "at 4.00", "at 2.55", "10.00–12.50", "20.00–60.00"] {
+        assert!(listed.contains(stretch), "{listed}");
+    }
+    let track = "3.5\t3.5\tDog\n4\t4\tDog\n10\t12.5\tDog\n";
+    let again = import(&bench, "day.txt", track, &[]).expect(0).json();
+    assert_eq!((&again[0]["added"], &again[0]["already_there"]), (&0.into(), &3.into()));
+}
+
+#[test]
+fn a_class_that_is_nearly_another_is_told() {
+    let bench = three();
+    let first = label(&bench, &["add", "id:1", "Great tit"]).expect(0);
+    assert!(!first.err.contains("was called"), "{}", first.err);
+    let mistyped = label(&bench, &["add", "id:2", "Graet tit"]).expect(0);
+    assert!(mistyped.err.contains("there is Great tit"), "{}", mistyped.err);
+    assert!(mistyped.err.contains("sonoteca label remove 2"), "{}", mistyped.err);
+    for (recording, class) in [("id:3", "graet TIT"), ("id:3", "Owl")] {
+        let quiet = label(&bench, &["add", recording, class]).expect(0);
+        assert!(!quiet.err.contains("was called"), "{}", quiet.err);
+    }
 }
 
 #[test]

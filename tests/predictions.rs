@@ -9,8 +9,12 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
 
 use bench::Bench;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Four takes each of tones, noise and clicks, of which the first three are labelled by a person,
@@ -108,6 +112,94 @@ fn files_are_said_the_same_of_as_their_rows_and_fail_alone() {
             assert_eq!(other["end_s"], row["end_s"]);
         }
     }
+}
+
+/// Recordings of the library and standard input are named as searches name them.
+#[test]
+fn what_is_stored_and_what_comes_in_are_said_the_same_of_as_files() {
+    let bench = trained();
+    let common = ["predict", "kinds", "--threshold", "0", "--format", "json"];
+    let file = bench.run(&[&common[..], &["sounds/noise/3.wav"]].concat()).expect(0).json();
+    let all = bench.run(&common).expect(0).json();
+    let is_same = |row: &&Value| row["path"] == file[0]["path"];
+    let stored = all.iter().find(is_same).unwrap();
+    let id = format!("id:{}", stored["recording_id"]);
+    let named = bench.run(&[&common[..], &["id:1", "sounds/noise/3.wav", &id]].concat());
+    let named = named.expect(0).json();
+    assert_eq!(named.len(), 3);
+    assert_eq!((&named[0], &named[2]), (&all[0], stored));
+    assert_eq!(named[1], file[0]);
+    for by in ["recording", "segment"] {
+        let ask = |what: &str| {
+            let mut command = bench.command();
+            command.args(common).args(["--by", by, what]);
+            command.stdin(fs::File::open(bench.path("sounds/noise/3.wav")).unwrap());
+            bench::Answer::of(&command.output().unwrap()).expect(0).json()
+        };
+        let (input, stored) = (ask("-"), ask(&id));
+        assert_eq!(input.len(), stored.len());
+        for (input, stored) in input.iter().zip(&stored) {
+            assert_eq!(input["path"], "standard input");
+            assert_eq!(input["recording_id"], Value::Null);
+            for field in ["class", "start_s", "end_s", "segments"] {
+                assert_eq!(input[field], stored[field], "{by} {field}");
+            }
+        }
+    }
+    let wrong = bench.run(&[&common[..], &["id:99", "id:1"]].concat()).expect(2);
+    assert!(wrong.err.contains("no recording id:99"), "{}", wrong.err);
+    assert_eq!(wrong.json().len(), 1, "what is there is told");
+    let twice = bench.run(&[&common[..], &["-", "-"]].concat()).expect(2);
+    assert!(twice.err.contains("only once"), "{}", twice.err);
+    // Errors say nothing of where it was kept meanwhile.
+    let mut command = bench.command();
+    command.args(common).arg("-").stdin(fs::File::open(bench.path("sonoteca.db")).unwrap());
+    let broken = bench::Answer::of(&command.output().unwrap()).expect(2);
+    assert!(
+        broken.err.contains("standard input") && !broken.err.contains(".tmp"),
+        "{}",
+        broken.err
+    );
+}
+
+/// While it waits for standard input, the file that it writes is not whole.
+#[test]
+fn what_was_not_whole_goes_away() {
+    let bench = trained();
+    fs::create_dir(bench.path("temporary")).unwrap();
+    let left = |folder: &str| {
+        let entries = fs::read_dir(bench.path(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".tmp")).collect::<Vec<_>>()
+    };
+    for signal in [Signal::INT, Signal::KILL] {
+        let mut command = bench.command();
+        command.args(["predict", "kinds", "-", "--format", "csv", "--out", "said.csv"]);
+        command.env("TMPDIR", bench.path("temporary"));
+        let mut run = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while left(".").is_empty() || left("temporary").is_empty() {
+            assert!(run.try_wait().unwrap().is_none(), "it waits");
+            sleep(Duration::from_millis(5));
+        }
+        kill_process(Pid::from_child(&run), signal).unwrap();
+        let output = run.wait_with_output().unwrap();
+        if signal == Signal::INT {
+            assert_eq!(output.status.code(), Some(2));
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(told.contains("interrupted"), "{told}");
+            assert_eq!((left("."), left("temporary")), (vec![], vec![]));
+        }
+    }
+    // Nobody could remove it then. The next one does, once it is certain that nobody is at it.
+    let [name] = &left(".")[..] else { panic!("one file is left") };
+    let path = bench.path(name);
+    let export = |name: &str| bench.run(&["export", "--csv", name, "-q"]).expect(0);
+    export("young.csv");
+    assert!(path.exists());
+    let old = SystemTime::now() - Duration::from_mins(2);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+    export("old.csv");
+    assert!(!path.exists());
 }
 
 #[test]

@@ -72,6 +72,29 @@ fn search(bench: &Bench, arguments: &[&str]) -> Vec<Value> {
     bench.run(&all).expect(0).json()
 }
 
+/// Silence is no part of a question for moments, and of what is heard in it neither.
+#[test]
+fn silence_is_left_out_of_explanations() {
+    let bench = bench();
+    let quiet = |n: u32| if n < 2 * RATE { tone(n) } else { 0.0 };
+    bench.wav("quiet.wav", (0..16 * RATE).map(quiet));
+    let heard = |what: &str, level: &str| {
+        let hits =
+            search(&bench, &[what, "--by", level, "--explain", "--where", "name ~ \"tone*\""]);
+        number(&hits[0]["explain"]["shared"][0], "query")
+    };
+    let alone = heard("quiet.wav@0-1.9", "segment");
+    bench.run(&["index", "quiet.wav", "-q"]).expect(0);
+    let stored =
+        bench.run(&["search", "quiet.wav", "-k", "1", "--format", "json"]).expect(0).json();
+    let stored = format!("id:{}", stored[0]["recording_id"]);
+    for what in ["quiet.wav", &stored] {
+        let score = heard(what, "segment");
+        // The segment at the tone's end has some silence in it; the whole is silent for seven eighths.
+        assert!(score > 0.5 * alone, "{what}: {score}, alone {alone}");
+    }
+}
+
 fn file_name(hit: &Value) -> &str {
     hit["path"].as_str().unwrap().rsplit('/').next().unwrap()
 }
@@ -162,7 +185,6 @@ fn stretches_that_are_not_there_are_refused_with_the_length() {
         ("both.wav", &["--start", "3", "--end", "1"], "which is 4.00 s long"),
         ("both.wav", &["--start", "-1"], "which is 4.00 s long"),
         ("both.wav", &["--end", "-1"], "which is 4.00 s long"),
-        ("both.wav", &["--start", "nan"], "which is 4.00 s long"),
         ("both.wav@3-1", &[], "which is 4.00 s long"),
         ("id:1", &["--start", "2"], "in id:1, which is 2.00 s long"),
         ("id:1@1-0.5", &[], "in id:1, which is 2.00 s long"),

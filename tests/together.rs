@@ -128,6 +128,11 @@ fn filters_several_examples_and_explanations_work_with_both() {
     for hit in &explained {
         assert!(hit["explain"]["yamnet"]["spread"]["median"].is_number(), "{hit}");
         assert_eq!(hit["explain"][SECOND]["shared"], Value::Array(Vec::new()));
+        // A number that was measured with one network says nothing of another's cosines: of the
+        // 20 segments that the second has heard, the best one is a twentieth, the question's own.
+        let near = |model: &str| hit["explain"][model]["spread"]["near"].as_f64();
+        assert!((near("yamnet").unwrap() - 0.6).abs() < 1e-6, "{hit}");
+        assert!(near(SECOND).is_none_or(|near| near > 0.9), "{hit}");
     }
 }
 

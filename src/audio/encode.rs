@@ -14,13 +14,12 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
-use tempfile::NamedTempFile;
 
 use crate::audio::decode::{Decoder, Mix};
 use crate::audio::excerpt::Stretch;
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
-use crate::files::temporary_beside;
+use crate::files::NewFile;
 use crate::units::SampleRate;
 
 /// Most bytes of samples in a WAV file: its lengths have 32 bits.
@@ -152,7 +151,7 @@ struct Pending<'a> {
     first: u64,
     behind: u64,
     clip: &'a Clip,
-    output: Option<(NamedTempFile, WavWriter<BufWriter<File>>)>,
+    output: Option<(NewFile, WavWriter<BufWriter<File>>)>,
 }
 
 impl Pending<'_> {
@@ -188,13 +187,13 @@ impl Pending<'_> {
             return Err(Error::NoStretch { what, stretch, duration_s });
         };
         writer.finalize().map_err(|error| failed(path, error))?;
-        file.persist_noclobber(path).map(drop).map_err(|error| failed(path, error.error.into()))
+        file.publish(path, false).map_err(|error| failed(path, error.into()))
     }
 }
 
-fn create(path: &Path, spec: WavSpec) -> Result<(NamedTempFile, WavWriter<BufWriter<File>>)> {
+fn create(path: &Path, spec: WavSpec) -> Result<(NewFile, WavWriter<BufWriter<File>>)> {
     let make = || -> hound::Result<_> {
-        let file = temporary_beside(path)?;
+        let file = NewFile::beside(path)?;
         let writer = WavWriter::new(BufWriter::new(file.reopen()?), spec)?;
         Ok((file, writer))
     };

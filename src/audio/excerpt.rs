@@ -11,6 +11,7 @@ use crate::audio::decode::{Decoder, Integrity, Mix, StreamFormat};
 use crate::audio::segment::TimeRange;
 use crate::dates::Recorded;
 use crate::error::{Error, Result};
+use crate::units::times::parse_seconds;
 
 /// A stretch of a recording as it is asked for: seconds from its beginning.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,6 +23,15 @@ pub struct Stretch {
 }
 
 impl Stretch {
+    /// `START-END`, or `START-` to the recording's end, in times as
+    /// [`parse_seconds`] reads them; `None` where it is neither.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (start, end) = text.split_once('-')?;
+        let start_s = parse_seconds(start)?;
+        let end_s = if end.is_empty() { None } else { Some(parse_seconds(end)?) };
+        Some(Self { start_s, end_s })
+    }
+
     /// What it covers in a recording of `duration_s` seconds; nothing, where it begins behind the
     /// end, before the beginning, or not before it ends.
     pub fn within(self, duration_s: f64) -> Option<TimeRange> {
@@ -224,6 +234,17 @@ mod tests {
                     .collect();
                 prop_assert_eq!(found, expected);
             }
+        }
+    }
+
+    #[test]
+    fn stretches_are_read_in_any_writing_of_times() {
+        let read = |text| Stretch::parse(text).map(|stretch| (stretch.start_s, stretch.end_s));
+        assert_eq!(read("3.5-4.2"), Some((3.5, Some(4.2))));
+        assert_eq!(read("9m-9m20s"), Some((540.0, Some(560.0))));
+        assert_eq!(read("1:02:03.5-"), Some((3_723.5, None)));
+        for wrong in ["", "-", "3", "-3", "a-b", "1-2-3", "1-x", "1 - 2"] {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

@@ -22,6 +22,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use sonoteca::units::times::{EXAMPLES, parse_seconds};
 
 pub(crate) use describe::DescribeArgs;
 pub(crate) use duplicates::DuplicatesArgs;
@@ -284,6 +285,11 @@ fn seconds(text: &str) -> Result<f64, String> {
         Ok(seconds) if seconds > 0.0 && seconds <= 31_536_000.0 => Ok(seconds),
         _ => Err("expected a number of seconds above 0, such as 5 or 0.96".to_owned()),
     }
+}
+
+/// A time in a recording, in seconds.
+fn time(text: &str) -> Result<f64, String> {
+    parse_seconds(text).ok_or_else(|| format!("expected a time such as {EXAMPLES}"))
 }
 
 /// A number of bytes, with or without a unit.

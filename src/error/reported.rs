@@ -65,6 +65,17 @@ impl ReportedError {
             kind: ReportedKind::of(error),
         }
     }
+
+    /// The same of a file that people call `name`, where it is called `path`.
+    #[must_use]
+    pub fn renamed(mut self, path: &str, name: &str) -> Self {
+        self.message = self.message.replace(path, name);
+        if let Some(ReportedCause(cause)) = &mut self.cause {
+            *cause = cause.replace(path, name);
+        }
+        self.hint = self.hint.map(|hint| hint.replace(path, name));
+        self
+    }
 }
 
 impl From<ReportedError> for Error {

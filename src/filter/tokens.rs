@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::{Operator, problem};
 use crate::dates::Period;
 use crate::error::{Error, Result};
+use crate::units::times::{decimal, parse_seconds};
 
 /// A piece of the text.
 #[derive(Clone, Debug, PartialEq)]
@@ -174,35 +175,15 @@ fn not_a_number(text: &str, place: usize, length: usize, is_date: bool) -> Error
 
 /// A number with its unit, or several that count time.
 fn measured(written: &str) -> Option<(f64, Unit)> {
-    if let Some(number) = plain(written) {
+    if let Some(number) = decimal(written) {
         return Some((number, Unit::None));
     }
-    let (mut sum, mut unit, mut rest) = (0.0, None, written);
-    while !rest.is_empty() {
-        let digits = run(rest, |c| c.is_ascii_digit() || c == '.');
-        let letters = run(&rest[digits..], char::is_alphabetic);
-        let (factor, counted) = match rest[digits..digits + letters].to_ascii_lowercase().as_str() {
-            "ms" => (1e-3, Unit::Seconds),
-            "s" | "sec" => (1.0, Unit::Seconds),
-            "m" | "min" => (60.0, Unit::Seconds),
-            "h" => (3_600.0, Unit::Seconds),
-            "d" => (86_400.0, Unit::Seconds),
-            "hz" => (1.0, Unit::Hertz),
-            "k" | "khz" => (1e3, Unit::Hertz),
-            _ => return None,
-        };
-        // 1h30m is a time; 44k100 is nothing.
-        if unit.is_some_and(|unit| unit != Unit::Seconds || counted != Unit::Seconds) {
-            return None;
-        }
-        sum += plain(&rest[..digits])? * factor;
-        (unit, rest) = (Some(counted), &rest[digits + letters..]);
-    }
-    Some((sum, unit?)).filter(|(sum, _)| sum.is_finite())
-}
-
-/// A finite decimal number; Rust's parser also knows `inf` and `nan`.
-fn plain(written: &str) -> Option<f64> {
-    let decimal = written.chars().all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
-    decimal.then(|| written.parse().ok()).flatten().filter(|number: &f64| number.is_finite())
+    let letters = written.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let factor = match letters.to_ascii_lowercase().as_str() {
+        "hz" => 1.0,
+        "k" | "khz" => 1e3,
+        _ => return parse_seconds(written).map(|seconds| (seconds, Unit::Seconds)),
+    };
+    let number = decimal(&written[..written.len() - letters.len()])? * factor;
+    Some((number, Unit::Hertz)).filter(|(number, _)| number.is_finite())
 }

@@ -3,10 +3,10 @@
 //! In: paths, and a library. Out: [`Plan`]. Files that are in the library with the same length and
 //! modification time are not even opened, unless checksums are asked for.
 
+use std::collections::BTreeSet;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use rayon::prelude::*;
 use walkdir::WalkDir;
@@ -114,11 +114,12 @@ impl Plan {
                 }
             }
         }
-        for root in std::mem::take(&mut plan.roots) {
-            if plan.worklist.find_gone(&root)? {
-                plan.emptied.push(root);
+        for root in &plan.roots {
+            if plan.worklist.find_gone(root)? {
+                plan.emptied.push(root.clone());
             }
         }
+        plan.find_emptied()?;
         if options.find_moved && !cancel.is_cancelled() {
             plan.find_moved()?;
         }
@@ -164,7 +165,9 @@ impl Plan {
         self.worklist.gone()
     }
 
-    /// The folders in which not one recording is left: so it looks where a disk is missing.
+    /// The folders in which not one recording is left: so it looks where a disk is missing. What was
+    /// walked counts so when there is no audio in it, and what lies below it when there is nothing at
+    /// all in it: a disk leaves an empty folder behind where it was mounted.
     pub fn emptied(&self) -> &[PathBuf] {
         &self.emptied
     }
@@ -264,6 +267,33 @@ impl Plan {
         self.worklist.put(&FoundFile { path, stamp, state, known })
     }
 
+    /// Looks for folders below the roots in which recordings were, and now is nothing.
+    fn find_emptied(&mut self) -> Result<()> {
+        let gone = self.worklist.gone()?;
+        let folders: BTreeSet<&Path> =
+            gone.iter().filter_map(|recording| recording.path.parent()).collect();
+        let found: BTreeSet<PathBuf> =
+            folders.into_iter().filter_map(|folder| self.emptied_above(folder)).collect();
+        self.emptied.extend(found);
+        Ok(())
+    }
+
+    /// The nearest folder at or above `folder` that is still there, if nothing is in it and it lies below
+    /// a root that is not known to be empty itself.
+    fn emptied_above(&self, folder: &Path) -> Option<PathBuf> {
+        let is_below = |folder: &Path| {
+            !self.emptied.iter().any(|root| folder.starts_with(root))
+                && folder
+                    .ancestors()
+                    .skip(1)
+                    .any(|above| self.roots.iter().any(|root| root == above))
+        };
+        let mut folders = folder.ancestors().take_while(|folder| is_below(folder));
+        let left = folders.find(|folder| folder.is_dir())?;
+        let is_empty = left.read_dir().is_ok_and(|mut entries| entries.next().is_none());
+        is_empty.then(|| left.to_owned())
+    }
+
     /// Looks for the content of what is gone among the new files of the same length.
     fn find_moved(&mut self) -> Result<()> {
         for (file, hash) in self.hashed(self.worklist.perhaps_moved()?) {
@@ -317,7 +347,7 @@ pub(super) fn io_error(error: walkdir::Error) -> io::Error {
 
 /// The stamp of the file at `path`, as far as it can be looked at.
 pub(super) fn stamp_of(path: &Path) -> Option<FileStamp> {
-    path.metadata().ok().and_then(|metadata| stamp(path, &metadata).ok())
+    path.metadata().ok().and_then(|metadata| FileStamp::of(&metadata).ok())
 }
 
 /// The stamp of the file at `path`, whose metadata is `metadata`.
@@ -325,15 +355,9 @@ pub(super) fn stamp_of(path: &Path) -> Option<FileStamp> {
 /// # Errors
 /// [`Error::Io`] where the system knows no dates.
 pub(super) fn stamp(path: &Path, metadata: &Metadata) -> Result<FileStamp> {
-    let modified = metadata.modified().map_err(|source| Error::Io {
+    FileStamp::of(metadata).map_err(|source| Error::Io {
         action: "read the date of",
         path: path.to_owned(),
         source,
-    })?;
-    // Dates before 1970 exist on disks with a dead clock battery.
-    let nanoseconds = match modified.duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => -i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX),
-    };
-    Ok(FileStamp { size_bytes: metadata.len(), modified_ns: nanoseconds })
+    })
 }

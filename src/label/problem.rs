@@ -52,13 +52,44 @@ pub enum RowProblem {
         /// What stands there.
         text: String,
     },
-    /// A number with a comma.
-    #[error("{column}: `{text}` has a decimal comma, and numbers are written with a point")]
+    /// A number with a comma, where commas part the cells too.
+    #[error(
+        "{column}: `{text}` may be a decimal comma or a thousands separator where commas part the \
+         cells; write numbers with a point, or save the table with semicolons"
+    )]
     DecimalComma {
         /// The column.
         column: &'static str,
         /// What stands there.
         text: String,
+    },
+    /// A number such as 1,500, in a file where nothing says what its commas are.
+    #[error(
+        "{column}: `{text}` may be {small} or {large}: nothing before it says whether commas stand \
+         before decimals or thousands; write it with a point"
+    )]
+    ThousandsOrDecimals {
+        /// The column.
+        column: &'static str,
+        /// What stands there.
+        text: String,
+        /// With a decimal comma.
+        small: f64,
+        /// With a separator of thousands.
+        large: f64,
+    },
+    /// A number whose mark is another than in the rows before it.
+    #[error(
+        "{column}: `{text}` has a {}, and numbers before it have a {}: which of them stands before \
+         decimals is not clear", mark_name(*found), mark_name(other(*found))
+    )]
+    MixedMarks {
+        /// The column.
+        column: &'static str,
+        /// What stands there.
+        text: String,
+        /// The mark in it.
+        found: char,
     },
     /// A number below zero.
     #[error("{column}: {found} is less than 0")]
@@ -131,4 +162,12 @@ pub enum RowProblem {
         /// The recording.
         name: String,
     },
+}
+
+fn mark_name(mark: char) -> &'static str {
+    if mark == ',' { "comma" } else { "point" }
+}
+
+fn other(mark: char) -> char {
+    if mark == ',' { '.' } else { ',' }
 }

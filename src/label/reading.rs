@@ -6,6 +6,7 @@
 
 mod cells;
 mod columns;
+mod numbers;
 mod table;
 mod track;
 
@@ -122,8 +123,10 @@ fn guess(head: &[u8], path: &Path) -> LabelFormat {
         return if is_text { LabelFormat::Audacity } else { LabelFormat::Csv };
     };
     let mut tabbed = line.split('\t');
-    let is_number =
-        |cell: Option<&str>| cell.is_some_and(|cell| cell.trim().parse::<f64>().is_ok());
+    // With a decimal comma too, as some versions of Audacity write them.
+    let is_number = |cell: Option<&str>| {
+        cell.is_some_and(|cell| cell.trim().replacen(',', ".", 1).parse::<f64>().is_ok())
+    };
     if is_number(tabbed.next()) && line.contains('\t') {
         return LabelFormat::Audacity;
     }
@@ -136,10 +139,11 @@ fn guess(head: &[u8], path: &Path) -> LabelFormat {
     }
 }
 
-/// What separates the cells of a table: what there is most of in its first line.
+/// What separates the cells of a table: what there is most of in its first line, outside of quotes.
 fn guess_delimiter(head: &[u8], path: &Path) -> u8 {
     let line = first_line(head).unwrap_or_default();
-    let count = |delimiter: u8| line.bytes().filter(|&byte| byte == delimiter).count();
+    let unquoted: String = line.split('"').step_by(2).collect();
+    let count = |delimiter: u8| unquoted.bytes().filter(|&byte| byte == delimiter).count();
     let tabbed = ["tsv", "tab"]
         .iter()
         .any(|known| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case(known)));

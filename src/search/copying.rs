@@ -1,28 +1,32 @@
 //! The sound of hits into files of their own.
 //!
 //! In: hits, and a folder. Out: a WAV file a hit, whose name sorts by rank and says where it comes
-//! from. Refuses to overwrite anything, before the first file is written.
+//! from. Refuses to overwrite anything, before the first file is written, and to copy from a file that
+//! is another than the one that was indexed: what lies at a hit's time there was not what was found.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::example::content_hash;
 use super::hits::Hit;
 use crate::audio::encode::{Clip, write_clips};
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
+use crate::store::Library;
+use crate::store::recordings::FileStamp;
 
 /// Characters of a recording's name that a copy's name has at most.
 const NAME_CHARACTERS: usize = 80;
 
 /// Copies the stretch of every hit, with `padding_s` seconds more on either side, into `folder`,
-/// which is made when it is not there. Recordings whose files are gone or cannot be read fail by
-/// themselves.
+/// which is made when it is not there. Recordings whose files are gone, have changed since `library`
+/// heard them, or cannot be read fail by themselves.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder cannot be made, [`Error::Exists`] when a file would be
-/// overwritten.
-pub fn copy_hits(hits: &[Hit], folder: &Path, padding_s: f64) -> Result<Copies> {
+/// overwritten, [`Error::Store`].
+pub fn copy_hits(library: &Library, hits: &[Hit], folder: &Path, padding_s: f64) -> Result<Copies> {
     fs::create_dir_all(folder).map_err(|source| Error::Io {
         action: "make",
         path: folder.to_owned(),
@@ -48,11 +52,13 @@ pub fn copy_hits(hits: &[Hit], folder: &Path, padding_s: f64) -> Result<Copies> 
         of_recordings.entry(hit.recording.id).or_default().push(index);
     }
     let mut copies = Copies::default();
-    for indices in of_recordings.into_values() {
+    for (id, indices) in of_recordings {
         let source = &hits[indices[0]].recording.path;
         let wanted: Vec<Clip> = indices.iter().map(|&index| clips[index].clone()).collect();
         if is_missing(source) {
             copies.failed.push(Error::Gone { path: source.clone() });
+        } else if has_changed(library, id, source)? {
+            copies.failed.push(Error::Changed { path: source.clone() });
         } else if let Err(error) = write_clips(source, &wanted) {
             copies.failed.push(error);
         }
@@ -72,6 +78,19 @@ pub struct Copies {
     pub missing: usize,
     /// Why; one error a recording.
     pub failed: Vec<Error>,
+}
+
+/// Whether the file at `path` is known to be another than when recording `id` was indexed. As in
+/// indexing, the same length and date say that it is the same; its content is compared where they do
+/// not, since copying back and forth changes dates. What cannot be looked at fails where it is read.
+fn has_changed(library: &Library, id: i64, path: &Path) -> Result<bool> {
+    let Some(known) = library.fingerprint(id)? else { return Ok(false) };
+    let stamp = path.metadata().and_then(|metadata| FileStamp::of(&metadata));
+    Ok(match stamp {
+        Ok(stamp) if stamp == known.stamp => false,
+        Ok(_) => content_hash(path).is_ok_and(|hash| hash != known.content_hash),
+        Err(_) => false,
+    })
 }
 
 /// Whether there is no file at `path`. One that cannot be looked at is not known to be gone.

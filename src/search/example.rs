@@ -5,6 +5,7 @@
 //! silence, and stretches in which nothing is fit to be searched.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use crate::audio::decode::Integrity;
@@ -73,7 +74,12 @@ impl Example {
         let (vector, classes) = match range {
             None => {
                 let vector = super::stored_query(library, model, id, level)?;
-                (vector, library.classes(id, model.id)?)
+                // What is left out of the question is left out of what is heard in it.
+                let of_sound = match level {
+                    Level::Segment => library.sound_classes(id, model.id)?,
+                    Level::Recording => None,
+                };
+                (vector, of_sound.map_or_else(|| library.classes(id, model.id), Ok)?)
             }
             Some(range) => {
                 let segments = Segments::read(library, model, id, range)?;
@@ -107,7 +113,11 @@ impl Example {
             return Err(Error::SilentQuery { query });
         }
         let names = registry::class_names(&extractor.model().card().name)?;
-        let classes = top_scores(&extraction.scores, CLASSES)
+        let scores = match level {
+            Level::Recording => &extraction.scores,
+            Level::Segment => &extraction.scores_sound,
+        };
+        let classes = top_scores(scores, CLASSES)
             .into_iter()
             .filter_map(|(class, score)| {
                 let name = names.get(class)?.clone();
@@ -126,12 +136,11 @@ impl Example {
 /// The recordings of `library` that the file at `path` is.
 fn same_in_library(library: &Library, path: &Path, part: Part) -> Result<Vec<Own>> {
     let failed = |source| Error::Io { action: "read", path: path.to_owned(), source };
-    let mut hasher = blake3::Hasher::new();
-    File::open(path).and_then(|file| hasher.update_reader(file).map(drop)).map_err(failed)?;
+    let hash = content_hash(path).map_err(failed)?;
     // As the library names files: by their real names.
     let real = path.canonicalize().map_err(failed)?;
     let mut own = Vec::new();
-    for id in library.recordings_like_file(&real, hasher.finalize().as_bytes())? {
+    for id in library.recordings_like_file(&real, &hash)? {
         let Some(recording) = library.recording(id)? else { continue };
         let range = part.stretch.map(|stretch| stretch.within(recording.duration_s));
         // A file that changed since may have a stretch that the recording does not have.
@@ -140,6 +149,13 @@ fn same_in_library(library: &Library, path: &Path, part: Part) -> Result<Vec<Own
         }
     }
     Ok(own)
+}
+
+/// BLAKE3 of the content of the file at `path`.
+pub(super) fn content_hash(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(*hasher.finalize().as_bytes())
 }
 
 fn range_of(recording: &StoredRecording, stretch: Stretch) -> Result<TimeRange> {

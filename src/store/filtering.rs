@@ -3,6 +3,8 @@
 //! In: a [`Filter`]. Out: [`Passing`], the recordings or segments that it lets pass. Refuses names
 //! of classes and metadata that nothing has. What people write goes in as parameters only.
 
+mod unmet;
+
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{OptionalExtension, params, params_from_iter};
 
@@ -15,6 +17,8 @@ use crate::case::folded;
 use crate::dates::Period;
 use crate::error::Result;
 use crate::filter::{Check, Expression, Field, Filter, Glob, Name, Operator, Subject, Value};
+
+pub use unmet::Unmet;
 
 /// What a filter lets pass.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -110,25 +110,22 @@ impl Writer<'_> {
             "INSERT INTO labels
                  (recording_id, class, start_s, end_s, judgement, source, score, low_hz,
                   high_hz, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, {NOW}) RETURNING id"
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, {NOW})"
         );
         self.transaction
             .prepare_cached(&sql)
             .and_then(|mut insert| {
-                insert.query_row(
-                    params![
-                        label.recording,
-                        label.class,
-                        label.range.map(|range| range.start_s),
-                        label.range.map(|range| range.end_s),
-                        label.judgement.as_str(),
-                        label.source,
-                        label.score,
-                        label.band_hz.map(|(low, _)| low),
-                        label.band_hz.map(|(_, high)| high)
-                    ],
-                    |row| row.get(0),
-                )
+                insert.insert(params![
+                    label.recording,
+                    label.class,
+                    label.range.map(|range| range.start_s),
+                    label.range.map(|range| range.end_s),
+                    label.judgement.as_str(),
+                    label.source,
+                    label.score,
+                    label.band_hz.map(|(low, _)| low),
+                    label.band_hz.map(|(_, high)| high)
+                ])
             })
             .map_err(|error| self.error(error))
     }

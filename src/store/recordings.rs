@@ -2,7 +2,10 @@
 //!
 //! In: what decoding learnt about a file. Out: rows by id or path.
 
+use std::fs::Metadata;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use rusqlite::{OptionalExtension, Row, params};
 
@@ -20,6 +23,30 @@ pub struct FileStamp {
     pub size_bytes: u64,
     /// When it last changed, in nanoseconds since 1970.
     pub modified_ns: i64,
+}
+
+impl FileStamp {
+    /// The stamp of the file whose metadata is `metadata`.
+    ///
+    /// # Errors
+    /// [`io::Error`] where the system knows no dates.
+    pub fn of(metadata: &Metadata) -> io::Result<Self> {
+        // Dates before 1970 exist on disks with a dead clock battery.
+        let modified_ns = match metadata.modified()?.duration_since(UNIX_EPOCH) {
+            Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+            Err(before) => -i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX),
+        };
+        Ok(Self { size_bytes: metadata.len(), modified_ns })
+    }
+}
+
+/// What tells the content of a recording's file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// The file's stamp.
+    pub stamp: FileStamp,
+    /// BLAKE3 of its content.
+    pub content_hash: [u8; 32],
 }
 
 /// A file that is in the library, as far as indexing needs it.
@@ -308,6 +335,28 @@ impl Library {
                  FROM recordings WHERE id = ?1",
             )
             .and_then(|mut query| query.query_row([id], read_recording).optional())
+            .map_err(|error| self.error("read", error))
+    }
+
+    /// What the file of this recording was when it was indexed.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn fingerprint(&self, id: i64) -> Result<Option<Fingerprint>> {
+        self.connection
+            .prepare_cached(
+                "SELECT size_bytes, modified_ns, content_hash FROM recordings WHERE id = ?1",
+            )
+            .and_then(|mut query| {
+                query
+                    .query_row([id], |row| {
+                        let size: i64 = row.get(0)?;
+                        let (size_bytes, modified_ns) = (size.cast_unsigned(), row.get(1)?);
+                        let stamp = FileStamp { size_bytes, modified_ns };
+                        Ok(Fingerprint { stamp, content_hash: row.get(2)? })
+                    })
+                    .optional()
+            })
             .map_err(|error| self.error("read", error))
     }
 

@@ -121,6 +121,41 @@ impl Library {
         }
     }
 
+    /// Keys of `most` segments of `model` at most, spread evenly over all that it has, also over those that
+    /// searches leave out. Reads no vector.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn segments_spread(&self, model: i64, most: usize) -> Result<Vec<VectorKey>> {
+        let list = || -> rusqlite::Result<Vec<(i64, i64, u64)>> {
+            self.connection
+                .prepare_cached(
+                    "SELECT recording_id, first_segment, segment_count FROM recording_vectors
+                     WHERE model_id = ?1 ORDER BY first_segment",
+                )?
+                .query_map([model], |row| {
+                    let count: i64 = row.get(2)?;
+                    Ok((row.get(0)?, row.get(1)?, count.cast_unsigned()))
+                })?
+                .collect()
+        };
+        let recordings = list().map_err(|error| self.error("read", error))?;
+        let all: u64 = recordings.iter().map(|(.., count)| count).sum();
+        let step = (all as f64 / most.max(1) as f64).max(1.0);
+        let (mut keys, mut before) = (Vec::new(), 0);
+        for (recording, first, count) in recordings {
+            // The place of the next one, among all segments.
+            while let Some(offset) = place(keys.len(), step).checked_sub(before)
+                && offset < count
+            {
+                // The ids of a recording's segments follow one another.
+                keys.push(VectorKey { segment: first.saturating_add_unsigned(offset), recording });
+            }
+            before += count;
+        }
+        Ok(keys)
+    }
+
     /// How many vectors a search at `level` compares that are behind segment `after`. Reads no
     /// vector.
     ///
@@ -145,4 +180,15 @@ impl Library {
             .map(|count: i64| u64::try_from(count).unwrap_or(0))
             .map_err(|error| self.error("read", error))
     }
+}
+
+/// The place of what is number `index`, where every `step`th is taken, the first from the middle of its
+/// step.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "below the count of all segments"
+)]
+fn place(index: usize, step: f64) -> u64 {
+    ((index as f64 + 0.5) * step) as u64
 }

@@ -3,12 +3,13 @@
 //! In: encoded vectors. Out: vectors with their ids, one at a time, so that a scan need not hold
 //! them all.
 
+mod classes;
+
 use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Params, Row, params};
 
 use super::changes::NEXT_SEGMENT;
-use super::recordings::ClassScore;
 use super::vector::decode;
 use super::{Library, Writer, scores};
 use crate::audio::health::Health;
@@ -339,31 +340,6 @@ impl Library {
             Ok(left_out)
         };
         count().map_err(|error| self.error("read", error))
-    }
-
-    /// The highest class scores of a segment by the model that embedded it, highest first.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    pub fn segment_classes(&self, id: i64) -> Result<Vec<ClassScore>> {
-        let list = || -> rusqlite::Result<Vec<ClassScore>> {
-            let stored: Option<(i64, Option<Vec<u8>>)> = self
-                .connection
-                .prepare_cached("SELECT model_id, classes FROM segments WHERE id = ?1")?
-                .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            let Some((model, Some(bytes))) = stored else { return Ok(Vec::new()) };
-            let mut name = self.connection.prepare_cached(
-                "SELECT name FROM classes WHERE model_id = ?1 AND class_index = ?2",
-            )?;
-            scores::decode(&bytes)
-                .map(|(class, score)| {
-                    let name = name.query_row([model, class], |row| row.get(0))?;
-                    Ok(ClassScore { name, score })
-                })
-                .collect()
-        };
-        list().map_err(|error| self.error("read", error))
     }
 
     /// Calls `visit` with every recording of `model` that has a stored score of one of `wanted`, or

@@ -23,6 +23,16 @@ fn tables_are_read_however_their_columns_are_called() {
         ("start,end,class\n1.5,2,Dog\n", &["--recording", "id:2"]),
         ("path,start,end,class\nC:\\x\\day.wav,,,\nsounds\\day.wav,1.5,2,Dog\n", &["-q"]),
         ("1.5\t2\tDog\n", &["--recording", "day.wav"]),
+        // As spreadsheets write them where the comma stands before decimals.
+        ("Filename;Onset;Offset;Category\nday.wav;1,5;2,0;Dog\n", &[]),
+        (
+            "\u{feff}\"path\";\"start\";\"end\";\"class\"\r\n\"day.wav\";\"1,5\";\"2\";\"Dog\"\r\n",
+            &[],
+        ),
+        ("path;start;end;class;\"a, b, c, d, e\"\nday.wav;0:01,5;2s;Dog;\n", &[]),
+        ("path\tstart\tend\tclass\nday.wav\t1,5\t2,000\tDog\n", &[]),
+        ("1,500000\t2,000000\tDog\n", &["--recording", "day.wav"]),
+        ("path,start,end,class\nday.wav,0:01.5,2000ms,Dog\n", &[]),
     ] {
         let bench = three();
         let code = if more == ["-q"] { 2 } else { 0 };
@@ -45,6 +55,28 @@ fn tables_are_read_however_their_columns_are_called() {
         (&labels[3]["judgement"], &labels[3]["source"]),
         (&"unsure".into(), &"tester".into())
     );
+}
+
+/// What may be decimals or thousands is refused by its line; the others go in.
+#[test]
+fn numbers_that_may_be_two_are_refused() {
+    let bench = three();
+    let table = "path\tstart\tend\tclass\nday.wav\t1,500\t2,500\tDog\nday.wav\t1,25\t2,500\tDog\n";
+    let answer = import(&bench, "a.tsv", table, &[]).expect(2).json();
+    let problems = answer[0]["problems"].as_array().unwrap();
+    assert_eq!((problems.len(), &problems[0]["line"]), (1, &2.into()));
+    let reason = problems[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("`1,500` may be 1.5 or 1500"), "{reason}");
+    let table = "path;start;end;class;score\nday.wav;2,5;3,25;Dog;0.87\nday.wav;1.500;20;Dog;0,5\n";
+    let answer = import(&bench, "b.csv", table, &[]).expect(2).json();
+    let reason = answer[0]["problems"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("`1.500` has a point, and numbers before it have a comma"), "{reason}");
+    let table = "path,start,end,class\nday.wav,\"1,500\",3,Dog\n";
+    let answer = import(&bench, "c.csv", table, &[]).expect(2).json();
+    let reason = answer[0]["problems"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("or save the table with semicolons"), "{reason}");
+    assert_eq!(short(&bench), ["sounds/day.wav 1.25 2.5 Dog", "sounds/day.wav 2.5 3.25 Dog"]);
+    assert_eq!(all(&bench)[1]["score"], 0.87);
 }
 
 #[test]

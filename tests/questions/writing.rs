@@ -235,3 +235,24 @@ fn what_is_gone_is_said_and_the_rest_is_copied() {
     let there = hits.iter().filter(|hit| hit["missing"] == false).count();
     assert_eq!(fs::read_dir(bench.path("clips")).unwrap().count(), there);
 }
+
+/// A stretch of another sound under the name of what was found would be a lie.
+#[test]
+fn what_changed_since_it_was_indexed_is_not_copied() {
+    let bench = bench();
+    let ask = [&ASK[..], &["--per-recording", "1", "--padding", "0.1", "-q"]].concat();
+    // Another date alone is no other content.
+    let content = fs::read(bench.path("both.wav")).unwrap();
+    fs::write(bench.path("both.wav"), content).unwrap();
+    bench.run(&[&ask[..], &["--copy-to", "same"]].concat()).expect(0);
+    assert_eq!(fs::read_dir(bench.path("same")).unwrap().count(), 2);
+    // As long as before, and something else.
+    bench.wav("both.wav", (0..4 * RATE).map(noise));
+    let answer = bench.run(&[&ask[..], &["--copy-to", "other"]].concat()).expect(2);
+    assert!(answer.err.contains("both.wav has changed since it was indexed"), "{}", answer.err);
+    assert!(answer.err.contains("hint: have the library know it"), "{}", answer.err);
+    let copies = fs::read_dir(bench.path("other")).unwrap();
+    let names: Vec<_> = copies.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 1);
+    assert!(names[0].to_string_lossy().contains("long"), "{names:?}");
+}

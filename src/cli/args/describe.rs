@@ -43,11 +43,11 @@ pub(crate) struct DescribeArgs {
     /// An audio file, id:N for recording N of the library, or - for audio on standard input
     #[arg(value_name = "FILE|id:N")]
     pub(crate) recording: OsString,
-    /// Where the part of it begins that counts
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    /// Where the part of it begins that counts: seconds, or such as 9m, 1h2m3s or 1:02:03.5
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = super::time)]
     pub(crate) start: Option<f64>,
     /// Where it ends
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "TIME", allow_negative_numbers = true, value_parser = super::time)]
     pub(crate) end: Option<f64>,
     /// The channel that counts, from 1 [default: the mean over all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

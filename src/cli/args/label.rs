@@ -32,6 +32,8 @@ pub(crate) enum LabelCommand {
     #[command(after_help = "Examples:
   sonoteca label add id:12@3.5-4.2 Dog          from 3.5 to 4.2 seconds
   sonoteca label add bark.wav id:13@2- Dog      all of bark.wav, and recording 13 from 2 seconds on
+  sonoteca label add id:12@1:02:03.5-1h2m5s Dog times as people write them
+  sonoteca label add id:12@6.5 Dog              a point: of the recording, and of no segment
   sonoteca label add id:12 Cat --negative       there is no cat in it
   sonoteca label add id:12 id:14 --class 'Great tit' --source jane")]
     Add(AddArgs),
@@ -63,7 +65,9 @@ The format is guessed from what is in a file, and its name:
                       begin_time, onset, end_time, offset, label, species), and if there are any \
                       judgement or presence, source, score, low_hz and high_hz. Cells are parted \
                       by commas, semicolons or tabs. Without start and end a label is of the whole \
-                      recording.
+                      recording. Times are seconds, or such as 1m30s and 1:02:03.5. Where \
+                      semicolons or tabs part the cells, 1,5 is one and a half; what may be \
+                      thousands, such as 1,500 beside 1.5, is refused.
   audacity  a label track. Which recording it is about is said by its name (bark.txt is about \
                       bark.wav) or by --recording. A label without length stays a point: it says \
                       of the recording that the class is in it, and of no segment. [negative] or \
@@ -108,8 +112,8 @@ As audacity or raven a file a recording in the folder --out. On standard output,
 /// `sonoteca label add`
 #[derive(Debug, clap::Args)]
 pub(crate) struct AddArgs {
-    /// Recordings, each by its path, the end of it or id:N, and with @START-END a stretch of it;
-    /// behind them the class
+    /// Recordings, each by its path, the end of it or id:N, with @START-END a stretch of it, or with
+    /// @TIME a point in it; behind them the class
     #[arg(required = true, value_name = "RECORDING... CLASS")]
     pub(crate) words: Vec<OsString>,
     /// The class, where all words are recordings

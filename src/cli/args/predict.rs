@@ -11,7 +11,9 @@ use super::filter::HELP;
     long_about = "Say what a head hears in the library, or in files
 
 Without PATH, the whole library is asked about, by its stored vectors; with PATH, these files, or the \
-                  audio files in these folders, are listened to, which need not be in the library. By recording, a head that chooses \
+                  audio files in these folders, are listened to, which need not be in the library; id:N \
+                  is recording N of the library, by its stored vectors, and - is audio on standard \
+                  input. By recording, a head that chooses \
                   one class says the most probable one and whether it reaches its threshold; one \
                   that says each class or not says those that do; one that says a number says it. \
                   By segment, segments of one class that follow one another at or above its \
@@ -24,6 +26,8 @@ Silent, clipped and damaged segments are left out and counted. --save writes wha
     after_help = "Examples:
   sonoteca predict birds                        every recording of the library
   sonoteca predict birds new/ --by segment
+  sonoteca predict birds id:17                  one recording of the library
+  ffmpeg -i talk.mp4 -f wav - | sonoteca predict birds -
   sonoteca predict birds --where 'date >= 2024-05' --class Wren --threshold 0.8
   sonoteca predict birds --by segment --save
   sonoteca predict birds --by segment --format raven --out selections"
@@ -31,7 +35,8 @@ Silent, clipped and damaged segments are left out and counted. --save writes wha
 pub(crate) struct PredictArgs {
     /// The head
     pub(crate) name: String,
-    /// Audio files, and folders of them [default: the whole library]
+    /// Audio files, folders of them, id:N for recording N of the library, or - for audio on standard
+    /// input [default: the whole library]
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     /// Whole recordings, or moments in them [default: as the head was trained]

@@ -18,7 +18,8 @@ The score is the cosine of the angle between two vectors: 1 for the same sound, 
 Several examples: the vectors of QUERY and of every --like, each at length one, are averaged, and \
                   0.3 times the average of every --unlike is subtracted; the score is the cosine to what is \
                   left, so with --unlike the best reach less than 1. An example is a file, id:N, or a \
-                  stretch of either, such as bark.wav@1-2.5 or id:12@3.5-4.2 (START- goes to the end).
+                  stretch of either, such as bark.wav@1-2.5, id:12@9m-9m20s or id:12@1:02:03.5- (START- goes to \
+                  the end).
 
 Examples are no answers: id:N leaves its recording out, and a stretch of it, with --by segment, what \
                   overlaps the stretch. Files that are in the library, by path or by content, are left out \
@@ -100,8 +101,8 @@ pub(crate) struct SearchArgs {
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true, value_parser = score)]
     pub(crate) min_score: Option<f32>,
     /// Say of each result which classes it shares with the query, and how the segments of its
-    /// recording score: least, median, best, and the share that is near (--min-score, or 0.6; with
-    /// several networks 0.6, because --min-score is about their ranks then)
+    /// recording score: least, median, best, and the share that is near: --min-score or, without it
+    /// and with several networks, by yamnet 0.6, and by others what a twentieth of the library reaches
     #[arg(long, conflicts_with_all = ["class", "text"])]
     pub(crate) explain: bool,
     /// The network to use; given several times, what each ranks is joined into one ranking
@@ -141,11 +142,23 @@ pub(crate) struct RankingArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Part of the query")]
 pub(crate) struct PartArgs {
-    /// Where the part of QUERY begins that counts
-    #[arg(long, value_name = "SECONDS", requires = "query", allow_negative_numbers = true)]
+    /// Where the part of QUERY begins that counts: seconds, or such as 9m, 1h2m3s or 1:02:03.5
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "query",
+        allow_negative_numbers = true,
+        value_parser = super::time
+    )]
     pub(crate) start: Option<f64>,
     /// Where it ends
-    #[arg(long, value_name = "SECONDS", requires = "query", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "query",
+        allow_negative_numbers = true,
+        value_parser = super::time
+    )]
     pub(crate) end: Option<f64>,
     /// The channel of QUERY that counts, from 1 [default: the mean over all]
     #[arg(

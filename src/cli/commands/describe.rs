@@ -17,7 +17,7 @@ use sonoteca::model::{EmbeddingModel, nothing_heard, registry};
 use sonoteca::store::Library;
 use sonoteca::{Error, Result};
 
-use super::standard_input::Spooled;
+use super::standard_input::{NAME, Spooled};
 use crate::cli::Status;
 use crate::cli::args::{DescribeArgs, Format};
 use crate::cli::printer::{Printer, counted, readable_path};
@@ -30,7 +30,7 @@ struct Subject {
     path: PathBuf,
     name: String,
     /// Held until all is read.
-    _input: Option<Spooled>,
+    input: Option<Spooled>,
 }
 
 pub(crate) fn run(
@@ -69,7 +69,10 @@ pub(crate) fn run(
     let progress = ListeningProgress::new(settings);
     let heard = listen(args, &subject.path, plot.is_some(), &progress);
     progress.clear();
-    let (listening, outline) = heard?;
+    let (listening, outline) = heard.map_err(|error| match &subject.input {
+        Some(input) => input.named(error),
+        None => error,
+    })?;
     if let Some(flaw) = listening.end.integrity.flaw() {
         printer.warning(&format!("{} is {flaw}; what there is was used", subject.name));
     }
@@ -91,7 +94,7 @@ impl Subject {
         if text == "-" {
             let input = Spooled::read()?;
             let path = input.path().to_owned();
-            return Ok(Self { path, name: "standard input".to_owned(), _input: Some(input) });
+            return Ok(Self { path, name: NAME.to_owned(), input: Some(input) });
         }
         let id = text.to_str().and_then(|text| text.strip_prefix("id:")?.parse::<i64>().ok());
         let path = match id {
@@ -112,7 +115,7 @@ impl Subject {
             });
         }
         let name = readable_path(&path).into_owned();
-        Ok(Self { path, name, _input: None })
+        Ok(Self { path, name, input: None })
     }
 }
 

@@ -23,8 +23,8 @@ use sonoteca::store::vector::Precision;
 use sonoteca::{Error, Result};
 
 use super::refresh::refresh;
-use crate::cli::Status;
 use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors, WorkArgs};
+use crate::cli::interrupt;
 use crate::cli::printer::{Printer, counted, readable_bytes, say};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
@@ -297,7 +297,7 @@ pub(super) fn cancel_on_interrupt() -> Cancel {
     // Without a handler Ctrl-C ends the process at once, which loses nothing either.
     let _ = ctrlc::set_handler(move || {
         if INTERRUPTS.fetch_add(1, Ordering::Relaxed) > 0 {
-            stop_at_once();
+            interrupt::stop_at_once();
         }
         asked.cancel();
         say(format_args!(
@@ -305,9 +305,4 @@ pub(super) fn cancel_on_interrupt() -> Cancel {
         ));
     });
     cancel
-}
-
-#[expect(clippy::exit, reason = "asked for, twice")]
-fn stop_at_once() {
-    std::process::exit(i32::from(Status::Failed.code()))
 }

@@ -1,12 +1,11 @@
 //! `sonoteca export`: vectors into files.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use sonoteca::dataset::exporting::{header_of, write_all};
 use sonoteca::dataset::folder::{DatasetWriter, PART_BYTES};
-use sonoteca::files::temporary_beside;
+use sonoteca::files::NewFile;
 use sonoteca::filter::Filter;
 use sonoteca::index::scope::Scope;
 use sonoteca::search::export::{ExportSpec, write_csv, write_npy};
@@ -15,10 +14,11 @@ use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::store::vector::Precision;
 use sonoteca::{Error, Result};
-use tempfile::NamedTempFile;
 
+use super::search::tell_of_unmet;
 use crate::cli::Status;
 use crate::cli::args::ExportArgs;
+use crate::cli::interrupt;
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 
@@ -64,7 +64,11 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> 
             ));
         }
     }
-    Ok(if rows == 0 { Status::NothingFound } else { Status::Done })
+    if rows == 0 {
+        tell_of_unmet(&library, filter.as_ref(), printer)?;
+        return Ok(Status::NothingFound);
+    }
+    Ok(Status::Done)
 }
 
 /// Recordings that pass, and all their segments.
@@ -81,6 +85,7 @@ fn to_parquet(
     }
     let allowed = search::allowed(library, filter, model, Level::Recording)?;
     let scope = Scope { allowed, ..Scope::default() };
+    interrupt::clean_up();
     let header = header_of(library, model, Precision::Single)?;
     let (mut rows, _) = DatasetWriter::in_folder(folder, header, PART_BYTES, "export")?;
     let recordings = write_all(library, model, &scope, &mut rows)?;
@@ -128,7 +133,8 @@ fn npy_to_file(library: &Library, spec: &ExportSpec<'_>, path: &Path, force: boo
     }
     let mut array = Target::new(path.to_owned(), force)?;
     let mut table = Target::new(table_path, force)?;
-    let rows = write_npy(library, spec, &mut array.file, Some(&mut table.file))?;
+    let rows = write_npy(library, spec, &mut array.file, Some(&mut table.file))
+        .map_err(|error| written_to(path, error))?;
     // The array last, and an earlier one first out of the way: where it is, its table is too.
     if force {
         match std::fs::remove_file(path) {
@@ -145,15 +151,24 @@ fn npy_to_file(library: &Library, spec: &ExportSpec<'_>, path: &Path, force: boo
 
 fn csv_to_file(library: &Library, spec: &ExportSpec<'_>, path: &Path, force: bool) -> Result<u64> {
     let mut table = Target::new(path.to_owned(), force)?;
-    let rows = write_csv(library, spec, &mut table.file)?;
+    let rows =
+        write_csv(library, spec, &mut table.file).map_err(|error| written_to(path, error))?;
     table.publish(force)?;
     Ok(rows)
+}
+
+/// `error` by the name of the file that was written to.
+fn written_to(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Output(source) => Error::Io { action: "write", path: path.to_owned(), source },
+        error => error,
+    }
 }
 
 /// A file that is written under a temporary name.
 struct Target {
     path: PathBuf,
-    file: BufWriter<NamedTempFile<File>>,
+    file: BufWriter<NewFile>,
 }
 
 impl Target {
@@ -161,7 +176,8 @@ impl Target {
         if !force && path.symlink_metadata().is_ok() {
             return Err(Error::Exists { path, options: OVERWRITE });
         }
-        let file = temporary_beside(&path).map_err(|source| Error::Io {
+        interrupt::clean_up();
+        let file = NewFile::beside(&path).map_err(|source| Error::Io {
             action: "write",
             path: path.clone(),
             source,
@@ -174,9 +190,8 @@ impl Target {
         let Self { path, file } = self;
         let publish = || -> io::Result<()> {
             let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.as_file().sync_all()?;
-            if force { file.persist(&path) } else { file.persist_noclobber(&path) }?;
-            Ok(())
+            file.sync()?;
+            file.publish(&path, force)
         };
         match publish() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

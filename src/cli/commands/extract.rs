@@ -1,14 +1,14 @@
 //! `sonoteca extract`: a manifest into a dataset.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sonoteca::dataset::folder::{DatasetWriter, Earlier, Manifest, PART_BYTES};
 use sonoteca::dataset::header::Header;
 use sonoteca::dataset::lines::LineWriter;
-use sonoteca::files::temporary_beside;
+use sonoteca::files::NewFile;
 use sonoteca::ingest::{Decoders, Indexer, Output, Report, Wanted};
 use sonoteca::model::EmbeddingModel;
 use sonoteca::model::store::ModelStore;
@@ -147,17 +147,15 @@ impl Work<'_> {
             return Err(Error::Exists { path, options: OVERWRITE });
         }
         let failed = |source| Error::Io { action: "write", path: path.clone(), source };
-        let file = temporary_beside(&path).map_err(failed)?;
+        let file = NewFile::beside(&path).map_err(failed)?;
         let mut rows = LineWriter::new(header, BufWriter::with_capacity(BUFFER_BYTES, file));
         let report = self.extract(&mut rows, Earlier::default(), &folder_of(&path))?;
         let (output, _) = rows.finish()?;
         if !report.interrupted {
             let publish = || -> io::Result<()> {
-                let mut file = output.into_inner().map_err(io::IntoInnerError::into_error)?;
-                file.flush()?;
-                file.as_file().sync_all()?;
-                if force { file.persist(&path) } else { file.persist_noclobber(&path) }?;
-                Ok(())
+                let file = output.into_inner().map_err(io::IntoInnerError::into_error)?;
+                file.sync()?;
+                file.publish(&path, force)
             };
             publish().map_err(failed)?;
         }

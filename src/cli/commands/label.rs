@@ -9,6 +9,7 @@ mod remove;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use sonoteca::filter::near::nearest;
 use sonoteca::filter::{Filter, Subject};
 use sonoteca::label::places::Places;
 use sonoteca::search;
@@ -106,9 +107,20 @@ fn recording(places: &Places, name: &OsStr) -> Result<i64> {
             let id = name.to_str().and_then(|text| text.strip_prefix("id:")?.parse().ok());
             Err(match id {
                 Some(id) => Error::UnknownRecording { id },
-                None => Error::NotInLibrary { path: name.into() },
+                None => not_called_so(places, Path::new(name)),
             })
         }
+    }
+}
+
+/// That no recording is called `name`, and what the nearest are called.
+fn not_called_so(places: &Places, name: &Path) -> Error {
+    let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let names: Vec<String> = places.paths().filter_map(|(path, _)| file_name(path)).collect();
+    let typed = file_name(name).unwrap_or_default();
+    Error::NotCalledSo {
+        name: name.to_string_lossy().into_owned(),
+        nearest: nearest(&typed, names.iter().map(String::as_str)),
     }
 }
 

@@ -15,6 +15,7 @@ use sonoteca::train::predict::{Bar, Detection, Hearing, Left, Saved, save};
 use sonoteca::train::task::Task;
 use sonoteca::{Error, Result};
 
+use super::search::tell_of_unmet;
 use crate::cli::Status;
 use crate::cli::args::PredictArgs;
 use crate::cli::printer::{Printer, counted, grouped};
@@ -43,7 +44,7 @@ pub(crate) fn run(
     question.tell_of_thresholds(args, printer);
     let mut output = Output::new(settings.format, args.out.as_deref(), question.head.card())?;
     if !args.paths.is_empty() {
-        let status = files::run(args, &question, &mut output, printer)?;
+        let status = files::run(&args.paths, &question, &library, &mut output, printer)?;
         output.finish(printer)?;
         return Ok(status);
     }
@@ -99,6 +100,7 @@ pub(crate) fn run(
     }
     if rows == 0 {
         printer.note("Nothing was detected.");
+        tell_of_unmet(&library, filter.as_ref(), printer)?;
         return Ok(Status::NothingFound);
     }
     Ok(Status::Done)

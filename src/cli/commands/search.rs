@@ -11,7 +11,6 @@ use sonoteca::filter::Filter;
 use sonoteca::index::scope::Allowed;
 use sonoteca::search::collection::CollectionOptions;
 use sonoteca::search::copying::copy_hits;
-use sonoteca::search::explain::NEAR;
 use sonoteca::search::{self, Among, Explanation, Hit, Level, Scope, SearchOptions, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -19,6 +18,7 @@ use sonoteca::{Error, Result};
 
 use crate::cli::Status;
 use crate::cli::args::{Format, SearchArgs};
+use crate::cli::interrupt;
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 use examples::Examples;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         similar(args, &library, &model, (level, &options), printer)?
     };
     if found.is_empty() {
-        return Ok(nothing_found(args, printer));
+        return nothing_found(args, (&library, filter.as_ref()), printer);
     }
     let (hits, explanations): (Vec<Hit>, Vec<_>) = found.into_iter().unzip();
     let rows = hits.iter().zip(explanations).map(|(hit, why)| HitRow::new(hit, level, why));
@@ -66,7 +66,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         Format::Csv => rows::print_csv(&rows, args.explain, printer)?,
         Format::Table => rows::print_table(&rows, printer)?,
     }
-    copy(&hits, args, printer)
+    copy(&library, &hits, args, printer)
 }
 
 fn options_of(args: &SearchArgs, allowed: Allowed) -> SearchOptions {
@@ -79,13 +79,34 @@ fn options_of(args: &SearchArgs, allowed: Allowed) -> SearchOptions {
     }
 }
 
-fn nothing_found(args: &SearchArgs, printer: &Printer) -> Status {
-    printer.note(match (&args.filter, args.min_score) {
+fn nothing_found(
+    args: &SearchArgs,
+    (library, filter): (&Library, Option<&Filter>),
+    printer: &Printer,
+) -> Result<Status> {
+    printer.note(match (filter, args.min_score) {
         (Some(_), _) => "Nothing that passes the filter was found.",
         (None, Some(_)) => "Nothing was found that scores as much.",
         (None, None) => "Nothing was found.",
     });
-    Status::NothingFound
+    tell_of_unmet(library, filter, printer)?;
+    Ok(Status::NothingFound)
+}
+
+/// Says which tests of a filter nothing in the library meets, and what there is instead.
+pub(super) fn tell_of_unmet(
+    library: &Library,
+    filter: Option<&Filter>,
+    printer: &Printer,
+) -> Result<()> {
+    for unmet in filter.map_or(Ok(Vec::new()), |filter| library.unmet(filter))? {
+        let there = match unmet.there.as_slice() {
+            [] => String::new(),
+            there => format!("; there is {}", there.join(", ")),
+        };
+        printer.note(&format!("No recording has {}{there}.", unmet.test));
+    }
+    Ok(())
 }
 
 /// What is like the examples, and why, where that was asked for.
@@ -103,10 +124,13 @@ fn similar(
     if let Some(warning) = searcher.warning() {
         printer.warning(&warning.to_string());
     }
-    let near = args.min_score.unwrap_or(NEAR);
+    if !args.explain || hits.is_empty() {
+        return Ok(hits.into_iter().map(|hit| (hit, None)).collect());
+    }
+    let near = args.min_score.map_or_else(|| searcher.usual_near(&question), Ok)?;
     let explain = |hit: Hit| {
-        let why = args.explain.then(|| searcher.explain(&question, &hit, near)).transpose()?;
-        Ok((hit, why))
+        let why = searcher.explain(&question, &hit, near)?;
+        Ok((hit, Some(why)))
     };
     hits.into_iter().map(explain).collect()
 }
@@ -178,11 +202,17 @@ fn check(args: &SearchArgs, format: Format, level: Level) -> Result<()> {
 }
 
 /// Copies the sound of hits where that was asked for.
-fn copy(hits: &[Hit], args: &SearchArgs, printer: &mut Printer) -> Result<Status> {
+fn copy(
+    library: &Library,
+    hits: &[Hit],
+    args: &SearchArgs,
+    printer: &mut Printer,
+) -> Result<Status> {
     let Some(folder) = &args.output.copy_to else { return Ok(Status::Done) };
     // What was found is told before copying fails.
     printer.flush()?;
-    let copies = copy_hits(hits, folder, args.output.padding)?;
+    interrupt::clean_up();
+    let copies = copy_hits(library, hits, folder, args.output.padding)?;
     for error in &copies.failed {
         printer.error(error);
     }

@@ -8,11 +8,17 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use sonoteca::audio::sniff::extension_of;
-use sonoteca::{Error, Result};
+use sonoteca::files::remove_if_interrupted;
+use sonoteca::{Error, ReportedError, Result};
 use tempfile::TempDir;
+
+use crate::cli::interrupt;
 
 /// Bytes that are taken at most: an hour and a half of stereo on CD.
 const LIMIT_BYTES: u64 = 1_000_000_000;
+
+/// What it is called where its path would stand.
+pub(super) const NAME: &str = "standard input";
 
 /// What came in, until it is dropped.
 #[derive(Debug)]
@@ -31,12 +37,14 @@ impl Spooled {
                 hint: "send audio there: sonoteca search - < FILE, or sonoteca describe - < FILE",
             });
         }
+        interrupt::clean_up();
         Self::of(input.lock(), LIMIT_BYTES)
     }
 
     fn of(input: impl Read, limit: u64) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(failed(&std::env::temp_dir()))?;
-        let path = folder.path().join("standard input");
+        remove_if_interrupted(folder.path());
+        let path = folder.path().join(NAME);
         let mut file = File::options()
             .create_new(true)
             .read(true)
@@ -62,6 +70,15 @@ impl Spooled {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// `error` without the name of the temporary file, which nobody has chosen.
+    pub(super) fn named(&self, error: Error) -> Error {
+        let path = self.path.display().to_string();
+        if !error.to_string().contains(&path) {
+            return error;
+        }
+        ReportedError::new(&error).renamed(&path, NAME).into()
+    }
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
@@ -71,6 +88,10 @@ fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
+    use sonoteca::DecodeProblem;
+
     use super::*;
 
     #[test]
@@ -86,5 +107,19 @@ mod tests {
         assert_eq!(name(b"ID3\x04\0\0\0\0\0\x02..\xff\xfb").as_deref(), Some("mp3"));
         assert_eq!(name(b"").as_deref(), None);
         assert!(matches!(Spooled::of(&[0; 101][..], 100), Err(Error::TooMuchInput { .. })));
+    }
+
+    #[test]
+    fn errors_say_where_it_came_from() {
+        let spooled = Spooled::of(&b"fLaC and then nothing"[..], 100).unwrap();
+        let path = spooled.path().to_owned();
+        let error = Error::Decode { path: path.clone(), problem: DecodeProblem::EmptyFile };
+        let (stage, hint) = (error.stage().to_owned(), error.hint().map(Cow::into_owned));
+        let named = spooled.named(error);
+        assert!(named.to_string().contains("standard input"), "{named}");
+        assert!(!named.to_string().contains(path.parent().unwrap().to_str().unwrap()), "{named}");
+        assert_eq!((named.stage(), named.hint().map(Cow::into_owned)), (&*stage, hint));
+        let other = spooled.named(Error::UnknownRecording { id: 1 });
+        assert!(matches!(other, Error::UnknownRecording { .. }));
     }
 }

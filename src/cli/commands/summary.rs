@@ -186,7 +186,9 @@ impl Summary {
         }
         if self.missing > 0 {
             sentences.push(
-                "To remove what is gone: sonoteca sync --prune, or sonoteca remove.".to_owned(),
+                "To remove what is gone: sonoteca sync --prune, or, of folders in which nothing is \
+                 left, sonoteca remove."
+                    .to_owned(),
             );
         }
         if self.interrupted {

@@ -45,23 +45,33 @@ pub(crate) fn run(args: &SyncArgs, settings: &Settings, printer: &mut Printer) -
         return Ok(Status::Failed);
     }
     let gone = plan.gone()?;
+    tell_of_emptied(&plan, &gone, printer);
     let moved = move_recordings(&mut session, &gone)?;
     let is_to_go = |recording: &GoneRecording| {
         recording.moved_to.is_none()
             && !plan.emptied().iter().any(|folder| recording.path.starts_with(folder))
     };
     let gone: Vec<_> = gone.into_iter().filter(is_to_go).collect();
-    for folder in plan.emptied() {
-        printer.warning(&format!(
-            "no recording is left in {}, so none of it is removed; if no disk is missing: sonoteca \
-             remove FOLDER",
-            readable_path(folder)
-        ));
-    }
     let removed = prune(args, &mut session, &gone, printer)?;
     let report = session.carry_out(plan, printer)?;
     session.refresh("sync", printer);
     tell(&report, Besides { moved, removed }, settings, printer)
+}
+
+/// Says which folders have nothing left in them, of which nothing is removed.
+fn tell_of_emptied(plan: &Plan, gone: &[GoneRecording], printer: &Printer) {
+    for folder in plan.emptied() {
+        let is_in_it = |recording: &GoneRecording| {
+            recording.moved_to.is_none() && recording.path.starts_with(folder)
+        };
+        if gone.iter().any(is_in_it) {
+            printer.warning(&format!(
+                "no recording is left in {}, so none of it is removed; if no disk is missing: \
+                 sonoteca remove FOLDER",
+                readable_path(folder)
+            ));
+        }
+    }
 }
 
 fn move_recordings(session: &mut Session<'_>, gone: &[GoneRecording]) -> Result<u64> {
@@ -128,7 +138,9 @@ fn show(plan: &Plan, printer: &mut Printer) -> Result<Status> {
     ] {
         rows.extend(plan.files(state)?.iter().map(|file| Change::new(name, &file.path, None)));
     }
-    for recording in plan.gone()? {
+    let gone = plan.gone()?;
+    tell_of_emptied(plan, &gone, printer);
+    for recording in gone {
         rows.push(match &recording.moved_to {
             Some((to, _)) => Change::new("moved", to, Some(&recording.path)),
             None => Change::new("gone", &recording.path, None),

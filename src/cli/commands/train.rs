@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
+use sonoteca::files::NewFile;
 use sonoteca::filter::Filter;
 use sonoteca::search::{self, Level};
 use sonoteca::store::Library;
@@ -16,7 +17,7 @@ use sonoteca::train::report::Report;
 use sonoteca::train::split::Plan;
 use sonoteca::train::task::Task;
 use sonoteca::train::training::{self, Order, Trained};
-use sonoteca::{Error, Result, dates, files};
+use sonoteca::{Error, Result, dates};
 
 use crate::cli::Status;
 use crate::cli::args::{Format, HeadName, TaskName, TrainArgs, WeightsName};
@@ -197,7 +198,7 @@ pub(super) fn print_report(
 /// Refuses to write where something is, or where nothing can be, before anything takes time.
 pub(super) fn require_new_name(path: &Path) -> Result<()> {
     // Gone when it is dropped.
-    files::temporary_beside(path).map_err(|source| Error::Io {
+    NewFile::beside(path).map_err(|source| Error::Io {
         action: "write",
         path: path.to_owned(),
         source,
@@ -219,10 +220,9 @@ fn is_report(path: &Path) -> bool {
 /// Writes a report as HTML, all or nothing.
 pub(super) fn write_report(report: &Report, path: &Path) -> Result<()> {
     let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
-    let mut file = files::temporary_beside(path).map_err(failed)?;
+    let mut file = NewFile::beside(path).map_err(failed)?;
     file.write_all(report.as_html().as_bytes()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    file.publish(path, true).map_err(failed)
 }
 
 fn task_of(name: TaskName) -> Task {

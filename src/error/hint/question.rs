@@ -26,14 +26,19 @@ impl Error {
                 return Some(format!("give --channel from 1 to {channels}").into());
             }
             Self::NoStretch { .. } => {
-                "give --start and --end in seconds from the recording's beginning, the start first"
+                "times count from the recording's beginning, the start first: @START-END, or --start \
+                 and --end"
             }
+            Self::NotCalledSo { nearest, .. } => return Some(name_hint(nearest)),
             Self::ClipTooLong { .. } => {
                 "copy moments instead of whole recordings: --by segment, and a smaller --padding"
             }
             Self::Exists { options, .. } => options,
             Self::Gone { .. } => {
                 "find files that moved, and drop those that are gone: sonoteca sync FOLDER"
+            }
+            Self::Changed { .. } => {
+                "have the library know it as it is now, and search again: sonoteca sync FOLDER"
             }
             Self::SeveralRecordings { .. } => "write one file per recording with --out DIR",
             Self::SilentQuery { .. } => "name the part that sounds with --start and --end",
@@ -57,6 +62,14 @@ impl Error {
 fn class_hint(nearest: &[String]) -> Cow<'static, str> {
     if nearest.is_empty() {
         return "to search by any word: sonoteca search --text WORDS".into();
+    }
+    format!("did you mean {}?", nearest.join(", or ")).into()
+}
+
+/// The recordings that may have been meant.
+fn name_hint(nearest: &[String]) -> Cow<'static, str> {
+    if nearest.is_empty() {
+        return "give its path, the end of it, or id:N, which searches show".into();
     }
     format!("did you mean {}?", nearest.join(", or ")).into()
 }

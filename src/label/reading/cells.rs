@@ -11,22 +11,6 @@ use crate::store::labels::Judgement;
 /// Bytes of the longest class; more is a table whose quotation marks do not close.
 const LONGEST_CLASS: usize = 1000;
 
-/// A finite number; nothing, where the cell is empty.
-pub(super) fn number(column: &'static str, text: &str) -> RowResult<Option<f64>> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
-    match text.parse::<f64>() {
-        // Without the sign of a zero.
-        Ok(number) if number.is_finite() => Ok(Some(number + 0.0)),
-        _ if text.contains(',') && text.replacen(',', ".", 1).parse::<f64>().is_ok() => {
-            Err(RowProblem::DecimalComma { column, text: text.to_owned() })
-        }
-        _ => Err(RowProblem::NotANumber { column, text: short(text) }),
-    }
-}
-
 /// The beginning of what stands in a cell that should have been a number.
 pub(super) fn short(text: &str) -> String {
     const MOST: usize = 40;
@@ -61,8 +45,8 @@ pub(super) fn judgement(text: &str) -> RowResult<Option<Judgement>> {
 }
 
 /// A score from 0 to 1.
-pub(super) fn score(text: &str) -> RowResult<Option<f64>> {
-    match number("score", text)? {
+pub(super) fn score(number: Option<f64>) -> RowResult<Option<f64>> {
+    match number {
         Some(found) if !(0.0..=1.0).contains(&found) => Err(RowProblem::Score { found }),
         score => Ok(score),
     }

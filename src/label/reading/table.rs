@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use csv::ByteRecord;
 
 use super::columns::{Columns, Role};
+use super::numbers::Numbers;
 use super::{ReadingSpec, Visit, cells};
 use crate::error::{Error, LabelProblem, Result};
 use crate::label::places::Places;
@@ -48,7 +49,9 @@ pub(super) fn read(
     };
     let folders = spec.folders();
     let names = HashMap::new();
-    let mut table = Table { format, columns, subject, places, folders, names, first: None };
+    let numbers = Numbers::new(delimiter);
+    let mut table =
+        Table { format, columns, numbers, subject, places, folders, names, first: None };
     let mut record = ByteRecord::new();
     while reader.read_byte_record(&mut record).map_err(|error| failed(spec, error))? {
         if record.iter().all(|cell| cell.trim_ascii().is_empty()) {
@@ -70,6 +73,7 @@ fn failed(spec: &ReadingSpec<'_>, error: csv::Error) -> Error {
 struct Table<'a> {
     format: LabelFormat,
     columns: Columns,
+    numbers: Numbers,
     /// The recording that all of it is about, where no column says.
     subject: Option<i64>,
     places: &'a Places,
@@ -95,19 +99,20 @@ impl Table<'_> {
             str::from_utf8(cell).map_err(|_| RowProblem::NotUtf8)
         };
         let class = cells::class(cell(Role::Class)?)?;
-        let mut start = cells::number("start", cell(Role::Start)?)?;
-        let mut end = cells::number("end", cell(Role::End)?)?;
+        let numbers = &self.numbers;
+        let mut start = numbers.time("start", cell(Role::Start)?)?;
+        let mut end = numbers.time("end", cell(Role::End)?)?;
         let mut band = cells::band(
-            cells::number("low", cell(Role::Low)?)?,
-            cells::number("high", cell(Role::High)?)?,
+            numbers.number("low", cell(Role::Low)?)?,
+            numbers.number("high", cell(Role::High)?)?,
         )?;
         let judgement = cells::judgement(cell(Role::Judgement)?)?;
-        let score = cells::score(cell(Role::Score)?)?;
+        let score = cells::score(numbers.number("score", cell(Role::Score)?)?)?;
         let source = Some(cell(Role::Source)?.trim()).filter(|source| !source.is_empty());
         let source = source.map(str::to_owned);
         if self.format == LabelFormat::Raven {
             let first = *self.first.get_or_insert(recording);
-            if let Some(offset) = cells::number("file offset", cell(Role::FileOffset)?)? {
+            if let Some(offset) = numbers.time("file offset", cell(Role::FileOffset)?)? {
                 // Both count from the first file's beginning.
                 end = end.zip(start).map(|(end, start)| billionths(offset + (end - start)));
                 start = Some(offset);

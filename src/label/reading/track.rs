@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, Read as _};
 
+use super::numbers::Numbers;
 use super::{ReadingSpec, Visit, cells};
 use crate::error::{LabelProblem, Result};
 use crate::label::ReadLabel;
@@ -26,6 +27,7 @@ pub(super) fn read(
     let no_recording = || spec.problem(LabelProblem::NoRecording);
     let extent = places.extent(recording).ok_or_else(no_recording)?;
     let mut pending: Option<std::result::Result<ReadLabel, Refusal>> = None;
+    let numbers = Numbers::new(b'\t');
     let mut bytes = Vec::new();
     let mut line = 0;
     loop {
@@ -53,7 +55,7 @@ pub(super) fn read(
             // It belongs to the line before it, and so does what is wrong with it.
             pending = match pending {
                 Some(Ok(label)) => Some(
-                    band_of(band, extent)
+                    band_of(band, extent, &numbers)
                         .map(|band_hz| ReadLabel { band_hz, ..label })
                         .map_err(refused),
                 ),
@@ -62,17 +64,22 @@ pub(super) fn read(
             };
             continue;
         }
-        let label = label_of(text, line, recording, extent).map_err(refused);
+        let label = label_of(text, line, (recording, extent), &numbers).map_err(refused);
         pending.replace(label).map_or(Ok(()), &mut *visit)?;
     }
     pending.map_or(Ok(()), visit)
 }
 
-fn label_of(text: &str, line: u64, recording: i64, extent: Extent) -> RowResult<ReadLabel> {
+fn label_of(
+    text: &str,
+    line: u64,
+    (recording, extent): (i64, Extent),
+    numbers: &Numbers,
+) -> RowResult<ReadLabel> {
     let (start, rest) = text.split_once('\t').ok_or(RowProblem::NotALabel)?;
-    let start = cells::number("start", start)?.ok_or(RowProblem::NotALabel)?;
+    let start = numbers.number("start", start)?.ok_or(RowProblem::NotALabel)?;
     let (end, label) = rest.split_once('\t').unwrap_or((rest, ""));
-    let (end, label) = match cells::number("end", end) {
+    let (end, label) = match numbers.number("end", end) {
         Ok(Some(end)) => (end, label),
         // A point may have one time only.
         Err(RowProblem::NotANumber { .. }) if label.is_empty() => (start, end),
@@ -92,10 +99,10 @@ fn label_of(text: &str, line: u64, recording: i64, extent: Extent) -> RowResult<
 }
 
 /// A band of frequencies; where an end is undefined, which Audacity writes as -1, that of hearing.
-fn band_of(text: &str, extent: Extent) -> RowResult<Option<(f64, f64)>> {
+fn band_of(text: &str, extent: Extent, numbers: &Numbers) -> RowResult<Option<(f64, f64)>> {
     let (low, high) = text.split_once('\t').ok_or(RowProblem::Band)?;
-    let low = cells::number("low", low)?.filter(|&low| low >= 0.0);
-    let high = cells::number("high", high)?.filter(|&high| high >= 0.0);
+    let low = numbers.number("low", low)?.filter(|&low| low >= 0.0);
+    let high = numbers.number("high", high)?.filter(|&high| high >= 0.0);
     if low.is_none() && high.is_none() {
         return Ok(None);
     }

@@ -190,6 +190,15 @@ impl Library {
         count().map(i64::cast_unsigned).map_err(|error| self.error("read", error))
     }
 
+    /// The classes of labels, each in one of its spellings, without counts: one look into the index
+    /// a class.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn label_class_names(&self) -> Result<Vec<String>> {
+        classes(&self.connection).map_err(|error| self.error("read", error))
+    }
+
     /// The classes of the labels of `selection`, by name, with how many each has.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use safetensors::{SafeTensors, serialize};
 use super::Head;
 use super::card::HeadCard;
 use crate::error::{Error, Result, TrainingProblem};
-use crate::files::temporary_beside;
+use crate::files::NewFile;
 use crate::store::metadata::MetadataValue;
 use crate::train::network::Tensors;
 
@@ -127,11 +127,11 @@ pub fn write_files(head: &Head, folder: &Path) -> Result<[PathBuf; 2]> {
         source,
     })?;
     for (path, contents) in paths.iter().zip(contents) {
-        temporary_beside(path)
+        NewFile::beside(path)
             .and_then(|mut file| {
                 file.write_all(&contents)?;
-                file.as_file().sync_all()?;
-                file.persist_noclobber(path).map(drop).map_err(Into::into)
+                file.sync()?;
+                file.publish(path, false)
             })
             .map_err(|source| Error::Io { action: "write", path: path.clone(), source })?;
     }

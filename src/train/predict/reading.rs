@@ -133,6 +133,34 @@ impl<'a> Hearing<'a> {
         }
     }
 
+    /// What is said of recording `id` alone; nothing, where nothing could be said of it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecording`], [`Error::NotIndexed`], and as [`next_some`](Self::next_some).
+    pub fn one(&mut self, library: &Library, id: i64) -> Result<Option<Said>> {
+        if library.recording(id)?.is_none() {
+            return Err(Error::UnknownRecording { id });
+        }
+        let Some(&first) = library.segment_ids(id, self.model.id)?.iter().min() else {
+            return Err(Error::NotIndexed { id, model: self.model.identity.name.clone() });
+        };
+        let mut batch = Batch::default();
+        library.for_each_heard_after(first - 1, self.model.id, self.level, |row, bytes| {
+            // All of a recording's rows follow one another.
+            if row.key.recording != id {
+                return Ok(ControlFlow::Break(()));
+            }
+            self.read += 1;
+            self.take(row, bytes, &mut batch)?;
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.speak(&mut batch)?;
+        if self.head.input() != Input::Vectors {
+            self.hear_sequences(library, &mut batch)?;
+        }
+        Ok(batch.said.pop())
+    }
+
     fn is_full(&self, batch: &Batch) -> bool {
         batch.rows >= ROWS_AT_ONCE
             || self.head.input() != Input::Vectors && batch.said.len() >= SEQUENCES_AT_ONCE

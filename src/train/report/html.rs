@@ -120,8 +120,8 @@ fn classes(report: &Report) -> String {
     let _ = writeln!(
         part,
         "<h2>Thresholds</h2>\n<p>From which probability on a class may be said to be there: for a \
-         precision of {wanted}, and for the greatest F1. What a threshold reaches elsewhere was \
-         measured on rows that it was not chosen by.</p>"
+         precision of {wanted}, and for the greatest F1; where that is the same one, it stands once. \
+         What a threshold reaches elsewhere was measured on rows that it was not chosen by.</p>"
     );
     part + &table(&numbers::thresholds(report), "Thresholds by class")
 }

@@ -145,7 +145,13 @@ pub(super) fn by_class(report: &Report) -> Table {
     table
 }
 
-/// Thresholds by class: what they are chosen by, and what they reach elsewhere.
+/// What stands where a threshold is that of the columns before it.
+const SAME: &str = "the same";
+
+/// Thresholds by class: what they are chosen by, and what they reach elsewhere. Where the one of the
+/// wanted precision is that of the best F1 too, it is told once: what each way of choosing reaches
+/// elsewhere was found with what it chose on other folds, which may be two different ones there, and
+/// twice the same number with two results is a riddle.
 pub(super) fn thresholds(report: &Report) -> Table {
     let wanted = format!("precision {}", report.scores.wanted_precision);
     let mut table = Table::new(
@@ -169,10 +175,16 @@ pub(super) fn thresholds(report: &Report) -> Table {
             part(|threshold| threshold.recall_elsewhere),
         ]
     };
+    let shown = |threshold: Option<Threshold>| threshold.map(|one| share(Some(one.probability)));
     let row = |class: &ClassScores| {
         let mut cells = vec![class.class.clone()];
         cells.extend(of(class.thresholds.for_precision));
-        cells.extend(of(class.thresholds.for_f1));
+        let (first, second) = (class.thresholds.for_precision, class.thresholds.for_f1);
+        if first.is_some() && shown(first) == shown(second) {
+            cells.extend([SAME, "", ""].map(str::to_owned));
+        } else {
+            cells.extend(of(second));
+        }
         cells
     };
     table.rows = report.scores.classes.iter().map(row).collect();

@@ -89,6 +89,27 @@ fn plots_and_tables_are_there_and_say_what_they_are() {
     }
 }
 
+/// Five of each class, told apart without a mistake: one threshold has the precision and the best F1.
+#[test]
+fn a_threshold_that_is_both_stands_once() {
+    let truths: Vec<u32> = (0..10).map(|row| row % 2).collect();
+    let outputs = truths.iter().zip(0_u8..).flat_map(|(&truth, row)| {
+        let sure = 2.0 + f32::from(row) / 10.0;
+        if truth == 0 { [sure, -sure] } else { [-sure, sure] }
+    });
+    let report = report_of(&["rain", "wind"], outputs.collect(), Targets::Single(truths));
+    for row in numbers::thresholds(&report).rows {
+        assert_eq!(row[4..], ["the same", "", ""], "{row:?}");
+        assert!(row[1].parse::<f64>().is_ok(), "{row:?}");
+    }
+    assert!(report.as_text().contains("the same") && report.as_html().contains("the same"));
+    // Nowhere the same number twice, with two results.
+    let [single, multi, _] = reports(&["rain", "wind", "sea"]);
+    for row in [single, multi].iter().flat_map(|report| numbers::thresholds(report).rows) {
+        assert!(row[1] != row[4] || row[1] == "–", "{row:?}");
+    }
+}
+
 #[test]
 fn text_is_aligned_and_obeys_no_name() {
     let [single, ..] = reports(&["rain\u{1b}[31m\n", "wind", "sea"]);

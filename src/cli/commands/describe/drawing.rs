@@ -8,8 +8,10 @@ use std::path::Path;
 
 use sonoteca::describe::plot::Figure;
 use sonoteca::describe::{Listening, Outline};
-use sonoteca::files::temporary_beside;
+use sonoteca::files::NewFile;
 use sonoteca::{Error, Result};
+
+use crate::cli::interrupt;
 
 /// Where a picture goes.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +46,7 @@ impl<'a> PlotFile<'a> {
             return Err(Error::Exists { path: path.to_owned(), options });
         }
         // A folder that is not there would show only after everything was listened to.
-        temporary_beside(path).map_err(failed(path))?;
+        NewFile::beside(path).map_err(failed(path))?;
         Ok(Self { path, kind })
     }
 
@@ -65,10 +67,10 @@ impl<'a> PlotFile<'a> {
             Kind::Png => picture.to_png()?,
             Kind::Svg => picture.to_svg()?.into_bytes(),
         };
-        let mut file = temporary_beside(self.path).map_err(failed(self.path))?;
+        interrupt::clean_up();
+        let mut file = NewFile::beside(self.path).map_err(failed(self.path))?;
         file.write_all(&bytes).map_err(failed(self.path))?;
-        file.persist_noclobber(self.path).map_err(|error| failed(self.path)(error.error))?;
-        Ok(())
+        file.publish(self.path, false).map_err(failed(self.path))
     }
 }
 

@@ -1,17 +1,22 @@
 //! `sonoteca label add`: a class, said of recordings or stretches of them.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use serde::Serialize;
 use sonoteca::audio::excerpt::Stretch;
 use sonoteca::audio::segment::TimeRange;
+use sonoteca::case::folded;
+use sonoteca::filter::near::nearest;
 use sonoteca::label::places::Places;
 use sonoteca::label::{BEHIND_END_S, stretch as stretch_of};
 use sonoteca::store::Library;
+use sonoteca::store::endings::Meant;
 use sonoteca::store::labels::{Judgement, NewLabel};
+use sonoteca::units::times::parse_seconds;
 use sonoteca::{Error, Result};
 
-use super::{readable_range, recording, user_name};
+use super::{current_folder, readable_range, recording, user_name};
 use crate::cli::Status;
 use crate::cli::args::AddArgs;
 use crate::cli::printer::{Printer, Row, counted};
@@ -27,6 +32,7 @@ pub(super) fn run(args: &AddArgs, library: &mut Library, printer: &mut Printer) 
     let source = args.source.clone().unwrap_or_else(user_name);
     // All of them are understood before the first is stored.
     let targets = targets.iter().map(|text| target(text, &places)).collect::<Result<Vec<_>>>()?;
+    let meant = nearest_classes(library, &class)?;
     let writer = library.begin()?;
     let mut rows = Vec::new();
     for (recording, range) in targets {
@@ -50,7 +56,26 @@ pub(super) fn run(args: &AddArgs, library: &mut Library, printer: &mut Printer) 
         printer.note(&format!("Already there: {}", counted(there, "label")));
     }
     printer.rows(&rows)?;
+    let added = rows.iter().filter_map(|row| row.label_id);
+    let added: Vec<String> = added.map(|id| id.to_string()).collect();
+    if !meant.is_empty() && !added.is_empty() {
+        printer.note(&format!(
+            "Nothing was called `{class}` before; there is {}. To take it back: sonoteca label \
+             remove {}",
+            meant.join(", "),
+            added.join(" ")
+        ));
+    }
     Ok(Status::Done)
+}
+
+/// Classes of labels that may have been meant by a `class` that no label has.
+fn nearest_classes(library: &Library, class: &str) -> Result<Vec<String>> {
+    let known = library.label_class_names()?;
+    if known.iter().any(|known| folded(known) == folded(class)) {
+        return Ok(Vec::new());
+    }
+    Ok(nearest(class, known.iter().map(String::as_str)))
 }
 
 /// The recordings and the class that were typed.
@@ -60,7 +85,7 @@ fn parts<'a>(args: &'a AddArgs, places: &Places) -> Result<(&'a [OsString], Stri
         (None, [targets @ .., class]) if !targets.is_empty() => {
             let Some(class) = class.to_str() else { return Err(no_class()) };
             // Somebody who forgot the class gave recordings only.
-            if target(OsStr::new(class), places).is_ok() {
+            if names_recording(class, places) {
                 return Err(no_class());
             }
             (targets, class)
@@ -73,6 +98,13 @@ fn parts<'a>(args: &'a AddArgs, places: &Places) -> Result<(&'a [OsString], Stri
     }
 }
 
+/// Whether `text` is the name of a recording, or of a stretch of one.
+fn names_recording(text: &str, places: &Places) -> bool {
+    let is_known = |name: &str| places.find(Path::new(name), &current_folder()) != Meant::None;
+    let stretched = text.rsplit_once('@').filter(|(_, stretch)| times(stretch).is_some());
+    is_known(text) || stretched.is_some_and(|(name, _)| is_known(name))
+}
+
 fn no_class() -> Error {
     Error::Usage {
         problem: "no class is given: the last word is one, behind the recordings",
@@ -80,8 +112,8 @@ fn no_class() -> Error {
     }
 }
 
-/// What `text` names: a recording, or with `@START-END` a stretch of it. A name that only looks
-/// like a stretch of another wins.
+/// What `text` names: a recording, with `@START-END` a stretch of it, or with `@TIME` a point in it.
+/// A name that only looks like a stretch of another wins.
 fn target(text: &OsStr, places: &Places) -> Result<(i64, Option<TimeRange>)> {
     let whole = match recording(places, text) {
         Ok(id) => return Ok((id, None)),
@@ -90,24 +122,45 @@ fn target(text: &OsStr, places: &Places) -> Result<(i64, Option<TimeRange>)> {
     let Some((name, stretch)) = text.to_str().and_then(|text| text.rsplit_once('@')) else {
         return Err(whole);
     };
-    let Some((start, end)) = stretch.split_once('-') else { return Err(whole) };
-    let id = recording(places, OsStr::new(name))?;
-    let number = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
-    let (Some(start_s), Some(end_s)) =
-        (number(start), if end.is_empty() { Some(None) } else { number(end).map(Some) })
-    else {
+    let id = match (recording(places, OsStr::new(name)), Stretch::parse(stretch)) {
+        (Ok(id), _) => id,
+        // What looks like a stretch is one, and what stands before it is mistyped.
+        (Err(error), Some(_)) => return Err(error),
+        (Err(_), None) => return Err(whole),
+    };
+    let Some((start_s, end_s)) = times(stretch) else {
         return Err(Error::Usage {
-            problem: "a stretch is two numbers of seconds",
-            hint: "for example @3.5-4.2, or @3.5- to the recording's end",
+            problem: "what stands behind @ is neither a stretch nor a time",
+            hint: "for example id:12@3.5-4.2, id:12@9m-9m20s, id:12@1:02:03.5- to the recording's \
+                   end, or id:12@6.5 for a point",
         });
     };
     let duration_s = places.extent(id).map_or(0.0, |extent| extent.duration_s);
-    let stretch = Stretch { start_s, end_s };
-    let is_there = end_s.is_none_or(|end_s| end_s <= duration_s + BEHIND_END_S);
-    let Some(range) = stretch.within(duration_s).filter(|_| is_there) else {
-        return Err(Error::NoStretch { what: name.to_owned(), stretch, duration_s });
+    // As importing has it, where other programs' files have points and ends a little late.
+    let latest_s = duration_s + BEHIND_END_S;
+    let is_there = end_s.is_none_or(|end_s| end_s <= latest_s);
+    let range = if end_s == Some(start_s) {
+        Some(stretch_of(start_s, start_s)).filter(|_| start_s >= 0.0)
+    } else {
+        let stretch = Stretch { start_s, end_s };
+        stretch.within(duration_s).map(|range| stretch_of(range.start_s, range.end_s))
     };
-    Ok((id, Some(stretch_of(range.start_s, range.end_s))))
+    match range.filter(|_| is_there) {
+        Some(range) => Ok((id, Some(range))),
+        None => Err(Error::NoStretch {
+            what: name.to_owned(),
+            stretch: Stretch { start_s, end_s },
+            duration_s,
+        }),
+    }
+}
+
+/// `START-END`, `START-`, or one time, which is a point: its beginning and its end.
+fn times(text: &str) -> Option<(f64, Option<f64>)> {
+    match Stretch::parse(text) {
+        Some(Stretch { start_s, end_s }) => Some((start_s, end_s)),
+        None => parse_seconds(text).map(|time_s| (time_s, Some(time_s))),
+    }
 }
 
 #[derive(Debug, Serialize)]

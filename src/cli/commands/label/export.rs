@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use sonoteca::audio::segment::TimeRange;
-use sonoteca::files::temporary_beside;
+use sonoteca::files::NewFile;
 use sonoteca::label::LabelFormat;
 use sonoteca::label::places::Places;
 use sonoteca::label::writing::{
@@ -22,6 +22,7 @@ use super::list::LabelRow;
 use super::{current_folder, recordings, selection, user_name};
 use crate::cli::Status;
 use crate::cli::args::{ExportLabelsArgs, Format};
+use crate::cli::interrupt;
 use crate::cli::printer::{Printer, counted};
 use crate::cli::settings::Settings;
 
@@ -188,16 +189,16 @@ impl<'a> Export<'a> {
     fn to_file(&self, path: &Path, format: Format) -> Result<()> {
         refuse_existing(path)?;
         let failed = |source| Error::Io { action: "write", path: path.to_owned(), source };
-        let file = temporary_beside(path).map_err(failed)?;
+        interrupt::clean_up();
+        let file = NewFile::beside(path).map_err(failed)?;
         let mut file = BufWriter::new(file);
         self.write(&mut file, format).map_err(|error| match error {
             Error::Output(source) => failed(source),
             error => error,
         })?;
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
-        file.as_file().sync_all().map_err(failed)?;
-        file.persist_noclobber(path).map_err(|error| failed(error.error))?;
-        Ok(())
+        file.sync().map_err(failed)?;
+        file.publish(path, false).map_err(failed)
     }
 
     /// Writes a file a recording; how many there are.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use sonoteca::audio::segment::TimeRange;
-use sonoteca::files::temporary_beside;
+use sonoteca::files::NewFile;
 use sonoteca::label::LabelFormat;
 use sonoteca::label::writing::{RavenRow, RavenSpec, RavenTable, file_name, track_line};
 use sonoteca::store::recordings::StoredRecording;
@@ -18,9 +18,9 @@ use sonoteca::train::head::card::HeadCard;
 use sonoteca::train::predict::{Detection, HeardFile};
 use sonoteca::train::task::Task;
 use sonoteca::{Error, Result};
-use tempfile::NamedTempFile;
 
 use crate::cli::args::Format;
+use crate::cli::interrupt;
 use crate::cli::printer::{Printer, Row, path_hex, readable_path};
 
 /// Rows of a table that are laid out together.
@@ -67,7 +67,7 @@ pub(super) struct Output<'a> {
     raven: Option<RavenTable<'static>>,
     /// The label track that goes to standard output.
     track: String,
-    file: Option<BufWriter<NamedTempFile<File>>>,
+    file: Option<BufWriter<NewFile>>,
 }
 
 impl<'a> Output<'a> {
@@ -90,7 +90,8 @@ impl<'a> Output<'a> {
             }
             Some(path) => {
                 refuse_existing(path)?;
-                let file = temporary_beside(path).map_err(io_error("write", path))?;
+                interrupt::clean_up();
+                let file = NewFile::beside(path).map_err(io_error("write", path))?;
                 output.file = Some(BufWriter::new(file));
             }
             None => {}
@@ -150,8 +151,8 @@ impl<'a> Output<'a> {
         if let (Some(file), Some(path)) = (self.file.take(), self.out) {
             let failed = io_error("write", path);
             let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
-            file.as_file().sync_all().map_err(io_error("write", path))?;
-            file.persist_noclobber(path).map_err(|error| io_error("write", path)(error.error))?;
+            file.sync().map_err(io_error("write", path))?;
+            file.publish(path, false).map_err(io_error("write", path))?;
         }
         if let Some(path) = self.out {
             printer.note(&format!("Written to {}", path.display()));

@@ -20,7 +20,7 @@ use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::{Error, Result};
 
-use super::super::standard_input::Spooled;
+use super::super::standard_input::{NAME, Spooled};
 use crate::cli::STANDARD_INPUT;
 use crate::cli::args::{PartArgs, SearchArgs};
 use crate::cli::commands::embedding::tell_of_sent;
@@ -113,7 +113,7 @@ fn typed(text: &OsStr) -> Typed {
         return whole(Source::File(path));
     }
     let stretched = text.to_str().and_then(|text| text.rsplit_once('@'));
-    match stretched.and_then(|(name, stretch)| Some((name, parse_stretch(stretch)?))) {
+    match stretched.and_then(|(name, stretch)| Some((name, Stretch::parse(stretch)?))) {
         Some((name, stretch)) => Typed {
             source: no_file(name).unwrap_or_else(|| Source::File(PathBuf::from(name))),
             part: Part { stretch: Some(stretch), channel: None },
@@ -127,14 +127,6 @@ fn no_file(name: &str) -> Option<Source> {
         return Some(Source::StandardInput);
     }
     name.strip_prefix("id:")?.parse().ok().map(Source::Stored)
-}
-
-/// `START-END`, or `START-`.
-fn parse_stretch(text: &str) -> Option<Stretch> {
-    let (start, end) = text.split_once('-')?;
-    let start_s = start.parse().ok()?;
-    let end_s = if end.is_empty() { None } else { Some(end.parse().ok()?) };
-    Some(Stretch { start_s, end_s })
 }
 
 /// Adds what options say of the query.
@@ -185,7 +177,8 @@ impl Embedder<'_> {
                     let spooled = Spooled::read()?;
                     self.spooled.get_or_init(|| spooled)
                 };
-                self.embed_file(spooled.path(), example.part)
+                let embedded = self.embed_file(spooled.path(), example.part);
+                embedded.map_err(|error| spooled.named(error))
             }
         }
     }
@@ -208,7 +201,8 @@ impl Embedder<'_> {
         if let Some(flaw) = integrity.flaw()
             && self.told.borrow_mut().insert(path.to_owned())
         {
-            let path = readable_path(path);
+            let is_input = self.spooled.get().is_some_and(|spooled| spooled.path() == path);
+            let path = if is_input { NAME.into() } else { readable_path(path) };
             self.printer.warning(&format!("{path} is {flaw}; what there is was used"));
         }
         Ok(example)
@@ -239,6 +233,8 @@ mod tests {
         assert_eq!(of("id:12").source, Source::Stored(12));
         let stored = Typed { source: Source::Stored(12), part: part(3.5, Some(4.2)) };
         assert_eq!(of("id:12@3.5-4.2"), stored);
+        let minutes = part(540.0, Some(3_723.5));
+        assert_eq!(of("id:12@9m-1:02:03.5").part, minutes);
         assert_eq!(of("a@b.wav@1-").part, part(1.0, None));
         assert_eq!(of("a@b.wav@1-").source, Source::File("a@b.wav".into()));
         assert_eq!(of("a@1-2.wav").source, Source::File("a@1-2.wav".into()));

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use sonoteca::filter::Filter;
 use sonoteca::index::scope::Allowed;
-use sonoteca::search::explain::NEAR;
 use sonoteca::search::{self, FusedHit, Hit, Level, Voice, fuse};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -62,7 +61,7 @@ pub(super) fn run(
         printer.warning(&warning.to_string());
     }
     if found.is_empty() {
-        return Ok(super::nothing_found(args, printer));
+        return super::nothing_found(args, (library, filter), printer);
     }
     let hits: Vec<Hit> = found.iter().map(|fused| fused.hit.clone()).collect();
     match settings.format {
@@ -71,9 +70,15 @@ pub(super) fn run(
             super::labels::write(&hits, settings.format, folder, printer)?;
         }
         Format::Table | Format::Json | Format::Csv => {
+            // Not --min-score, which is about the joined ranks.
+            let usual_near = |voice: &Voice<'_>| voice.searcher.usual_near(&voice.question);
+            let near = args
+                .explain
+                .then(|| voices.iter().map(usual_near).collect::<Result<Vec<f32>>>())
+                .transpose()?;
             let rows = found
                 .iter()
-                .map(|fused| FusedRow::new(fused, level, (names, &voices), args.explain))
+                .map(|fused| FusedRow::new(fused, level, (names, &voices), near.as_deref()))
                 .collect::<Result<Vec<FusedRow>>>()?;
             match settings.format {
                 Format::Json => rows.iter().try_for_each(|row| printer.object(row))?,
@@ -82,7 +87,7 @@ pub(super) fn run(
             }
         }
     }
-    super::copy(&hits, args, printer)
+    super::copy(library, &hits, args, printer)
 }
 
 /// A value by each model, in the order in which the models were named.
@@ -125,14 +130,17 @@ impl FusedRow {
         fused: &FusedHit,
         level: Level,
         (names, voices): (&[String], &[Voice<'_>]),
-        explain: bool,
+        near: Option<&[f32]>,
     ) -> Result<Self> {
         let FusedHit { hit, standings } = fused;
-        let explained = if explain {
+        let explained = if let Some(near) = near {
             let each = voices
                 .iter()
                 .zip(standings)
-                .map(|(voice, standing)| Ok(ExplainRow::new(voice.explain(hit, standing, NEAR)?)))
+                .zip(near)
+                .map(|((voice, standing), &near)| {
+                    Ok(ExplainRow::new(voice.explain(hit, standing, near)?))
+                })
                 .collect::<Result<Vec<ExplainRow>>>()?;
             Some(ByModel::new(names, each.into_iter()))
         } else {

@@ -9,7 +9,6 @@ use sonoteca::audio::excerpt::{Part, Stretch};
 use sonoteca::audio::segment::TimeRange;
 use sonoteca::index::scope::Allowed;
 use sonoteca::search::example::Own;
-use sonoteca::search::explain::NEAR;
 use sonoteca::search::{self, Among, Example, Hit, Level, Question, SearchOptions, Voice, fuse};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -75,11 +74,11 @@ impl Asking<'_> {
                 let hits = searcher.search(&question, &options)?;
                 let warnings = searcher.warning().map(|warning| warning.to_string());
                 let mut views = Vec::with_capacity(hits.len());
+                let near = body.explain.then(|| searcher.usual_near(&question)).transpose()?;
                 for hit in hits {
-                    let explained = if body.explain {
-                        Some(searcher.explain(&question, &hit, NEAR)?.into())
-                    } else {
-                        None
+                    let explained = match near {
+                        Some(near) => Some(searcher.explain(&question, &hit, near)?.into()),
+                        None => None,
                     };
                     let path = hit.recording.path.clone();
                     let view = HitView::of_library(self.library, self.folders, hit, level)?;
