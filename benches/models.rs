@@ -128,7 +128,8 @@ impl Timed {
     }
 
     fn print(&self, name: &str, precision: &str, card: usize, exact: Option<&Self>) {
-        let speeds: String = self.speeds.iter().map(|speed| format!("{speed:>7.1}")).collect();
+        let speeds =
+            self.speeds.iter().map(|speed| format!("{speed:>7.1}")).collect::<Vec<_>>().concat();
         let cosines: Vec<f64> = exact.map_or_else(Vec::new, |exact| {
             let pairs = self.rows.chunks(self.dimension).zip(exact.rows.chunks(self.dimension));
             pairs.map(|(a, b)| cosine(a, b)).collect()
