@@ -100,7 +100,7 @@ fn a_model_that_is_replaced_under_its_name_is_not_asked_any_more() {
     finds_itself();
     // Vectors of as many values, by another module of the same name.
     run(&served.bench, &["models", "drop", "owls"]).expect(0);
-    run(&served.bench, &["models", "remove", "owls"]).expect(0);
+    run(&served.bench, &["models", "remove", "owls", "--yes"]).expect(0);
     add(&served.bench, &modules[1]);
     finds_itself();
 }
