@@ -8,7 +8,7 @@
 //! not mostly fed with padding. Not measured: loading. Names as arguments choose models.
 //!
 //! With `--batches`, the network is timed on a quarter of that sound at each precision and in batches
-//! of several sizes: it is what cards' `batch_patches` and the default precision were chosen by. Of
+//! of several sizes, to choose a card's `batch_patches` and a precision by. Of
 //! bfloat16 the mean and the least cosine with float32 are told. Each figure is the better of two.
 
 #![allow(

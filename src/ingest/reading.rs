@@ -12,7 +12,7 @@ use crate::dates::Recorded;
 use crate::error::{Error, Result};
 use crate::extract::{PatchReader, Patches, RecordingEnd};
 use crate::model::{front_end_of, registry};
-use crate::store::recordings::ModelSet;
+use crate::store::recordings::{ModelSet, content_hash};
 
 /// A file that is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,9 +89,5 @@ pub(super) fn read_recording(
 /// # Errors
 /// [`Error::Io`].
 pub(super) fn hash_file(path: &Path) -> Result<[u8; 32]> {
-    let mut hasher = blake3::Hasher::new();
-    std::fs::File::open(path)
-        .and_then(|file| hasher.update_reader(file).map(drop))
-        .map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-    Ok(hasher.finalize().into())
+    content_hash(path).map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })
 }

@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::example::content_hash;
 use super::hits::Hit;
 use crate::audio::encode::{Clip, write_clips};
 use crate::audio::segment::TimeRange;
 use crate::error::{Error, Result};
 use crate::store::Library;
-use crate::store::recordings::FileStamp;
+use crate::store::recordings::{FileStamp, content_hash};
 
 /// Characters of a recording's name that a copy's name has at most.
 const NAME_CHARACTERS: usize = 80;
@@ -84,7 +83,7 @@ pub struct Copies {
 /// indexing, the same length and date say that it is the same; its content is compared where they do
 /// not, since copying back and forth changes dates. What cannot be looked at fails where it is read.
 fn has_changed(library: &Library, id: i64, path: &Path) -> Result<bool> {
-    let Some(known) = library.fingerprint(id)? else { return Ok(false) };
+    let Some(known) = library.file_identity(id)? else { return Ok(false) };
     let stamp = path.metadata().and_then(|metadata| FileStamp::of(&metadata));
     Ok(match stamp {
         Ok(stamp) if stamp == known.stamp => false,

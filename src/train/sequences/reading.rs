@@ -4,7 +4,6 @@
 //! a stretch. Leaves out files that are gone, have changed, or do not decode any more, and says so.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::ops::Range;
 use std::path::Path;
 
@@ -20,6 +19,7 @@ use crate::model::pool::Mean;
 use crate::model::{ModelIdentity, front_end_of, registry};
 use crate::store::Library;
 use crate::store::models::StoredModel;
+use crate::store::recordings::content_hash;
 use crate::train::held_out::RowPlace;
 use crate::train::network::Input;
 use crate::train::rows::RowsBuilder;
@@ -126,16 +126,16 @@ impl<'a> Reader<'a> {
                 }
                 Input::LogMel => {
                     let Some(stored) = library.recording(recording)? else { continue };
-                    match hash_of(&stored.path) {
-                        None => {
+                    match content_hash(&stored.path) {
+                        Err(_) => {
                             unread.gone += 1;
                             continue;
                         }
-                        Some(hash) if hashes.get(&recording) != Some(&hash) => {
+                        Ok(hash) if hashes.get(&recording) != Some(&hash) => {
                             unread.changed += 1;
                             continue;
                         }
-                        Some(_) => {}
+                        Ok(_) => {}
                     }
                     match self.frames(&stored.path, Part::default(), &mut steps) {
                         Ok(times) => times,
@@ -299,13 +299,6 @@ fn mean_in(times: &[TimeRange], vectors: &[Vec<f32>], range: TimeRange) -> Vec<f
         }
     }
     mean.mean()
-}
-
-/// BLAKE3 of the file at `path`; nothing, where it cannot be read.
-fn hash_of(path: &Path) -> Option<[u8; 32]> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path).ok()?).ok()?;
-    Some(*hasher.finalize().as_bytes())
 }
 
 #[cfg(test)]

@@ -5,6 +5,18 @@ use super::*;
 use crate::index::file::tests::{FOLDER, STEPS, killed_at};
 use crate::store::changes::KEPT;
 
+impl Bench {
+    /// Writes `whole` to `path`, but for one bit of it.
+    fn flip_a_bit(&mut self, path: &Path, whole: &[u8]) {
+        let bit = self.random.below(8 * whole.len());
+        let mut damaged = whole.to_owned();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        // As damage comes: the file's content, not another file.
+        std::fs::remove_file(path).unwrap();
+        std::fs::write(path, &damaged).unwrap();
+    }
+}
+
 #[test]
 fn compacting_forgets_nothing_that_a_generation_needs() {
     let level = Level::Segment;
@@ -41,11 +53,7 @@ fn a_graph_is_not_believed_when_damaged() {
     let path = bench.path(level);
     let whole = std::fs::read(&path).unwrap();
     for _ in 0..500 {
-        let bit = bench.random.below(8 * whole.len());
-        let mut damaged = whole.clone();
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        std::fs::remove_file(&path).unwrap();
-        std::fs::write(&path, &damaged).unwrap();
+        bench.flip_a_bit(&path, &whole);
         let collection = bench.open(level);
         // By the graph as before, or all of it right; and none that is not there.
         bench.ask(&collection, level);
@@ -63,12 +71,7 @@ fn no_flipped_bit_makes_a_wrong_answer() {
         let whole = std::fs::read(&path).unwrap();
         let mut warned = 0;
         for _ in 0..500 {
-            let bit = bench.random.below(8 * whole.len());
-            let mut damaged = whole.clone();
-            damaged[bit / 8] ^= 1 << (bit % 8);
-            // As damage comes: the file's content, not another file.
-            std::fs::remove_file(&path).unwrap();
-            std::fs::write(&path, &damaged).unwrap();
+            bench.flip_a_bit(&path, &whole);
             let collection = bench.open(level);
             bench.check(&collection, level);
             bench.check(&collection, level);
