@@ -6,9 +6,10 @@
 Starts a standalone cluster of two workers on this machine, from PyPI's pyspark in a virtual
 environment of its own and the Java (17 or newer) that is here; extracts ESC-10 (SONOTECA_SHARED says
 where that lies) with a file that is damaged and one that is missing; kills a worker with everything
-it runs once a third of the partitions are done; holds the dataset against the one that `sonoteca
-extract` makes, row for row, in Spark's own words; and brings both into libraries. Prints how long each
-took. Ends with 0 when all of that holds.
+it runs once a third of the partitions are done, and in another job the driver, and starts that job
+again; holds each dataset against the one that `sonoteca extract` makes, row for row, in Spark's own
+words; and brings two of them into libraries. Prints how long each took. Ends with 0 when all of that
+holds.
 """
 
 import argparse
@@ -30,6 +31,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PYSPARK = "pyspark==4.0.1"
 MASTER_WAIT_S = 120
+# What Spark makes: left alone, with a worker killed, and taken up after its driver was killed.
+SPARK = ("undisturbed", "spark", "resumed")
 
 
 def log(text):
@@ -129,10 +132,40 @@ def spark_options(cluster):
     ]
 
 
+def records_in(out):
+    """How many partitions are done."""
+    return len(list(out.glob("_parts-*/[0-9]*.json")))
+
+
+def kill_the_driver(command, out, partitions, cluster):
+    """Starts a job and kills what started it once a third of the partitions are done; how many were."""
+    job = subprocess.Popen(
+        list(map(str, command)), env=cluster.environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )
+    while job.poll() is None:
+        records = records_in(out)
+        if records >= max(2, partitions // 3):
+            os.killpg(job.pid, signal.SIGKILL)
+            job.wait()
+            return records
+        time.sleep(0.05)
+    fail("the job was done before its driver was killed; give fewer --seconds")
+
+
+def spark_job(command, out, cluster):
+    """Seconds of the job, with its start too, and what it printed; it has to make a whole dataset."""
+    whole_s, done = timed([*command, "--out", out], {2}, env=cluster.environment)
+    # 2 is the status of failed files, of which there are two, and of every error.
+    if not (out / "_manifest.json").exists():
+        fail(f"the job made no dataset:\n{done.stdout}\n{done.stderr[-6000:]}")
+    return float(done.stdout.rsplit(" in ", 1)[1].split()[0]), whole_s, done
+
+
 def kill_in_the_middle(cluster, out, partitions, done, killed):
     """Kills the second worker once a third of the partitions are done."""
     while not done.is_set():
-        records = len(list(out.glob("_parts-*/[0-9]*.json")))
+        records = records_in(out)
         if records >= max(2, partitions // 3):
             cluster.kill("worker-2")
             killed.append(records)
@@ -174,7 +207,8 @@ def main():
     for path, what in ((sonoteca, "--sonoteca FILE"), (sounds, "--sounds DIR, or SONOTECA_SHARED")):
         if not path.exists():
             fail(f"{path} is not there\nhint: {what}")
-    python = environment_in(args.venv)
+    # Workers run it in folders of their own.
+    python = environment_in(args.venv.absolute())
     folder = Path(tempfile.mkdtemp(prefix="sonoteca-spark-"))
     try:
         prove(sonoteca, sounds.resolve(), python, folder, args.seconds)
@@ -220,10 +254,7 @@ def prove(sonoteca, sounds, python, folder, seconds):
     command = [HERE / "extract.py", "--manifest", manifest, "--sonoteca", sonoteca, "--seconds", seconds]
     with Cluster(python, folder) as cluster:
         options = [*cluster.submit, *spark_options(cluster)]
-        whole_s, done = timed(
-            [*options, *command, "--out", folder / "undisturbed"], {2}, env=cluster.environment
-        )
-        job_s = float(done.stdout.rsplit(" in ", 1)[1].split()[0])
+        job_s, whole_s, _ = spark_job([*options, *command], folder / "undisturbed", cluster)
         log(f"Spark, two workers of one core, {partitions} partitions: {job_s:.1f} s, {whole_s:.1f} s with its start")
 
         out, finished, killed = folder / "spark", threading.Event(), []
@@ -231,16 +262,22 @@ def prove(sonoteca, sounds, python, folder, seconds):
             target=kill_in_the_middle, args=(cluster, out, partitions, finished, killed)
         )
         watcher.start()
-        whole_s, done = timed([*options, *command, "--out", out], {2}, env=cluster.environment)
+        job_s, whole_s, _ = spark_job([*options, *command], out, cluster)
         finished.set()
         watcher.join()
         if not killed:
             fail("no worker was killed: the job was done before; give fewer --seconds")
-        job_s = float(done.stdout.rsplit(" in ", 1)[1].split()[0])
         log(f"Spark, one worker killed: {job_s:.1f} s, {whole_s:.1f} s with its start")
+        out = folder / "resumed"
+        records = kill_the_driver([*options, *command, "--out", out], out, partitions, cluster)
+        _, _, done = spark_job([*options, *command], out, cluster)
+        # Spark sends a Python driver's standard error to its standard output.
+        if "partitions are there already" not in done.stdout + done.stderr:
+            fail(f"the second job began anew:\n{done.stdout}")
+        log(f"Spark, the driver killed after {records} of {partitions} partitions and the job started again")
         compare = folder / "compare.py"
         compare.write_text(COMPARE)
-        for name in ("undisturbed", "spark"):
+        for name in SPARK:
             _, compared = timed(
                 [*options, compare, one, folder / name], {0}, env=cluster.environment
             )
@@ -251,7 +288,7 @@ def prove(sonoteca, sounds, python, folder, seconds):
                 fail(f"the datasets differ: {line}")
             log(f"{name}: {rows} rows, the same as one process's, row for row ({line.partition('[')[2]}")
     checksums = {}
-    for name in ("one", "single", "undisturbed", "spark"):
+    for name in ("one", "single", *SPARK):
         text = json.loads((folder / name / "_manifest.json").read_text())
         checksums[name] = text["rows_checksum"]
         left = [path.name for path in (folder / name).iterdir() if path.name.startswith(("_parts", ".tmp"))]
