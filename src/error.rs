@@ -10,6 +10,7 @@ mod filter;
 mod hint;
 mod hub;
 mod label;
+mod milvus;
 mod reported;
 mod training;
 mod vector;
@@ -26,6 +27,7 @@ pub use decoding::DecodeProblem;
 pub use filter::FilterProblem;
 pub use hub::HubProblem;
 pub use label::LabelProblem;
+pub use milvus::MilvusProblem;
 pub use reported::{ReportedCause, ReportedError, ReportedKind};
 pub use training::TrainingProblem;
 pub use vector::VectorProblem;
@@ -86,6 +88,16 @@ pub enum Error {
     NoObjects {
         /// The address.
         address: PathBuf,
+    },
+
+    /// A collection of vectors on a Milvus server could not be used.
+    #[error("the store {address} cannot be used")]
+    Milvus {
+        /// Server and collection.
+        address: String,
+        /// Why.
+        #[source]
+        problem: MilvusProblem,
     },
 
     /// A line of a manifest that says nothing that can be extracted.

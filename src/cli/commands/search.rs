@@ -5,6 +5,7 @@ mod fused;
 mod head;
 mod labels;
 mod rows;
+mod stored;
 mod words;
 
 use sonoteca::filter::Filter;
@@ -28,6 +29,10 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     let level = args.by.level();
     check(args, settings.format, level)?;
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
+    if let Some(store) = &args.store {
+        let found = stored::find(args, store, (filter.as_ref(), level), printer)?;
+        return print(found, args, (settings, level), printer);
+    }
     let library = Library::open(&settings.library)?;
     if library.totals()?.recordings == 0 {
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
@@ -52,6 +57,19 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     } else {
         similar(args, &library, &model, (level, &options), printer)?
     };
+    print(found, args, (settings, level), printer)
+}
+
+/// What was found, and why, where that was asked for.
+type Found = Vec<(Hit, Option<Explanation>)>;
+
+/// Prints what was found, in the format that was asked for.
+fn print(
+    found: Found,
+    args: &SearchArgs,
+    (settings, level): (&Settings, Level),
+    printer: &mut Printer,
+) -> Result<Status> {
     if found.is_empty() {
         return Ok(nothing_found(args, printer));
     }
@@ -95,7 +113,7 @@ fn similar(
     model: &StoredModel,
     (level, options): (Level, &SearchOptions),
     printer: &Printer,
-) -> Result<Vec<(Hit, Option<Explanation>)>> {
+) -> Result<Found> {
     let examples = Examples::typed(args)?;
     let question = examples.question(library, model, level, printer)?;
     let searcher = open(args, library, model, level, printer)?;
