@@ -25,6 +25,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import venv
 from pathlib import Path
 from urllib.parse import quote
@@ -294,14 +295,19 @@ class Milvus:
         )
         port, self.server = map(int, self.process.stdout.readline().split())
         self.address = f"milvus://127.0.0.1:{port}/proof"
+        # It listens before it answers.
+        answers = f"http://127.0.0.1:{port}/v1/vector/collections"
         while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+            try:
+                with urllib.request.urlopen(answers, timeout=10) as answer:
+                    if json.load(answer).get("code") == 200:
+                        break
+            except (OSError, ValueError):
+                pass
             if self.process.poll() is not None or time.monotonic() - started > MASTER_WAIT_S:
                 fail(f"the Milvus server did not start: {self.folder}/server.log")
             time.sleep(0.2)
-        log(f"Milvus listens after {time.monotonic() - started:.1f} s")
+        log(f"Milvus answers after {time.monotonic() - started:.1f} s")
         return self
 
     def resident_mb(self):

@@ -235,7 +235,8 @@ fn a_server_answers_from_the_store_and_says_what_it_does_not_have() {
     // The library has the same recordings: what is found is its own.
     let served = Served::start(bench, &["--store", &store]);
     let upload = served.upload(&sound).expect(201).json();
-    let body = json!({"like": [{"upload_id": upload["id"]}], "by": "recording", "limit": 10});
+    let body =
+        json!({"like": [{"upload_id": upload["upload_id"]}], "by": "recording", "limit": 10});
     let found = served.post("/v1/search", &body).expect(200).json();
     let hits = found["hits"].as_array().unwrap();
     assert_eq!(found["warnings"], json!([]));
@@ -254,8 +255,8 @@ fn a_server_answers_from_the_store_and_says_what_it_does_not_have() {
     for (what, body) in [
         ("class", json!({"class": "Noise"})),
         ("text", json!({"text": "tone"})),
-        ("exact", json!({"like": [{"upload_id": upload["id"]}], "exact": true})),
-        ("where", json!({"like": [{"upload_id": upload["id"]}], "where": "label = dog"})),
+        ("exact", json!({"like": [{"upload_id": upload["upload_id"]}], "exact": true})),
+        ("where", json!({"like": [{"upload_id": upload["upload_id"]}], "where": "label = dog"})),
     ] {
         let refused = served.post("/v1/search", &body).expect(422).json();
         assert!(refused["error"]["message"].is_string(), "{what}: {refused}");
@@ -267,7 +268,7 @@ fn a_server_answers_from_the_store_and_says_what_it_does_not_have() {
     bench.run(&["index", "other.wav", "-q"]).expect(0);
     let served = Served::start(bench, &["--store", &store]);
     let upload = served.upload(&sound).expect(201).json();
-    let body = json!({"like": [{"upload_id": upload["id"]}], "by": "recording"});
+    let body = json!({"like": [{"upload_id": upload["upload_id"]}], "by": "recording"});
     let found = served.post("/v1/search", &body).expect(200).json();
     assert!(found["warnings"][0].as_str().unwrap().contains("in the store only"), "{found}");
     assert!(found["hits"].as_array().unwrap().iter().all(|hit| hit["missing"] == true));
