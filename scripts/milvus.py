@@ -4,8 +4,8 @@
     scripts/milvus.py install                       fetch and unpack it, if it is not there
     scripts/milvus.py serve --data DIR [--port N]   the same, and run it
 
-The server keeps everything below DIR and listens on loopback at port N, or one that is free. A line on
-standard output says its port and its process. It ends with this process, and, with --until-eof, when
+The server keeps everything below DIR and listens at port N, or one that is free, of all addresses of the
+machine. A line on standard output says its port and its process. It ends with this process, and, with --until-eof, when
 standard input does: so it outlives no test. Two that install at once wait for each other.
 """
 

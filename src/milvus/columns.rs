@@ -453,8 +453,8 @@ mod tests {
         assert_ne!(recording_key(Path::new("/data/b.wav")), key);
     }
 
-    const RECORDING_KEY: i64 = 0;
-    const SEGMENT_KEY: i64 = 0;
+    const RECORDING_KEY: i64 = -8_405_404_046_301_259_393;
+    const SEGMENT_KEY: i64 = 7_232_539_872_983_139_851;
 
     #[test]
     fn vectors_are_told_apart() {

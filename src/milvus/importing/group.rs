@@ -67,9 +67,9 @@ enum Plan {
 }
 
 impl There {
-    fn plan(self, recording: &RecordingRow) -> Plan {
-        let wanted = (recording_id(&recording.content_hash), recording.segments);
-        let expected = recording.segments as usize;
+    /// What to do with a recording of this content and so many segments.
+    fn plan(self, wanted: (i64, u32)) -> Plan {
+        let expected = wanted.1 as usize;
         match self.row {
             Some(row) if row == wanted && self.segments == expected && self.others == 0 => {
                 Plan::Leave
@@ -158,7 +158,12 @@ impl Group {
         let (mut new, mut over) = (Sink::new(store, Write::New), Sink::new(store, Write::Over));
         let (mut unchanged, mut owed) = (0, Vec::new());
         for (shared, (recording, segments)) in shared.iter().zip(&self.recordings) {
-            let how = match there.get(&shared.key).copied().unwrap_or_default().plan(recording) {
+            let how = match there
+                .get(&shared.key)
+                .copied()
+                .unwrap_or_default()
+                .plan(wanted_of(recording))
+            {
                 Plan::Leave => {
                     unchanged += 1;
                     continue;
@@ -205,7 +210,7 @@ impl<'a> Long<'a> {
         let shared = shared(recording)?;
         let wanted = [(shared.key, recording_id(&recording.content_hash))];
         let there = there(store, &wanted)?.remove(&shared.key).unwrap_or_default();
-        let plan = there.plan(recording);
+        let plan = there.plan(wanted_of(recording));
         if plan == Plan::Replace {
             store.remove_rows(shared.key)?;
         }
@@ -232,6 +237,10 @@ impl<'a> Long<'a> {
         written.add(self.shared.key, u64::from(self.recording.segments));
         Ok(())
     }
+}
+
+fn wanted_of(recording: &RecordingRow) -> (i64, u32) {
+    (recording_id(&recording.content_hash), recording.segments)
 }
 
 fn shared(recording: &RecordingRow) -> Result<Shared> {
@@ -362,10 +371,8 @@ mod tests {
 
     #[test]
     fn what_is_there_decides_what_is_done() {
-        let mut recording = crate::dataset::rows::tests::recording();
-        recording.segments = 3;
-        let id = recording_id(&recording.content_hash);
-        let of = |row, segments, others| There { row, segments, others }.plan(&recording);
+        let id = 7;
+        let of = |row, segments, others| There { row, segments, others }.plan((id, 3));
         assert_eq!(of(None, 0, 0), Plan::Write(Write::New));
         assert_eq!(of(None, 2, 0), Plan::Write(Write::Over));
         assert_eq!(of(None, 2, 1), Plan::Replace);
