@@ -4,13 +4,13 @@
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
 mod added;
+mod collection;
 mod dataset;
 mod decoding;
 mod filter;
 mod hint;
 mod hub;
 mod label;
-mod milvus;
 mod reported;
 mod training;
 mod vector;
@@ -22,12 +22,12 @@ use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
 
 pub use added::AddedProblem;
+pub use collection::MilvusProblem;
 pub use dataset::DatasetProblem;
 pub use decoding::DecodeProblem;
 pub use filter::FilterProblem;
 pub use hub::HubProblem;
 pub use label::LabelProblem;
-pub use milvus::MilvusProblem;
 pub use reported::{ReportedCause, ReportedError, ReportedKind};
 pub use training::TrainingProblem;
 pub use vector::VectorProblem;

@@ -213,7 +213,9 @@ fn heads_and_duplicates_say_what_they_say_of_a_library() {
                     .push((text("path"), text("evidence")));
             }
             let mut groups: Vec<_> = groups.into_values().collect();
-            groups.iter_mut().for_each(|group| group.sort());
+            for group in &mut groups {
+                group.sort();
+            }
             groups.sort();
             groups
         };

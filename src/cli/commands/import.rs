@@ -9,7 +9,8 @@ use sonoteca::dataset::PartReader;
 use sonoteca::dataset::folder::{Manifest, manifest, parts};
 use sonoteca::dataset::importing::{ImportOptions, Observer, Report, import};
 use sonoteca::ingest::Cancel;
-use sonoteca::milvus::{self, Address};
+use sonoteca::milvus::Address;
+use sonoteca::milvus::importing::import as import_into_store;
 use sonoteca::model::{identity_of, registry};
 use sonoteca::store::Library;
 use sonoteca::store::vector::Precision;
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
     if let Some(address) = &args.store {
         let address: Address = address.parse()?;
         let progress = Progress::new(settings, &cancel);
-        let done = milvus::importing::import(&address, &files, known, &progress);
+        let done = import_into_store(&address, &files, known, &progress);
         progress.clear();
         let (report, store) = done?;
         check_counts(args, listed.as_ref(), &report)?;

@@ -46,13 +46,12 @@ impl Asking<'_> {
                 None
             };
             let path = hit.recording.path.clone();
-            let local = match known.get(&path) {
-                Some(local) => *local,
-                None => {
-                    let local = self.library.recording_at(&path)?.map(|recording| recording.id);
-                    known.insert(path.clone(), local);
-                    local
-                }
+            let local: Option<i64> = if let Some(local) = known.get(&path) {
+                *local
+            } else {
+                let local = self.library.recording_at(&path)?.map(|recording| recording.id);
+                known.insert(path.clone(), local);
+                local
             };
             hit.recording.id = local.unwrap_or(hit.recording.id);
             unknown += usize::from(local.is_none());
