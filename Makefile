@@ -48,7 +48,7 @@ browser:
 	@scripts/setup_chromium.sh
 
 test: models browser ## unit, golden, property and end-to-end tests, with the real weights
-	cargo test --locked --features objects
+	cargo test --locked --features objects,milvus
 
 lint: libtorch ## formatting, clippy and documentation
 	cargo fmt --check

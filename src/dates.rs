@@ -100,6 +100,11 @@ impl WallTime {
         let time = TimeZone::system().to_datetime(stamp);
         Some(Self(time.with().subsec_nanosecond(0).build().ok()?))
     }
+
+    /// Seconds that the clock on the wall has counted since 1970 began, as if it were never set.
+    pub fn seconds(self) -> i64 {
+        self.0.duration_since(Date::constant(1970, 1, 1).at(0, 0, 0, 0)).as_secs()
+    }
 }
 
 impl fmt::Display for WallTime {

@@ -4,6 +4,7 @@
 //! sources say why, and whose [`hint`](Error::hint) says what to try.
 
 mod added;
+mod collection;
 mod dataset;
 mod decoding;
 mod filter;
@@ -21,6 +22,7 @@ use crate::audio::excerpt::Stretch;
 use crate::audio::segment::Segmentation;
 
 pub use added::AddedProblem;
+pub use collection::MilvusProblem;
 pub use dataset::DatasetProblem;
 pub use decoding::DecodeProblem;
 pub use filter::FilterProblem;
@@ -86,6 +88,16 @@ pub enum Error {
     NoObjects {
         /// The address.
         address: PathBuf,
+    },
+
+    /// A collection of vectors on a Milvus server could not be used.
+    #[error("the store {address} cannot be used")]
+    Milvus {
+        /// Server and collection.
+        address: String,
+        /// Why.
+        #[source]
+        problem: MilvusProblem,
     },
 
     /// A line of a manifest that says nothing that can be extracted.

@@ -38,6 +38,7 @@ pub mod index;
 pub mod ingest;
 pub mod label;
 pub mod manifest;
+pub mod milvus;
 pub mod model;
 pub mod objects;
 pub mod search;
@@ -47,5 +48,6 @@ pub mod units;
 
 pub use error::{
     AddedProblem, DatasetProblem, DecodeProblem, Error, FilterProblem, HubProblem, LabelProblem,
-    ReportedCause, ReportedError, ReportedKind, Result, Source, TrainingProblem, VectorProblem,
+    MilvusProblem, ReportedCause, ReportedError, ReportedKind, Result, Source, TrainingProblem,
+    VectorProblem,
 };

@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use connections::{Open, Signals};
 use sonoteca::ingest::Decoders;
+use sonoteca::milvus::Store;
 use sonoteca::{Error, Result};
 
 pub(crate) use errand::run as errand;
@@ -75,6 +76,8 @@ pub(crate) fn run(
         .max_blocking_threads(state::MOST_WORKERS)
         .build()
         .map_err(Error::Output)?;
+    // Here, where it may be waited for.
+    let store = settings.store.as_ref().map(Store::open).transpose()?;
     let served =
         runtime.block_on(async move {
             let bind = settings.bind;
@@ -82,7 +85,7 @@ pub(crate) fn run(
                 Error::Io { action: "listen on", path: bind.to_string().into(), source }
             })?;
             let address = listener.local_addr().map_err(Error::Output)?;
-            let server = Arc::new(Server::open(settings, decoders, address)?);
+            let server = Arc::new(Server::open(settings, decoders, address)?.with_store(store));
             let mut signals = Signals::listen()?;
             started(&Listening { address, token: server.security.token() })?;
             tracing::info!(%address, "listening");

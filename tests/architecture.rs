@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 /// The stages in order: a module may use the ones above it, and itself.
 const STAGES: &[&str] = &[
     "units", "case", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter",
-    "store", "objects", "index", "dataset", "manifest", "extract", "search", "label", "describe",
-    "train", "ingest", "server", "cli",
+    "store", "objects", "index", "dataset", "manifest", "extract", "search", "milvus", "label",
+    "describe", "train", "ingest", "server", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
@@ -51,7 +51,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
     ("http_body_util", &["server"]),
-    ("tokio", &["server", "objects/fetching"]),
+    ("milvus", &["milvus/client"]),
+    ("tokio", &["server", "objects/fetching", "milvus/client"]),
     ("tokio_util", &["server"]),
     ("tracing", &["server", "cli/commands/serve"]),
     ("tracing_subscriber", &["server/logs"]),

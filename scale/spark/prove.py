@@ -8,8 +8,10 @@ environment of its own and the Java (17 or newer) that is here; extracts ESC-10 
 where that lies) with a file that is damaged and one that is missing; kills a worker with everything
 it runs once a third of the partitions are done, and in another job the driver, and starts that job
 again; holds each dataset against the one that `sonoteca extract` makes, row for row, in Spark's own
-words; and brings two of them into libraries. Prints how long each took. Ends with 0 when all of that
-holds.
+words; and brings two of them into libraries. Then loads the dataset into a Milvus server (PyPI's
+milvus, by scripts/milvus.py) and asks it and a library that compares every vector the same 200
+questions. Prints how long each took. Ends with 0 when all of that holds. The command has to be built
+with --features milvus; --no-milvus leaves that part out.
 """
 
 import argparse
@@ -18,11 +20,13 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import venv
 from pathlib import Path
 from urllib.parse import quote
@@ -188,6 +192,8 @@ length = other.where("vector is not null").selectExpr("size(vector) as n").disti
 segments = one.where("kind = 'segment'").select("segment_id").distinct().count()
 assert ids == segments, (ids, segments)
 assert len(length) == 1, length
+for row in other.where("kind = 'recording'").select("path", "recording_id").collect():
+    print("RECORDING", row.recording_id, row.path)
 print("COMPARED", one.count(), other.count(), missing, extra, ids, [row.n for row in length], counts)
 spark.stop()
 """
@@ -200,6 +206,7 @@ def main():
     parser.add_argument("--sounds", type=Path, help="a folder instead of ESC-10")
     parser.add_argument("--seconds", default=60.0, type=float, help="sound in a partition")
     parser.add_argument("--keep", action="store_true", help="keep the folder with everything")
+    parser.add_argument("--no-milvus", action="store_true", help="leave the Milvus server out")
     args = parser.parse_args()
     sonoteca = args.sonoteca.resolve()
     shared = Path(os.environ.get("SONOTECA_SHARED", ROOT.parent / "shared"))
@@ -211,7 +218,10 @@ def main():
     python = environment_in(args.venv.absolute())
     folder = Path(tempfile.mkdtemp(prefix="sonoteca-spark-"))
     try:
-        prove(sonoteca, sounds.resolve(), python, folder, args.seconds)
+        ids = prove(sonoteca, sounds.resolve(), python, folder, args.seconds)
+        if not args.no_milvus:
+            prove_milvus(sonoteca, folder, ids)
+        log("proved")
     finally:
         if args.keep:
             log(f"kept {folder}")
@@ -286,6 +296,7 @@ def prove(sonoteca, sounds, python, folder, seconds):
             rows, others, missing, extra = map(int, words[1:5])
             if rows != others or missing or extra:
                 fail(f"the datasets differ: {line}")
+            ids = [line.split(" ", 2)[1:] for line in compared.stdout.splitlines() if line.startswith("RECORDING")]
             log(f"{name}: {rows} rows, the same as one process's, row for row ({line.partition('[')[2]}")
     checksums = {}
     for name in ("one", "single", *SPARK):
@@ -302,7 +313,101 @@ def prove(sonoteca, sounds, python, folder, seconds):
             [sonoteca, "import", "--parquet", folder / name, "--library", folder / f"{name}.db"], {0}
         )
         log(f"import of {name}: {done.stdout.strip()}")
-    log("proved")
+    return {path: int(number) for number, path in ids}
+
+
+class Milvus:
+    """A server on this machine, which ends with this process."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __enter__(self):
+        script = ROOT / "scripts" / "milvus.py"
+        subprocess.run([sys.executable, script, "install"], check=True)
+        started = time.monotonic()
+        self.process = subprocess.Popen(
+            [sys.executable, script, "serve", "--until-eof", "--data", self.folder],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        port, self.server = map(int, self.process.stdout.readline().split())
+        self.address = f"milvus://127.0.0.1:{port}/proof"
+        # It listens before it answers.
+        answers = f"http://127.0.0.1:{port}/v1/vector/collections"
+        while True:
+            try:
+                with urllib.request.urlopen(answers, timeout=10) as answer:
+                    if json.load(answer).get("code") == 200:
+                        break
+            except (OSError, ValueError):
+                pass
+            if self.process.poll() is not None or time.monotonic() - started > MASTER_WAIT_S:
+                fail(f"the Milvus server did not start: {self.folder}/server.log")
+            time.sleep(0.2)
+        log(f"Milvus answers after {time.monotonic() - started:.1f} s")
+        return self
+
+    def resident_mb(self):
+        for line in Path(f"/proc/{self.server}/status").read_text().splitlines():
+            if line.startswith("VmRSS"):
+                return int(line.split()[1]) / 1024
+        return 0
+
+    def __exit__(self, *_):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+QUESTIONS = 200
+NEIGHBOURS = 10
+LEAST_RECALL = 0.99
+
+
+def prove_milvus(sonoteca, folder, ids):
+    """Loads the dataset and holds the server's answers against a scan of every vector."""
+    dataset, library = folder / "spark", folder / "exact.db"
+    timed([sonoteca, "import", "--parquet", dataset, "--library", library, "--vectors", "f32"], {0})
+    with sqlite3.connect(library) as known:
+        rows = dict(known.execute("SELECT path, id FROM recordings"))
+    manifest = json.loads((dataset / "_manifest.json").read_text())
+    written = manifest["recordings"] + manifest["segments"]
+    with Milvus(folder / "milvus") as milvus:
+        load = [sonoteca, "import", "--parquet", dataset, "--store", milvus.address, "--format", "json"]
+        _, done = timed(load, {0})
+        summary = json.loads(done.stdout)
+        if (summary["imported"], summary["segments"]) != (manifest["recordings"], manifest["segments"]):
+            fail(f"{summary} was loaded of {manifest['recordings']} and {manifest['segments']}")
+        seconds = summary["elapsed_s"]
+        log(f"Milvus: {written} rows in {seconds:.1f} s, {written / seconds:.0f} a second, acknowledged and "
+            f"counted; server {milvus.resident_mb():.0f} MB resident")
+        _, done = timed(load, {0})
+        again = json.loads(done.stdout)
+        if (again["imported"], again["unchanged"]) != (0, manifest["recordings"]):
+            fail(f"the second load was not passed over: {again}")
+        log(f"Milvus, the same again: all passed over in {again['elapsed_s']:.1f} s")
+
+        def ask(query, *options):
+            command = [sonoteca, "search", query, "--by", "segment", "--raw", "-k", NEIGHBOURS, "--format", "json"]
+            taken, done = timed([*command, *options], {0})
+            hits = map(json.loads, done.stdout.splitlines())
+            return taken, {(hit["path"], hit["start_s"]) for hit in hits}
+
+        paths = sorted(path for path in rows if path in ids)
+        chosen = [paths[len(paths) * number // QUESTIONS] for number in range(QUESTIONS)]
+        agreed, asked, exact_s, milvus_s = 0, 0, 0.0, 0.0
+        for path in chosen:
+            taken, expected = ask(f"id:{rows[path]}", "--library", library, "--exact")
+            exact_s += taken
+            taken, found = ask(f"id:{ids[path]}", "--store", milvus.address)
+            milvus_s += taken
+            agreed += len(found & expected)
+            asked += len(expected)
+        recall = agreed / asked
+        log(f"Milvus: {agreed} of {asked} nearest segments of {QUESTIONS} questions as the exact scan has them, "
+            f"recall {recall:.4f}; a command {milvus_s / QUESTIONS * 1e3:.0f} ms, by the library "
+            f"{exact_s / QUESTIONS * 1e3:.0f} ms")
+        if recall < LEAST_RECALL:
+            fail(f"recall is {recall:.4f}, expected {LEAST_RECALL}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ mod predict;
 mod reindex;
 mod search;
 mod serve;
+mod store;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -210,11 +210,13 @@ pub fn manifest(folder: &Path, parts: &[PathBuf]) -> Result<Option<Manifest>> {
         if found != file.bytes {
             return Err(of_part(DatasetProblem::Size { found, expected: file.bytes }));
         }
-        let (header, written) = look(part)?;
+        let (header, written) =
+            look(part).map_err(|error| or_damage(part, &manifest.files, error))?;
         let Some(sums) = file.sums() else {
             return Err(wrong(format!("{} has no checksum that reads", file.name)));
         };
-        check_sums(&written, &sums).map_err(of_part)?;
+        check_sums(&written, &sums)
+            .map_err(|problem| or_damage(part, &manifest.files, of_part(problem)))?;
         if let Some(what) = manifest.other_than(&header) {
             return Err(wrong(format!("it has another {what} than {}", file.name)));
         }

@@ -79,7 +79,7 @@ impl Header {
     }
 
     /// The keys and values of a file's metadata.
-    pub(super) fn entries(&self) -> Vec<(&'static str, String)> {
+    pub(crate) fn entries(&self) -> Vec<(&'static str, String)> {
         let identity = &self.identity;
         let mut entries = vec![
             (KEY_FORM, FORM.to_string()),
@@ -106,7 +106,7 @@ impl Header {
     ///
     /// # Errors
     /// [`DatasetProblem::Foreign`], [`DatasetProblem::TooNew`] and [`DatasetProblem::Header`].
-    pub(super) fn read(entries: &BTreeMap<String, String>) -> Result<Self, DatasetProblem> {
+    pub(crate) fn read(entries: &BTreeMap<String, String>) -> Result<Self, DatasetProblem> {
         let entries = Entries(entries);
         let form: u32 = entries.parse(KEY_FORM, "a whole number")?;
         if form > FORM {

@@ -76,8 +76,35 @@ pub fn import(
     observer: &dyn Observer,
 ) -> Result<Report> {
     let started = Instant::now();
-    // All are looked at before anything is changed; they are opened again when their turn comes,
-    // since a dataset may have more files than a process.
+    let mut report = Report::default();
+    let (Some((header, rows)), Some(first)) = (survey(parts, listed)?, parts.first()) else {
+        return Ok(report);
+    };
+    check_library(library, &header, first)?;
+    library.wait_for_others(PATIENCE)?;
+    let run = begin_run(library, &header)?;
+    let mut import = Import { library, run, options, observer, rows, read: 0, report: &mut report };
+    for part in parts {
+        let is_checked = check_part(part, listed, observer)?;
+        if !is_checked || !import.take_part(part)? {
+            break;
+        }
+    }
+    let writer = library.begin()?;
+    writer.finish_run(run.run)?;
+    writer.commit()?;
+    report.interrupted = observer.is_cancelled();
+    report.elapsed_s = started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+/// What holds for the rows of all `parts`, and how many rows they say that they have. All are looked at
+/// before anything is changed; they are opened again when their turn comes, since a dataset may have more
+/// files than a process.
+///
+/// # Errors
+/// [`Error::Dataset`] when a file is not what was written, or is of another model or form than others.
+pub(crate) fn survey(parts: &[PathBuf], listed: &[ManifestFile]) -> Result<Option<(Header, u64)>> {
     let (mut header, mut rows) = (None::<Header>, 0_u64);
     for part in parts {
         let (other, written) = look(part)
@@ -95,30 +122,25 @@ pub fn import(
             rows = rows.saturating_add(count);
         }
     }
-    let mut report = Report::default();
-    let (Some(header), Some(first)) = (header, parts.first()) else { return Ok(report) };
-    check_library(library, &header, first)?;
-    library.wait_for_others(PATIENCE)?;
-    let run = begin_run(library, &header)?;
-    let mut import = Import { library, run, options, observer, rows, read: 0, report: &mut report };
-    for part in parts {
-        let name = part.file_name().unwrap_or_default().to_string_lossy();
-        // Nothing of a file that was damaged on its way is stored: what is once stored would be
-        // taken for what a mended copy says.
-        let is_checked = match listed.iter().find(|file| file.name == name) {
-            Some(file) => check_content(part, file).map(|()| true)?,
-            None => check_rows(part, || !observer.is_cancelled())?,
-        };
-        if !is_checked || !import.take_part(part)? {
-            break;
-        }
+    Ok(header.map(|header| (header, rows)))
+}
+
+/// Holds the file `part` against what its manifest or its own metadata says; `false` when it was stopped.
+/// Nothing of a file that was damaged on its way is stored: what is once stored would be taken for what a
+/// mended copy says.
+///
+/// # Errors
+/// [`Error::Dataset`], [`Error::Io`].
+pub(crate) fn check_part(
+    part: &Path,
+    listed: &[ManifestFile],
+    observer: &dyn Observer,
+) -> Result<bool> {
+    let name = part.file_name().unwrap_or_default().to_string_lossy();
+    match listed.iter().find(|file| file.name == name) {
+        Some(file) => check_content(part, file).map(|()| true),
+        None => check_rows(part, || !observer.is_cancelled()),
     }
-    let writer = library.begin()?;
-    writer.finish_run(run.run)?;
-    writer.commit()?;
-    report.interrupted = observer.is_cancelled();
-    report.elapsed_s = started.elapsed().as_secs_f64();
-    Ok(report)
 }
 
 /// Refuses vectors that could not be compared with those that are there.
@@ -173,20 +195,20 @@ struct Import<'a> {
 }
 
 /// The rows of a file, of which the next one can be looked at.
-struct Rows {
+pub(crate) struct Rows {
     reader: PartReader,
     next: Option<Row>,
-    read: u64,
+    pub(crate) read: u64,
 }
 
 impl Rows {
-    fn open(part: &Path) -> Result<Self> {
+    pub(crate) fn open(part: &Path) -> Result<Self> {
         let mut reader = PartReader::open(part)?;
         let next = reader.next_row()?;
         Ok(Self { reader, next, read: 0 })
     }
 
-    fn take(&mut self) -> Result<Option<Row>> {
+    pub(crate) fn take(&mut self) -> Result<Option<Row>> {
         let Some(row) = self.next.take() else { return Ok(None) };
         self.read += 1;
         self.next = self.reader.next_row()?;
@@ -194,7 +216,7 @@ impl Rows {
     }
 
     /// The next row, if it is a segment.
-    fn take_segment(&mut self) -> Result<Option<SegmentRow>> {
+    pub(crate) fn take_segment(&mut self) -> Result<Option<SegmentRow>> {
         if !matches!(self.next, Some(Row::Segment(_))) {
             return Ok(None);
         }

@@ -19,6 +19,7 @@ impl Error {
             Self::Decode { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Labels { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Dataset { problem, .. } => return problem.hint().map(Cow::Borrowed),
+            Self::Milvus { problem, .. } => return problem.hint().map(Cow::Borrowed),
             Self::Training(problem) => return problem.hint(),
             Self::Hub { problem, .. } => problem.hint(),
             Self::Added(problem) => return problem.hint(),

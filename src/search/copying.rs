@@ -20,12 +20,17 @@ const NAME_CHARACTERS: usize = 80;
 
 /// Copies the stretch of every hit, with `padding_s` seconds more on either side, into `folder`,
 /// which is made when it is not there. Recordings whose files are gone, have changed since `library`
-/// heard them, or cannot be read fail by themselves.
+/// heard them, or cannot be read fail by themselves. Without a library, nothing says that they changed.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder cannot be made, [`Error::Exists`] when a file would be
 /// overwritten, [`Error::Store`].
-pub fn copy_hits(library: &Library, hits: &[Hit], folder: &Path, padding_s: f64) -> Result<Copies> {
+pub fn copy_hits(
+    library: Option<&Library>,
+    hits: &[Hit],
+    folder: &Path,
+    padding_s: f64,
+) -> Result<Copies> {
     fs::create_dir_all(folder).map_err(|source| Error::Io {
         action: "make",
         path: folder.to_owned(),
@@ -82,7 +87,8 @@ pub struct Copies {
 /// Whether the file at `path` is known to be another than when recording `id` was indexed. As in
 /// indexing, the same length and date say that it is the same; its content is compared where they do
 /// not, since copying back and forth changes dates. What cannot be looked at fails where it is read.
-fn has_changed(library: &Library, id: i64, path: &Path) -> Result<bool> {
+fn has_changed(library: Option<&Library>, id: i64, path: &Path) -> Result<bool> {
+    let Some(library) = library else { return Ok(false) };
     let Some(known) = library.file_identity(id)? else { return Ok(false) };
     let stamp = path.metadata().and_then(|metadata| FileStamp::of(&metadata));
     Ok(match stamp {

@@ -37,6 +37,7 @@ use super::collection::Collection;
 use groups::{Cluster, Match, Stretch};
 
 pub use groups::Evidence;
+pub use looking::{Asked, Place, Proposals};
 
 /// What counts as a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -128,15 +129,47 @@ pub fn find_duplicates(
     watcher: &dyn Watcher,
 ) -> Result<Duplicates> {
     let contents = library.contents(model.id)?;
-    let (mut matches, twins) = same_files(&contents);
+    find_among(&contents, model, options, watcher, |task| {
+        looking::look(library, model, collection, task)
+    })
+}
+
+/// As [`find_duplicates`], among recordings whose vectors lie in no library: `propose` looks up what is
+/// near to each segment of those that it is told are wanted, and adds it to the proposals.
+///
+/// # Errors
+/// What `propose` fails with, and [`Error::Io`] when fingerprints cannot be kept on the disk.
+pub fn find_duplicates_by(
+    contents: &[Content],
+    model: &StoredModel,
+    options: &DuplicateOptions,
+    watcher: &dyn Watcher,
+    propose: impl FnOnce(&dyn Fn(usize) -> bool, &mut Proposals) -> Result<()>,
+) -> Result<Duplicates> {
+    find_among(contents, model, options, watcher, |task| {
+        let mut proposals = Proposals::default();
+        // One whose file is the same as another's has been told.
+        propose(&|number| !task.twins.contains_key(&number), &mut proposals)?;
+        Ok(proposals.candidates(model))
+    })
+}
+
+fn find_among(
+    contents: &[Content],
+    model: &StoredModel,
+    options: &DuplicateOptions,
+    watcher: &dyn Watcher,
+    look: impl FnOnce(&Task<'_>) -> Result<looking::Candidates>,
+) -> Result<Duplicates> {
+    let (mut matches, twins) = same_files(contents);
     matches.retain(|found| {
         let is_long = |stretch: &Stretch| {
             stretch.range.end_s - stretch.range.start_s >= options.min_duration_s
         };
         found.stretches.iter().all(is_long)
     });
-    let task = Task { contents: &contents, twins: &twins, options, watcher };
-    let candidates = looking::look(library, model, collection, &task)?;
+    let task = Task { contents, twins: &twins, options, watcher };
+    let candidates = look(&task)?;
     let (heard, unheard) = hearing::hear(&task, candidates, model.window_s)?;
     matches.extend(heard);
     let mut clusters = groups::group(&matches, &|a, b| is_better(&contents[a], &contents[b]));
@@ -146,7 +179,7 @@ pub fn find_duplicates(
         length(b).total_cmp(&length(a)).then(a.first.recording.cmp(&b.first.recording))
     });
     Ok(Duplicates {
-        groups: clusters.iter().map(|cluster| describe(cluster, &contents, &twins)).collect(),
+        groups: clusters.iter().map(|cluster| describe(cluster, contents, &twins)).collect(),
         unheard,
         interrupted: watcher.is_cancelled(),
     })

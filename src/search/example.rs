@@ -104,6 +104,22 @@ impl Example {
         part: Part,
         level: Level,
     ) -> Result<(Self, Integrity)> {
+        let (example, integrity) = Self::of_file(extractor, path, part, level)?;
+        let own = same_in_library(library, path, part)?;
+        Ok((Self { own, ..example }, integrity))
+    }
+
+    /// As [`from_file`](Self::from_file), whatever library it is for: nothing of one is the example.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Decode`] when it cannot be decoded, [`Error::NoChannel`],
+    /// [`Error::NoStretch`], [`Error::SilentQuery`] and [`Error::Network`].
+    pub fn of_file(
+        extractor: &Extractor,
+        path: &Path,
+        part: Part,
+        level: Level,
+    ) -> Result<(Self, Integrity)> {
         let extraction = extractor.extract_part(path, part, |_| Ok(()))?;
         if extraction.is_silent {
             let query = path.to_string_lossy();
@@ -126,8 +142,7 @@ impl Example {
             Level::Recording => extraction.pooled,
             Level::Segment => extraction.pooled_sound,
         };
-        let own = same_in_library(library, path, part)?;
-        Ok((Self { vector, classes, own }, extraction.end.integrity))
+        Ok((Self { vector, classes, own: Vec::new() }, extraction.end.integrity))
     }
 }
 
@@ -159,7 +174,7 @@ fn describe(id: i64, stretch: Option<Stretch>) -> String {
 }
 
 /// The seconds that two stretches share.
-pub(super) fn overlap_s(a: TimeRange, b: TimeRange) -> f64 {
+pub(crate) fn overlap_s(a: TimeRange, b: TimeRange) -> f64 {
     (a.end_s.min(b.end_s) - a.start_s.max(b.start_s)).max(0.0)
 }
 
@@ -215,7 +230,7 @@ impl Segments {
 }
 
 /// The weighed sum of class scores, highest first.
-pub(super) fn mean_classes(
+pub(crate) fn mean_classes(
     weighed: impl IntoIterator<Item = (f64, Vec<ClassScore>)>,
 ) -> Vec<ClassScore> {
     let mut sums: Vec<ClassScore> = Vec::new();

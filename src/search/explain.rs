@@ -164,6 +164,17 @@ fn reaching(count: usize) -> usize {
     ((count as f64 * NEAR_SHARE).ceil() as usize).saturating_sub(1)
 }
 
+/// Explains `hit` as an answer to `question`, of whose recording the segments that are fit to be searched
+/// have these `scores`; scores from `near` on count as near.
+pub(crate) fn explained(
+    question: &Question,
+    hit: &Hit,
+    scores: Vec<f32>,
+    near: f32,
+) -> Explanation {
+    Explanation { shared: shared(question, hit), spread: spread(scores, near) }
+}
+
 fn shared(question: &Question, hit: &Hit) -> Vec<SharedClass> {
     let mut shared: Vec<SharedClass> = question
         .classes

@@ -13,7 +13,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use sonoteca::{Error, ReportedKind, TrainingProblem};
+use sonoteca::{Error, MilvusProblem, ReportedKind, TrainingProblem};
 use utoipa::ToSchema;
 
 /// The result of a request.
@@ -224,6 +224,14 @@ fn meaning(error: &Error) -> (StatusCode, &'static str) {
             (S::INSUFFICIENT_STORAGE, "no_room")
         }
         Error::Filter(_) => (S::UNPROCESSABLE_ENTITY, "bad_filter"),
+        Error::Milvus { problem: MilvusProblem::Silent { .. }, .. } => {
+            (S::SERVICE_UNAVAILABLE, "store_silent")
+        }
+        Error::Milvus {
+            problem: MilvusProblem::OtherModel { .. } | MilvusProblem::Unable { .. },
+            ..
+        } => (S::UNPROCESSABLE_ENTITY, "not_of_a_store"),
+        Error::Milvus { .. } => (S::BAD_GATEWAY, "store"),
         Error::UnknownClass { .. } => (S::UNPROCESSABLE_ENTITY, "no_such_class"),
         Error::UnknownModel { .. } | Error::NoVectors { .. } => {
             (S::UNPROCESSABLE_ENTITY, "no_such_model")

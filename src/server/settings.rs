@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use sonoteca::milvus::Address;
+
 /// How much is logged, and how.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Logs {
@@ -30,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) folders: Vec<PathBuf>,
     /// The model that is meant where a request names none.
     pub(crate) model: Option<String>,
+    /// Where the vectors lie that are searched, where that is not the library.
+    pub(crate) store: Option<Address>,
     /// What is logged.
     pub(crate) logs: Logs,
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sonoteca::Result;
 use sonoteca::ingest::{Decoders, DecodingLimits};
+use sonoteca::milvus::Store;
 use sonoteca::search::{Level, Searcher};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -57,6 +58,8 @@ pub(super) struct Server {
     pub(super) roots: Roots,
     pub(super) jobs: Jobs,
     pub(super) maps: Maps,
+    /// What is searched instead of the library.
+    pub(super) store: Option<Store>,
     libraries: Pool,
     reading: Room,
     writing: Room,
@@ -104,6 +107,7 @@ impl Server {
             roots: Roots::new(&settings.folders)?,
             jobs: Jobs::default(),
             maps: Maps::default(),
+            store: None,
             libraries: Pool::open(settings.library.clone())?,
             // Some wait for the disk while others compute.
             reading: Room::new(2 * cores),
@@ -112,6 +116,11 @@ impl Server {
             receiving: Room::new(MOST_RECEIVED),
             settings,
         })
+    }
+
+    /// The same, which searches `store`, where there is one, instead of the library.
+    pub(super) fn with_store(self, store: Option<Store>) -> Self {
+        Self { store, ..self }
     }
 
     /// Does `work` with a library on a thread that may wait.

@@ -59,6 +59,7 @@ impl Bench {
             hosts: Vec::new(),
             folders: Vec::new(),
             model: None,
+            store: None,
             logs: Logs { json: true, level: tracing::Level::WARN },
         };
         let server = Server::open(settings, Decoders::Threads, address).unwrap();

@@ -19,6 +19,7 @@ A group is the likely original (the longest, else without loss, else of the high
     after_help = "Examples:
   sonoteca duplicates
   sonoteca duplicates --within --min-duration 2     loops and repetitions inside recordings too
+  sonoteca duplicates --store milvus://localhost:19530/sounds
   sonoteca duplicates --format json | jq -r 'select(.evidence == \"same-file\") | .path'"
 )]
 pub(crate) struct DuplicatesArgs {
@@ -47,6 +48,9 @@ pub(crate) struct DuplicatesArgs {
     /// The network whose vectors are used [default: the library's only one]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
+    /// A collection on a Milvus server instead of the library: milvus://HOST:PORT/COLLECTION
+    #[arg(long, value_name = "ADDRESS", long_help = super::store::HELP)]
+    pub(crate) store: Option<String>,
 }
 
 /// A number from 0 to 1.

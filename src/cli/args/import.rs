@@ -17,16 +17,25 @@ The library is made where there is none. Recordings that it holds with the same 
                   here are handed out by sonoteca serve only where it is told their folder \
                   (--folder). Vectors of another version of a model than the library \
                   holds are refused, and so are files that are not what was written: their counts \
-                  and checksums are compared.",
+                  and checksums are compared.
+
+With --store the rows go to a Milvus server instead, into a collection that is made where there is none. \
+                  They count as imported once the server has them on its disk and counts them; at \
+                  the end its count is held against the dataset's manifest. Failures stay in the \
+                  dataset.",
     after_help = "Examples:
   sonoteca import --parquet vectors
-  sonoteca import --parquet /mnt/cluster/vectors --library archive.db"
+  sonoteca import --parquet /mnt/cluster/vectors --library archive.db
+  sonoteca import --parquet vectors --store milvus://localhost:19530/sounds"
 )]
 pub(crate) struct ImportArgs {
     /// The dataset: its folder, or one of its files
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) parquet: PathBuf,
-    /// How much of a vector's values is kept: f16 is what every search needs
+    /// How much of a vector's values is kept: f16 is what every search needs; a store keeps all
     #[arg(long, value_name = "PRECISION", default_value = "f16")]
     pub(crate) vectors: Vectors,
+    /// A collection on a Milvus server instead of the library: milvus://HOST:PORT/COLLECTION
+    #[arg(long, value_name = "ADDRESS", long_help = super::store::HELP)]
+    pub(crate) store: Option<String>,
 }

@@ -22,7 +22,10 @@ Without PATH, the whole library is asked about, by its stored vectors; with PATH
 
 Silent, clipped and damaged segments are left out and counted. --save writes what was detected into the \
                   library as labels of source head:NAME, in place of that head's earlier ones; \
-                  nothing is learnt from these.",
+                  nothing is learnt from these.
+
+With --store all that the store holds is asked about instead, by the head that lies in the library; a head \
+                  that reads sequences of sound and not vectors cannot be asked so.",
     after_help = "Examples:
   sonoteca predict birds                        every recording of the library
   sonoteca predict birds new/ --by segment
@@ -30,6 +33,7 @@ Silent, clipped and damaged segments are left out and counted. --save writes wha
   ffmpeg -i talk.mp4 -f wav - | sonoteca predict birds -
   sonoteca predict birds --where 'date >= 2024-05' --class Wren --threshold 0.8
   sonoteca predict birds --by segment --save
+  sonoteca predict birds --store milvus://localhost:19530/sounds --format json
   sonoteca predict birds --by segment --format raven --out selections"
 )]
 pub(crate) struct PredictArgs {
@@ -57,6 +61,9 @@ pub(crate) struct PredictArgs {
     /// Write into this file, or, as audacity and raven, into this folder; nothing is overwritten
     #[arg(long, value_name = "FILE|DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// A collection on a Milvus server instead of the library: milvus://HOST:PORT/COLLECTION
+    #[arg(long, value_name = "ADDRESS", long_help = super::store::HELP, conflicts_with_all = ["paths", "save"])]
+    pub(crate) store: Option<String>,
 }
 
 /// `sonoteca suggest`

@@ -49,6 +49,7 @@ With several --model, each ranks by itself, and the score is the mean over them 
   sonoteca search --head birds --class Wren --near 0.5 --spread   what it is least sure of
   sonoteca search --text 'dog garden'         these words in paths, labels, metadata and classes
   sonoteca search bark.wav --where 'path ~ \"*/garden/*\" and date >= 2024-05'
+  sonoteca search bark.wav --store milvus://localhost:19530/sounds --by segment
   sonoteca search bark.wav --format json | jq -r .path"
 )]
 pub(crate) struct SearchArgs {
@@ -109,6 +110,9 @@ pub(crate) struct SearchArgs {
     /// [default: the library's only one]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Vec<String>,
+    /// A collection on a Milvus server instead of the library: milvus://HOST:PORT/COLLECTION
+    #[arg(long, value_name = "ADDRESS", long_help = super::store::HELP)]
+    pub(crate) store: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

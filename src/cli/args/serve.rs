@@ -17,12 +17,17 @@ On this machine only, unless --bind says otherwise. Names of other sites, and re
                   address everybody who reaches it would hear every recording: that takes a --token, or \
                   --insecure. There is no TLS: put a proxy in front of it, and name it with --host.
 
+With --store searches are answered by a Milvus server. What it finds and the library has too, by its path, \
+                  is the library's recording: it is played, drawn and labelled. Of the rest, where it is \
+                  and what the network hears there is told, and that it is no more than that.
+
 Ctrl-C and SIGTERM finish what is in flight and end it.",
     after_help = "Examples:
   sonoteca serve
   sonoteca serve --library ~/sounds.db --bind 127.0.0.1:8080
   SONOTECA_TOKEN=$(openssl rand -hex 32) sonoteca serve --bind 0.0.0.0:7340 --host sounds.example.org
   sonoteca serve --folder ~/recordings     new recordings are looked for there
+  sonoteca serve --store milvus://localhost:19530/sounds
   sonoteca serve --format json 2> log      the log as JSON, an object a line"
 )]
 pub(crate) struct ServeArgs {
@@ -47,4 +52,8 @@ pub(crate) struct ServeArgs {
     /// The network that is meant where a request names none [default: the library's only one]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
+    /// Answer searches from a collection on a Milvus server: milvus://HOST:PORT/COLLECTION; sound,
+    /// pictures and labels stay the library's
+    #[arg(long, value_name = "ADDRESS", long_help = super::store::HELP)]
+    pub(crate) store: Option<String>,
 }

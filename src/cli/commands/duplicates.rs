@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sonoteca::Result;
+use sonoteca::milvus::{Address, Store};
 use sonoteca::search::duplicates::{
-    DuplicateOptions, Evidence, Group, Member, Phase, Watcher, find_duplicates,
+    DuplicateOptions, Duplicates, Evidence, Group, Member, Phase, Watcher, find_duplicates,
 };
 use sonoteca::search::{self, Collection, Level};
 use sonoteca::store::Library;
@@ -27,22 +28,13 @@ pub(crate) fn run(
     settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
-    let library = Library::open(&settings.library)?;
-    if library.totals()?.recordings == 0 {
-        printer.note("The library holds no recordings yet: sonoteca index FOLDER");
-        return Ok(Status::NothingFound);
-    }
-    let model = search::choose_model(&library, args.model.as_deref())?;
-    let collection = Collection::open(&library, &model, Level::Segment)?;
-    let options = options_of(args);
-    let watch = Watch::new(settings);
-    let found = find_duplicates(&library, &model, &collection, &options, &watch);
-    watch.clear();
-    let found = found?;
-    // Also what showed while it was searched.
-    if let Some(warning) = collection.warning() {
-        printer.warning(&warning.to_string());
-    }
+    let found = match &args.store {
+        Some(address) => of_store(args, address, settings)?,
+        None => match of_library(args, settings, printer)? {
+            Some(found) => found,
+            None => return Ok(Status::NothingFound),
+        },
+    };
     for (path, error) in found.unheard.iter().take(MOST_NAMED) {
         let path = readable_path(path);
         printer.warning(&format!("{path} could not be listened to: {}", reason(error)));
@@ -65,6 +57,41 @@ pub(crate) fn run(
         printer.note(&format!("{shown} of {}", counted(found.groups.len() as u64, "group")));
     }
     Ok(Status::Done)
+}
+
+/// The duplicates in the library; nothing, said, where it holds no recordings.
+fn of_library(
+    args: &DuplicatesArgs,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Option<Duplicates>> {
+    let library = Library::open(&settings.library)?;
+    if library.totals()?.recordings == 0 {
+        printer.note("The library holds no recordings yet: sonoteca index FOLDER");
+        return Ok(None);
+    }
+    let model = search::choose_model(&library, args.model.as_deref())?;
+    let collection = Collection::open(&library, &model, Level::Segment)?;
+    let options = options_of(args);
+    let watch = Watch::new(settings);
+    let found = find_duplicates(&library, &model, &collection, &options, &watch);
+    watch.clear();
+    let found = found?;
+    // Also what showed while it was searched.
+    if let Some(warning) = collection.warning() {
+        printer.warning(&warning.to_string());
+    }
+    Ok(Some(found))
+}
+
+/// The duplicates in the store at `address`.
+fn of_store(args: &DuplicatesArgs, address: &str, settings: &Settings) -> Result<Duplicates> {
+    let store = Store::open(&address.parse::<Address>()?)?;
+    store.require_model(args.model.as_deref())?;
+    let watch = Watch::new(settings);
+    let found = store.duplicates(&options_of(args), &watch);
+    watch.clear();
+    found
 }
 
 fn options_of(args: &DuplicatesArgs) -> DuplicateOptions {

@@ -1,4 +1,4 @@
-//! `sonoteca import`: a dataset into the library.
+//! `sonoteca import`: a dataset into the library, or into a store.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sonoteca::dataset::PartReader;
-use sonoteca::dataset::folder::{manifest, parts};
+use sonoteca::dataset::folder::{Manifest, manifest, parts};
 use sonoteca::dataset::importing::{ImportOptions, Observer, Report, import};
 use sonoteca::ingest::Cancel;
+use sonoteca::milvus::Address;
+use sonoteca::milvus::importing::import as import_into_store;
 use sonoteca::model::{identity_of, registry};
 use sonoteca::store::Library;
 use sonoteca::store::vector::Precision;
-use sonoteca::{Error, Result};
+use sonoteca::{DatasetProblem, Error, Result};
 
 use super::embedding::{cancel_on_interrupt, take_lock};
 use super::refresh::refresh;
@@ -39,6 +41,25 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
         PartReader::open(file)?;
     }
     let cancel = cancel_on_interrupt();
+    let known = listed.as_ref().map_or(&[][..], |manifest| &manifest.files);
+    if let Some(address) = &args.store {
+        let address: Address = address.parse()?;
+        let progress = Progress::new(settings, &cancel);
+        let done = import_into_store(&address, &files, known, &progress);
+        progress.clear();
+        let (report, store) = done?;
+        check_counts(args, listed.as_ref(), &report)?;
+        if let Some(store) = store {
+            let counts = store.counts()?;
+            let (recordings, segments) = (counts.recordings, counts.segments);
+            printer.note(&format!(
+                "{address} holds {} with {}",
+                counted(recordings, "recording"),
+                counted(segments, "segment")
+            ));
+        }
+        return tell(&report, "they stay in the dataset", settings, printer);
+    }
     let mut library = Library::open_or_create(&settings.library)?;
     let _lock = take_lock(&library, "import", &cancel, printer)?;
     let options = ImportOptions {
@@ -48,7 +69,6 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
         },
     };
     let progress = Progress::new(settings, &cancel);
-    let known = listed.as_ref().map_or(&[][..], |manifest| &manifest.files);
     let report = import(&mut library, &files, known, options, &progress);
     progress.clear();
     let report = report?;
@@ -66,21 +86,29 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
             ));
         }
     }
-    if let Some(manifest) = listed.filter(|_| !report.interrupted) {
-        let found = report.imported + report.unchanged;
-        if found != manifest.recordings {
-            let problem = sonoteca::DatasetProblem::Count {
-                what: "recordings",
-                found,
-                expected: manifest.recordings,
-            };
-            return Err(Error::Dataset { path: args.parquet.clone(), problem });
-        }
-    }
-    tell(&report, settings, printer)
+    check_counts(args, listed.as_ref(), &report)?;
+    tell(&report, "sonoteca failures", settings, printer)
 }
 
-fn tell(report: &Report, settings: &Settings, printer: &mut Printer) -> Result<Status> {
+/// Refuses other counts than the dataset's manifest says.
+fn check_counts(args: &ImportArgs, listed: Option<&Manifest>, report: &Report) -> Result<()> {
+    let Some(manifest) = listed.filter(|_| !report.interrupted) else { return Ok(()) };
+    let found = report.imported + report.unchanged;
+    if found == manifest.recordings {
+        return Ok(());
+    }
+    let (what, expected) = ("recordings", manifest.recordings);
+    let problem = DatasetProblem::Count { what, found, expected };
+    Err(Error::Dataset { path: args.parquet.clone(), problem })
+}
+
+/// Says what was done; `failures` is where these are to be found.
+fn tell(
+    report: &Report,
+    failures: &str,
+    settings: &Settings,
+    printer: &mut Printer,
+) -> Result<Status> {
     let summary = Summary {
         imported: report.imported,
         unchanged: report.unchanged,
@@ -98,8 +126,8 @@ fn tell(report: &Report, settings: &Settings, printer: &mut Printer) -> Result<S
         grouped(report.unchanged),
     )];
     if report.failures > 0 {
-        let failures = counted(report.failures, "failure");
-        parts.push(format!("; {failures} noted: sonoteca failures"));
+        let noted = counted(report.failures, "failure");
+        parts.push(format!("; {noted} noted: {failures}"));
     }
     if report.interrupted {
         parts.push("; stopped before all was done: run it again to go on".to_owned());

@@ -2,11 +2,13 @@
 
 mod files;
 mod output;
+mod stored;
 
 use std::time::{Duration, Instant};
 
 use sonoteca::filter::Filter;
 use sonoteca::index::scope::Allowed;
+use sonoteca::milvus::Store;
 use sonoteca::search::{self, Level, Scope};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
@@ -40,7 +42,8 @@ pub(crate) fn run(
     printer: &mut Printer,
 ) -> Result<Status> {
     let mut library = Library::open(&settings.library)?;
-    let question = Question::new(args, &library)?;
+    let store = args.store.as_deref().map(stored::open).transpose()?;
+    let question = Question::new(args, &library, store.as_ref().map(Store::model))?;
     question.tell_of_thresholds(args, printer);
     let mut output = Output::new(settings.format, args.out.as_deref(), question.head.card())?;
     if !args.paths.is_empty() {
@@ -49,6 +52,12 @@ pub(crate) fn run(
         return Ok(status);
     }
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
+    if let Some(store) = &store {
+        let left = stored::run(store, &question, filter.as_ref(), &mut output, printer)?;
+        let rows = output.finish(printer)?;
+        tell_of_left(left, printer);
+        return Ok(told_of(rows, printer));
+    }
     let Question { head, model, level, bar, classes } = &question;
     let allowed = search::allowed(&library, filter.as_ref(), model, *level)?;
     if args.save && matches!(allowed, Allowed::Segments(_)) {
@@ -98,16 +107,25 @@ pub(crate) fn run(
             grouped(saved.removed)
         ));
     }
-    if rows == 0 {
-        printer.note("Nothing was detected.");
+    let status = told_of(rows, printer);
+    if status == Status::NothingFound {
         tell_of_unmet(&library, filter.as_ref(), printer)?;
-        return Ok(Status::NothingFound);
     }
-    Ok(Status::Done)
+    Ok(status)
+}
+
+/// How it ends after so many rows.
+fn told_of(rows: u64, printer: &Printer) -> Status {
+    if rows > 0 {
+        return Status::Done;
+    }
+    printer.note("Nothing was detected.");
+    Status::NothingFound
 }
 
 impl Question {
-    fn new(args: &PredictArgs, library: &Library) -> Result<Self> {
+    /// What `args` ask of the head in `library`, about vectors of `model`, or else of the library's.
+    fn new(args: &PredictArgs, library: &Library, model: Option<StoredModel>) -> Result<Self> {
         let head = Head::load(library, &args.name)?;
         let card = head.card();
         let level = args.by.map_or(card.settings.by, super::super::args::By::level);
@@ -119,7 +137,13 @@ impl Question {
                 hint: "leave --save and --threshold out",
             });
         }
-        let model = head.model_in(library)?;
+        let model = match model {
+            Some(model) => {
+                head.require_model(&model.identity)?;
+                model
+            }
+            None => head.model_in(library)?,
+        };
         let hop_s = model.segmentation.map_or(model.hop_s, |segments| segments.hop_s);
         let bar = Bar::new(card, level, hop_s, (args.threshold, &classes));
         Ok(Self { head, model, level, classes, bar })

@@ -5,6 +5,7 @@ mod fused;
 mod head;
 mod labels;
 mod rows;
+mod stored;
 mod words;
 
 use sonoteca::filter::Filter;
@@ -28,6 +29,10 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     let level = args.by.level();
     check(args, settings.format, level)?;
     let filter = args.filter.as_deref().map(Filter::parse).transpose()?;
+    if let Some(store) = &args.store {
+        let found = stored::find(args, store, (filter.as_ref(), level), printer)?;
+        return print(found, args, None, (settings, level, filter.as_ref()), printer);
+    }
     let library = Library::open(&settings.library)?;
     if library.totals()?.recordings == 0 {
         printer.note("The library holds no recordings yet: sonoteca index FOLDER");
@@ -52,8 +57,22 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
     } else {
         similar(args, &library, &model, (level, &options), printer)?
     };
+    print(found, args, Some(&library), (settings, level, filter.as_ref()), printer)
+}
+
+/// What was found, and why, where that was asked for.
+type Found = Vec<(Hit, Option<Explanation>)>;
+
+/// Prints what was found, in the format that was asked for, and copies it; in `library`, if in one.
+fn print(
+    found: Found,
+    args: &SearchArgs,
+    library: Option<&Library>,
+    (settings, level, filter): (&Settings, Level, Option<&Filter>),
+    printer: &mut Printer,
+) -> Result<Status> {
     if found.is_empty() {
-        return nothing_found(args, (&library, filter.as_ref()), printer);
+        return nothing_found(args, (library, filter), printer);
     }
     let (hits, explanations): (Vec<Hit>, Vec<_>) = found.into_iter().unzip();
     let rows = hits.iter().zip(explanations).map(|(hit, why)| HitRow::new(hit, level, why));
@@ -66,7 +85,7 @@ pub(crate) fn run(args: &SearchArgs, settings: &Settings, printer: &mut Printer)
         Format::Csv => rows::print_csv(&rows, args.explain, printer)?,
         Format::Table => rows::print_table(&rows, printer)?,
     }
-    copy(&library, &hits, args, printer)
+    copy(library, &hits, args, printer)
 }
 
 fn options_of(args: &SearchArgs, allowed: Allowed) -> SearchOptions {
@@ -81,7 +100,7 @@ fn options_of(args: &SearchArgs, allowed: Allowed) -> SearchOptions {
 
 fn nothing_found(
     args: &SearchArgs,
-    (library, filter): (&Library, Option<&Filter>),
+    (library, filter): (Option<&Library>, Option<&Filter>),
     printer: &Printer,
 ) -> Result<Status> {
     printer.note(match (filter, args.min_score) {
@@ -89,7 +108,9 @@ fn nothing_found(
         (None, Some(_)) => "Nothing was found that scores as much.",
         (None, None) => "Nothing was found.",
     });
-    tell_of_unmet(library, filter, printer)?;
+    if let Some(library) = library {
+        tell_of_unmet(library, filter, printer)?;
+    }
     Ok(Status::NothingFound)
 }
 
@@ -116,7 +137,7 @@ fn similar(
     model: &StoredModel,
     (level, options): (Level, &SearchOptions),
     printer: &Printer,
-) -> Result<Vec<(Hit, Option<Explanation>)>> {
+) -> Result<Found> {
     let examples = Examples::typed(args)?;
     let question = examples.question(library, model, level, printer)?;
     let searcher = open(args, library, model, level, printer)?;
@@ -203,7 +224,7 @@ fn check(args: &SearchArgs, format: Format, level: Level) -> Result<()> {
 
 /// Copies the sound of hits where that was asked for.
 fn copy(
-    library: &Library,
+    library: Option<&Library>,
     hits: &[Hit],
     args: &SearchArgs,
     printer: &mut Printer,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use serde::Serialize;
 use sonoteca::Result;
 use sonoteca::ingest::Decoders;
+use sonoteca::milvus::Address;
 
 use crate::cli::Status;
 use crate::cli::args::{Format, ServeArgs};
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &mut Printer) 
         hosts: args.host.clone(),
         folders: args.folder.clone(),
         model: args.model.clone(),
+        store: args.store.as_deref().map(str::parse::<Address>).transpose()?,
         logs: server::Logs {
             json: settings.format == Format::Json,
             level: match settings.verbosity {

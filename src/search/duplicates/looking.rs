@@ -49,13 +49,98 @@ pub(super) type Candidates = BTreeMap<(usize, usize), Vec<Candidate>>;
 /// A segment's id and its vector.
 type Query = (i64, Vec<f32>);
 
-/// Where a segment is: the number of its recording, and its stretch in seconds.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    segment: i64,
-    number: usize,
-    start_s: f64,
-    end_s: f64,
+/// Where a segment is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Place {
+    /// What its collection knows it by.
+    pub segment: i64,
+    /// The number of its recording among those that are compared.
+    pub number: usize,
+    /// Where it begins, in seconds.
+    pub start_s: f64,
+    /// Where it ends.
+    pub end_s: f64,
+}
+
+/// How a segment's neighbours are looked up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// How many in other recordings.
+    pub count: usize,
+    /// How many within its own, those that overlap it included; 0, where they are not asked for.
+    pub within: usize,
+    /// The least cosine of a neighbour that counts.
+    least: f32,
+}
+
+impl Asked {
+    /// Of a recording of `duration_s`, by a model whose windows have `window_s`.
+    pub fn new(duration_s: f64, window_s: f64, within: bool) -> Self {
+        if duration_s < window_s {
+            return Self { count: NEIGHBOURS_OF_SHORT, within: 0, least: LEAST_COSINE_OF_SHORT };
+        }
+        let within = if within { NEIGHBOURS_WITHIN } else { 0 };
+        Self { count: NEIGHBOURS, within, least: LEAST_COSINE }
+    }
+}
+
+/// Near segments, by pairs of recordings.
+#[derive(Debug, Default)]
+pub struct Proposals {
+    votes: BTreeMap<(usize, usize), Vec<Vote>>,
+}
+
+impl Proposals {
+    /// Adds what was found near the segment at `here`, with cosines: in other recordings, nearest first,
+    /// as many as `asked` for or all that there are, and in its own.
+    pub fn add(
+        &mut self,
+        here: &Place,
+        asked: Asked,
+        others: &[(Place, f32)],
+        own: &[(Place, f32)],
+    ) {
+        // Where there are fewer, all are told from the crowd.
+        let crowd = others.get(asked.count - 1).map_or(0.0, |farthest| farthest.1);
+        let found = others.iter().chain(own).map(|(place, cosine)| (place, *cosine));
+        for (pair, vote) in votes(here, found, (asked.least, crowd)) {
+            self.votes.entry(pair).or_default().push(vote);
+        }
+    }
+
+    /// What continues each other, in one.
+    pub(super) fn candidates(self, model: &StoredModel) -> Candidates {
+        let segmentation = model.segmentation;
+        let hop_s = segmentation.map_or(model.hop_s, |longer| longer.hop_s);
+        let gap_s = GAP_WINDOWS * segmentation.map_or(model.window_s, |longer| longer.segment_s);
+        self.votes.into_iter().map(|(pair, votes)| (pair, chain(&votes, hop_s, gap_s))).collect()
+    }
+}
+
+/// What the neighbours of the segment at `here` say, of which those below `least` say nothing, and the
+/// farthest that was asked for is at `crowd`.
+fn votes<'a>(
+    here: &Place,
+    found: impl Iterator<Item = (&'a Place, f32)>,
+    (least, crowd): (f32, f32),
+) -> Vec<((usize, usize), Vote)> {
+    let vote = |(there, cosine): (&'a Place, f32)| {
+        let order = (here.number, here.start_s).partial_cmp(&(there.number, there.start_s));
+        let (first, second) = match order {
+            Some(Ordering::Less) => (here, there),
+            _ => (there, here),
+        };
+        // Segments that overlap are alike because they are the same.
+        let overlap = first.number == second.number && second.start_s < first.end_s;
+        let vote = Vote {
+            first_s: first.start_s,
+            second_s: second.start_s,
+            cosine,
+            is_distinct: 1.0 - cosine < DISTINCT * (1.0 - crowd),
+        };
+        (!overlap).then_some(((first.number, second.number), vote))
+    };
+    found.filter(|(_, cosine)| *cosine >= least).filter_map(vote).collect()
 }
 
 /// Looks up each segment's nearest neighbours.
@@ -77,11 +162,11 @@ pub(super) fn look(
     let opened: Result<Vec<Library>> =
         (0..threads).map(|_| Library::open(library.path())).collect();
     let mut libraries = opened?;
-    let mut votes: BTreeMap<(usize, usize), Vec<Vote>> = BTreeMap::new();
+    let mut proposals = Proposals::default();
     let (mut batch, mut done) = (Vec::new(), 0);
     let mut answer = |batch: &mut Vec<Query>| -> Result<()> {
         for (pair, vote) in search.answer(&mut libraries, batch)? {
-            votes.entry(pair).or_default().push(vote);
+            proposals.votes.entry(pair).or_default().push(vote);
         }
         done += batch.len();
         batch.clear();
@@ -102,10 +187,7 @@ pub(super) fn look(
         },
     )?;
     answer(&mut batch)?;
-    let segmentation = model.segmentation;
-    let hop_s = segmentation.map_or(model.hop_s, |longer| longer.hop_s);
-    let gap_s = GAP_WINDOWS * segmentation.map_or(model.window_s, |longer| longer.segment_s);
-    Ok(votes.into_iter().map(|(pair, votes)| (pair, chain(&votes, hop_s, gap_s))).collect())
+    Ok(proposals.candidates(model))
 }
 
 /// Where the segments that are looked up lie, by id.
@@ -254,50 +336,25 @@ impl LookUp<'_> {
     ) -> Result<()> {
         let Some(here) = self.place(segment) else { return Ok(()) };
         let recording = &self.task.contents[here.number].recording;
-        let is_short = recording.duration_s < self.model.window_s;
-        let (count, least) = if is_short {
-            (NEIGHBOURS_OF_SHORT, LEAST_COSINE_OF_SHORT)
-        } else {
-            (NEIGHBOURS, LEAST_COSINE)
-        };
+        let asked = Asked::new(recording.duration_s, self.model.window_s, self.task.options.within);
+        let Asked { count, within, least } = asked;
         scope.except = vec![recording.id];
         let mut found = self.collection.nearest(library, vector, count, scope)?;
         // Where there are fewer, all are told from the crowd.
         let crowd = found.get(count - 1).map_or(0.0, |farthest| farthest.cosine);
-        if self.task.options.within && !is_short {
+        if within > 0 {
             own.read(library, self.model, recording.id)?;
             if let Some(vectors) = &own.vectors {
                 found.extend(Own::nearest(vectors, vector));
             } else {
                 let allowed = Allowed::Recordings(vec![recording.id]);
                 let scope = Scope { allowed, except: Vec::new() };
-                found.extend(self.collection.nearest(
-                    library,
-                    vector,
-                    NEIGHBOURS_WITHIN,
-                    &scope,
-                )?);
+                found.extend(self.collection.nearest(library, vector, within, &scope)?);
             }
         }
-        for found in found.into_iter().filter(|found| found.cosine >= least) {
-            let Some(there) = self.place(found.key.segment) else { continue };
-            let (first, second) =
-                match (here.number, here.start_s).partial_cmp(&(there.number, there.start_s)) {
-                    Some(Ordering::Less) => (here, there),
-                    _ => (there, here),
-                };
-            // Segments that overlap are alike because they are the same.
-            let overlap = first.number == second.number && second.start_s < first.end_s;
-            if !overlap {
-                let vote = Vote {
-                    first_s: first.start_s,
-                    second_s: second.start_s,
-                    cosine: found.cosine,
-                    is_distinct: 1.0 - found.cosine < DISTINCT * (1.0 - crowd),
-                };
-                votes.push(((first.number, second.number), vote));
-            }
-        }
+        let placed =
+            found.iter().filter_map(|found| Some((self.place(found.key.segment)?, found.cosine)));
+        votes.extend(self::votes(here, placed, (least, crowd)));
         Ok(())
     }
 }

@@ -5,6 +5,7 @@
 mod answering;
 mod asked;
 mod found;
+mod stored;
 
 use std::sync::Arc;
 use std::time::Instant;

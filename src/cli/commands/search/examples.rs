@@ -9,9 +9,11 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sonoteca::audio::decode::Integrity;
 use sonoteca::audio::excerpt::{Part, Stretch};
 use sonoteca::audio::resample::FilterCache;
 use sonoteca::extract::Extractor;
+use sonoteca::milvus::Store;
 use sonoteca::model::compute::Compute;
 use sonoteca::model::store::ModelStore;
 use sonoteca::model::{EmbeddingModel, identity_of, registry};
@@ -39,6 +41,45 @@ enum Source {
 struct Typed {
     source: Source,
     part: Part,
+}
+
+/// Where stored examples come from, and what a file may be the same as.
+#[derive(Clone, Copy)]
+pub(super) enum Ground<'a> {
+    Library(&'a Library),
+    Store(&'a Store),
+}
+
+impl Ground<'_> {
+    fn stored(
+        self,
+        model: &StoredModel,
+        id: i64,
+        stretch: Option<Stretch>,
+        level: Level,
+    ) -> Result<Example> {
+        match self {
+            Self::Library(library) => Example::stored(library, model, id, stretch, level),
+            Self::Store(store) => store.example(id, stretch, level),
+        }
+    }
+
+    fn of_file(
+        self,
+        extractor: &Extractor,
+        path: &Path,
+        part: Part,
+        level: Level,
+    ) -> Result<(Example, Integrity)> {
+        match self {
+            Self::Library(library) => Example::from_file(library, extractor, path, part, level),
+            Self::Store(store) => {
+                let (example, integrity) = Example::of_file(extractor, path, part, level)?;
+                let own = store.same_as_file(path, part.stretch)?;
+                Ok((Example { own, ..example }, integrity))
+            }
+        }
+    }
 }
 
 /// What was typed to be looked for, for any number of models.
@@ -70,10 +111,21 @@ impl Examples {
         Ok(Self { likes, unlikes, spooled: OnceCell::new(), told: RefCell::default() })
     }
 
-    /// The question that they are to `model`.
+    /// The question that they are to `model` of `library`.
     pub(super) fn question(
         &self,
         library: &Library,
+        model: &StoredModel,
+        level: Level,
+        printer: &Printer,
+    ) -> Result<Question> {
+        self.question_on(Ground::Library(library), model, level, printer)
+    }
+
+    /// The question that they are to `model`, whose vectors lie on `ground`.
+    pub(super) fn question_on(
+        &self,
+        ground: Ground<'_>,
         model: &StoredModel,
         level: Level,
         printer: &Printer,
@@ -82,7 +134,7 @@ impl Examples {
         let is_one_file =
             likes.len() == 1 && unlikes.is_empty() && !matches!(likes[0].source, Source::Stored(_));
         let extractor = OnceCell::new();
-        let embedder = Embedder { library, model, level, printer, spooled, told, extractor };
+        let embedder = Embedder { ground, model, level, printer, spooled, told, extractor };
         let embed = |examples: &[Typed]| -> Result<Vec<Example>> {
             examples.iter().map(|example| embedder.embed(example)).collect()
         };
@@ -154,7 +206,7 @@ fn with_part(mut query: Typed, part: &PartArgs) -> Result<Typed> {
 
 /// Makes vectors; the network is loaded when the first file is met.
 struct Embedder<'a> {
-    library: &'a Library,
+    ground: Ground<'a>,
     model: &'a StoredModel,
     level: Level,
     printer: &'a Printer,
@@ -167,7 +219,7 @@ impl Embedder<'_> {
     fn embed(&self, example: &Typed) -> Result<Example> {
         match &example.source {
             Source::Stored(id) => {
-                Example::stored(self.library, self.model, *id, example.part.stretch, self.level)
+                self.ground.stored(self.model, *id, example.part.stretch, self.level)
             }
             Source::File(path) => self.embed_file(path, example.part),
             Source::StandardInput => {
@@ -196,8 +248,7 @@ impl Embedder<'_> {
             let extractor = load(self.model)?;
             self.extractor.get_or_init(|| extractor)
         };
-        let (example, integrity) =
-            Example::from_file(self.library, extractor, path, part, self.level)?;
+        let (example, integrity) = self.ground.of_file(extractor, path, part, self.level)?;
         if let Some(flaw) = integrity.flaw()
             && self.told.borrow_mut().insert(path.to_owned())
         {

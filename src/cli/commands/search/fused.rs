@@ -61,7 +61,7 @@ pub(super) fn run(
         printer.warning(&warning.to_string());
     }
     if found.is_empty() {
-        return super::nothing_found(args, (library, filter), printer);
+        return super::nothing_found(args, (Some(library), filter), printer);
     }
     let hits: Vec<Hit> = found.iter().map(|fused| fused.hit.clone()).collect();
     match settings.format {
@@ -87,7 +87,7 @@ pub(super) fn run(
             }
         }
     }
-    super::copy(library, &hits, args, printer)
+    super::copy(Some(library), &hits, args, printer)
 }
 
 /// A value by each model, in the order in which the models were named.

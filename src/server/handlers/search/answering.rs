@@ -36,6 +36,9 @@ pub(super) struct Asking<'a> {
 impl Asking<'_> {
     pub(super) fn answer(&self) -> Answer<Found> {
         let body = &self.asked.body;
+        if let Some(store) = &self.server.store {
+            return self.by_store(store);
+        }
         if let Some(head) = &body.head {
             return self.by_head(head);
         }

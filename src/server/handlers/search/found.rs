@@ -165,6 +165,21 @@ impl HitView {
         })
     }
 
+    /// `hit` of a store, whose recording has the library's id where it has one: its segments have none.
+    pub(super) fn of_store(
+        library: &Library,
+        folders: &Folders,
+        hit: Hit,
+        level: Level,
+    ) -> sonoteca::Result<Self> {
+        Ok(Self { segment_id: None, ..Self::of_library(library, folders, hit, level)? })
+    }
+
+    /// The same, of a recording that the library does not have: its sound is not handed out.
+    pub(super) fn out_of_reach(self) -> Self {
+        Self { missing: true, ..self }
+    }
+
     /// The same, with whether the file at `path` is there, for which a share may be waited.
     pub(super) fn looked_for(self, path: &Path) -> Self {
         Self { missing: search::copying::is_missing(path), ..self }
