@@ -7,7 +7,8 @@ and SONOTECA, the command.
 Without AUDIO, the sounds are Debian's package sonic-pi-samples (CC0: 165 FLAC files in named
 categories, 22 MB), downloaded and unpacked without root. Where there is no apt, they are a
 one-minute field recording (MIT) from the package that YAMNet's weights come from, cut in pieces.
-Everything lies under demo/ afterwards.
+Everything lies under demo/ afterwards. With --check, only the environment is looked at; with
+--samples, only the sounds are fetched.
 """
 
 import contextlib
@@ -39,6 +40,8 @@ def main() -> None:
         return
     DEMO.mkdir(exist_ok=True)
     sounds = own or samples()
+    if "--samples" in sys.argv:
+        return
 
     heading(f"1. Listening to the recordings in {sounds}")
     library = DEMO / "own.db" if own else LIBRARY

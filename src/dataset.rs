@@ -24,3 +24,11 @@ mod sums;
 pub use part::Part;
 pub use reading::PartReader;
 pub use sums::Sums;
+
+/// Somebody who wants to know how it goes on, and may stop it.
+pub trait Observer {
+    /// So many rows of so many were read.
+    fn advanced(&self, rows: u64, of: u64);
+    /// Whether to stop at the next commit; a dataset that is written is not stopped.
+    fn is_cancelled(&self) -> bool;
+}

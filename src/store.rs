@@ -267,6 +267,23 @@ impl Writer<'_> {
             .map_err(|error| store_error("write to", &self.path, error))
     }
 
+    /// Does all that `write` does, or nothing of it when it fails; what was written before stays.
+    ///
+    /// # Errors
+    /// As `write`, and [`Error::Store`].
+    pub fn attempt<T>(&self, write: impl FnOnce() -> Result<T>) -> Result<T> {
+        let run = |sql| self.transaction.execute_batch(sql).map_err(|error| self.error(error));
+        let added = self.added.borrow().clone();
+        run("SAVEPOINT attempt")?;
+        let done = write();
+        if done.is_err() {
+            run("ROLLBACK TO attempt")?;
+            self.added.replace(added);
+        }
+        run("RELEASE attempt")?;
+        done
+    }
+
     fn error(&self, error: rusqlite::Error) -> Error {
         store_error("write to", &self.path, error)
     }

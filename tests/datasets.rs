@@ -7,6 +7,8 @@ mod bench;
 
 #[path = "datasets/damage.rs"]
 mod damage;
+#[path = "datasets/imports.rs"]
+mod imports;
 #[path = "datasets/killing.rs"]
 mod killing;
 #[path = "datasets/libraries.rs"]

@@ -5,7 +5,7 @@
 
 Starts a standalone cluster of two workers on this machine, from PyPI's pyspark in a virtual
 environment of its own and the Java (17 or newer) that is here; extracts ESC-10 (SONOTECA_SHARED says
-where that lies) with a file that is damaged and one that is missing; kills a worker with everything
+where that lies) and the sounds of `make demo`, with a file that is damaged and one that is missing; kills a worker with everything
 it runs once a third of the partitions are done, and in another job the driver, and starts that job
 again; holds each dataset against the one that `sonoteca extract` makes, row for row, in Spark's own
 words; and brings two of them into libraries. Then loads the dataset into a Milvus server (PyPI's
@@ -203,22 +203,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sonoteca", default=ROOT / "target/release/sonoteca", type=Path)
     parser.add_argument("--venv", default=ROOT / "target/spark", type=Path)
-    parser.add_argument("--sounds", type=Path, help="a folder instead of ESC-10")
+    parser.add_argument("--sounds", type=Path, action="append", help="a folder instead of these two; may be repeated")
     parser.add_argument("--seconds", default=60.0, type=float, help="sound in a partition")
     parser.add_argument("--keep", action="store_true", help="keep the folder with everything")
     parser.add_argument("--no-milvus", action="store_true", help="leave the Milvus server out")
     args = parser.parse_args()
     sonoteca = args.sonoteca.resolve()
     shared = Path(os.environ.get("SONOTECA_SHARED", ROOT.parent / "shared"))
-    sounds = args.sounds or shared / "data" / "esc10"
-    for path, what in ((sonoteca, "--sonoteca FILE"), (sounds, "--sounds DIR, or SONOTECA_SHARED")):
+    sounds = args.sounds or [shared / "data" / "esc10", demo_sounds()]
+    for path, what in ((sonoteca, "--sonoteca FILE"), *((path, "--sounds DIR, or SONOTECA_SHARED") for path in sounds)):
         if not path.exists():
             fail(f"{path} is not there\nhint: {what}")
     # Workers run it in folders of their own.
     python = environment_in(args.venv.absolute())
     folder = Path(tempfile.mkdtemp(prefix="sonoteca-spark-"))
     try:
-        ids = prove(sonoteca, sounds.resolve(), python, folder, args.seconds)
+        ids = prove(sonoteca, [path.resolve() for path in sounds], python, folder, args.seconds)
         if not args.no_milvus:
             prove_milvus(sonoteca, folder, ids)
         log("proved")
@@ -227,6 +227,14 @@ def main():
             log(f"kept {folder}")
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def demo_sounds():
+    """The sounds that `make demo` has, which are fetched where they are not there yet."""
+    command = [sys.executable, ROOT / "scripts" / "demo.py", "--samples"]
+    environment = {name: value for name, value in os.environ.items() if name != "AUDIO"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    return ROOT / "demo" / "sounds"
 
 
 def timed(command, codes, **options):
@@ -238,7 +246,8 @@ def timed(command, codes, **options):
 
 
 def prove(sonoteca, sounds, python, folder, seconds):
-    files = sorted(path for path in sounds.rglob("*") if path.suffix in {".ogg", ".wav", ".flac", ".mp3"})
+    kinds = {".ogg", ".wav", ".flac", ".mp3"}
+    files = sorted(path for part in sounds for path in part.rglob("*") if path.suffix in kinds)
     (folder / "damaged.ogg").write_bytes(files[0].read_bytes()[:100] + b"\0" * 100)
     lines = [json.dumps({"path": str(path), "metadata": {"class": path.parent.name}}) for path in files]
     lines.insert(len(lines) // 2, str(folder / "damaged.ogg"))
@@ -247,7 +256,8 @@ def prove(sonoteca, sounds, python, folder, seconds):
     lines += [f"file://{quote(str(files[0]))}", f"{files[1].parent}/./{files[1].name}", str(files[2])]
     manifest = folder / "manifest.jsonl"
     manifest.write_text("".join(f"{line}\n" for line in lines))
-    log(f"{len(files)} recordings in {sounds}, one damaged and one missing file")
+    folders = " and ".join(map(str, sounds))
+    log(f"{len(files)} recordings in {folders}, one damaged and one missing file")
 
     one = folder / "one"
     plain_s, _ = timed([sonoteca, "extract", "--manifest", manifest, "--out", one, "--jobs", "2"], {2})

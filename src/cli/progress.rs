@@ -3,6 +3,8 @@
 //! In: outcomes, as they become final. Out: a bar on a terminal; elsewhere a plain line every few
 //! seconds; with `--verbose` a line a file.
 
+pub(crate) mod rows;
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::Path;

@@ -3,6 +3,7 @@
 //! In: a library, a model, and which of its recordings. Out: rows, a few segments at a time. Refuses
 //! nothing that reading the library does not.
 
+use super::Observer;
 use super::header::Header;
 use super::rows::{RecordingRow, RowWriter, Scores, SegmentRow};
 use crate::audio::decode::{Integrity, StreamFormat};
@@ -40,7 +41,8 @@ pub fn header_of(library: &Library, model: &StoredModel, vectors: Precision) -> 
 }
 
 /// Writes the recordings of `library` that `model` embedded and `scope` contains, with all their
-/// segments, and returns how many there were. The library is as it was when this began.
+/// segments, and returns how many there were. The library is as it was when this began. The observer is
+/// also told of what is passed over.
 ///
 /// # Errors
 /// [`Error::Store`], [`Error::Vector`] when stored bytes are damaged, and what writing fails with.
@@ -49,11 +51,14 @@ pub fn write_all(
     model: &StoredModel,
     scope: &Scope,
     rows: &mut dyn RowWriter,
+    observer: &dyn Observer,
 ) -> Result<u64> {
     let dimension = model.identity.dimension;
     library.with_snapshot(|| {
-        let mut count = 0;
+        let (mut count, mut read) = (0, 0_u64);
         library.for_each_embedded(model.id, dimension, |recording| {
+            observer.advanced(read, model.recordings + model.segments);
+            read += recording.segments + 1;
             if !scope.contains(recording.key) {
                 return Ok(());
             }

@@ -218,7 +218,8 @@ pub fn manifest(folder: &Path, parts: &[PathBuf]) -> Result<Option<Manifest>> {
         check_sums(&written, &sums)
             .map_err(|problem| or_damage(part, &manifest.files, of_part(problem)))?;
         if let Some(what) = manifest.other_than(&header) {
-            return Err(wrong(format!("it has another {what} than {}", file.name)));
+            let error = wrong(format!("it has another {what} than {}", file.name));
+            return Err(or_damage(part, &manifest.files, error));
         }
         total = total.and(sums);
     }
@@ -448,7 +449,7 @@ impl DatasetWriter {
     /// Publishes the file that is being written once it has its size.
     fn publish_full(&mut self) -> Result<()> {
         let is_full =
-            |part: &PartWriter| part.vector_bytes() >= self.part_bytes && !part.is_empty();
+            |part: &PartWriter| part.content_bytes() >= self.part_bytes && !part.is_empty();
         if self.current.as_ref().is_some_and(is_full) { self.publish() } else { Ok(()) }
     }
 }
@@ -464,7 +465,8 @@ impl RowWriter for DatasetWriter {
     }
 
     fn write_failure(&mut self, failure: &FailureRow) -> Result<()> {
-        self.part()?.write_failure(failure)
+        self.part()?.write_failure(failure)?;
+        self.publish_full()
     }
 }
 

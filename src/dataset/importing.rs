@@ -3,11 +3,13 @@
 //! In: the files of a dataset. Out: recordings with their vectors, several in a commit, and a
 //! [`Report`]. What is there already is passed over, so that a run that was stopped is taken up by
 //! running it again. Refuses vectors of another version of a model than the library holds, segments
-//! of another length, and files that are not what was written.
+//! of another length, and files that are not what was written; a recording with a vector that the
+//! library cannot hold costs itself.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::Observer;
 use super::folder::{ManifestFile, check_content, or_damage};
 use super::header::Header;
 use super::reading::{PartReader, check_rows, look};
@@ -42,6 +44,8 @@ pub struct Report {
     pub imported: u64,
     /// Recordings that were there already.
     pub unchanged: u64,
+    /// Recordings that hold a vector that cannot be stored: nothing of them was.
+    pub failed: u64,
     /// Segments that were stored.
     pub segments: u64,
     /// Failures that were noted, and were not before.
@@ -52,14 +56,6 @@ pub struct Report {
     pub elapsed_s: f64,
     /// Whether it was stopped before everything was done.
     pub interrupted: bool,
-}
-
-/// Somebody who wants to know how it goes on, and may stop it.
-pub trait Observer {
-    /// So many rows of so many were read.
-    fn advanced(&self, rows: u64, of: u64);
-    /// Whether to stop at the next commit.
-    fn is_cancelled(&self) -> bool;
 }
 
 /// Brings the dataset of the files `parts` into `library`; `listed` is what its manifest says of
@@ -265,6 +261,7 @@ impl Import<'_> {
         // Only now is it true.
         self.report.imported += done.imported;
         self.report.unchanged += done.unchanged;
+        self.report.failed += done.failed;
         self.report.segments += done.segments;
         self.report.failures += done.failures;
         Ok(())
@@ -299,6 +296,30 @@ impl Storing<'_> {
             self.done.unchanged += 1;
             return Ok(());
         }
+        match self.writer.attempt(|| self.put_recording(recording, rows)) {
+            Ok(segments) => {
+                self.done.imported += 1;
+                self.done.segments += segments;
+                Ok(())
+            }
+            Err(error @ Error::Vector { .. }) => {
+                while rows.take_segment()?.is_some() {}
+                self.done.failed += 1;
+                self.writer.put_failure(&NewFailure {
+                    path,
+                    stamp: Some(recording.stamp),
+                    stage: error.stage(),
+                    reason: &error.reason(),
+                    hint: error.hint().as_deref(),
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores a recording with its segments, and says how many these are.
+    fn put_recording(&self, recording: &RecordingRow, rows: &mut Rows) -> Result<u64> {
+        let (path, model) = (&recording.path, self.run.model);
         let id = self.row_of(recording)?;
         let vectors = self.vectors;
         let encoded = |vector: &[f32]| {
@@ -315,9 +336,8 @@ impl Storing<'_> {
         let of = VectorsOf { recording: id, model, run: self.run.run };
         let count = self.writer.put_vectors(of, segments, &encoded(&recording.vector)?)?;
         self.writer.put_classes(id, model, &numbered(&recording.scores))?;
-        self.done.imported += 1;
-        self.done.segments += count as u64;
-        Ok(())
+        self.writer.remove_failure(path)?;
+        Ok(count as u64)
     }
 
     /// The row of a recording, which is made or renewed where it has to be. What people said of a
@@ -337,7 +357,6 @@ impl Storing<'_> {
             integrity: recording.integrity,
         })?;
         self.writer.put_recorded(id, path, recording.recorded)?;
-        self.writer.remove_failure(path)?;
         if known.is_none() {
             for (key, value) in &recording.metadata {
                 self.writer.put_metadata(id, key, value)?;

@@ -60,7 +60,7 @@ pub(super) struct PartWriter {
     columns: Columns,
     writer: ArrowWriter<Hashing>,
     sums: Sums,
-    vector_bytes: u64,
+    content_bytes: u64,
 }
 
 impl PartWriter {
@@ -84,13 +84,13 @@ impl PartWriter {
             columns: Columns::new(header),
             writer,
             sums: Sums::default(),
-            vector_bytes: 0,
+            content_bytes: 0,
         })
     }
 
-    /// Bytes of vectors that were written, before they were compressed.
-    pub(super) fn vector_bytes(&self) -> u64 {
-        self.vector_bytes
+    /// Bytes of vectors, and of what failures say, that were written, before they were compressed.
+    pub(super) fn content_bytes(&self) -> u64 {
+        self.content_bytes
     }
 
     /// Whether nothing was written.
@@ -195,12 +195,15 @@ impl RowWriter for PartWriter {
             };
             return Err(Error::Dataset { path: self.path.clone(), problem });
         }
-        self.vector_bytes += (u64::from(recording.segments) + 1) * self.value_bytes();
+        self.content_bytes += (u64::from(recording.segments) + 1) * self.value_bytes();
         Ok(())
     }
 
     fn write_failure(&mut self, failure: &FailureRow) -> Result<()> {
         self.sums.add_failure(failure);
+        let hint = failure.hint.as_deref().unwrap_or_default();
+        let text = failure.path.as_os_str().len() + failure.reason.len() + hint.len();
+        self.content_bytes += text as u64;
         self.push(|columns| columns.push_failure(failure))
     }
 }

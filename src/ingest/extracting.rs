@@ -30,7 +30,7 @@ use crate::store::dates::recorded_or_named;
 use crate::store::recordings::FileStamp;
 use crate::store::scores;
 use crate::store::segments::NewSegment;
-use crate::store::vector::{Precision, decode};
+use crate::store::vector::decode;
 use crate::store::worklist::{FileState, FoundFile, Sum};
 
 /// What a dataset takes beside what indexing does: a row group of vectors, raw and compressed, and
@@ -120,8 +120,8 @@ impl Indexer<'_> {
             classes: header.classes.len(),
             patch: patches_of(self.models[0].card()),
             segments: header.segmentation,
-            // Rounded, if at all, by whoever writes.
-            vectors: Precision::Single,
+            // What a row cannot hold costs its recording here.
+            vectors: header.vectors,
             scores: self.options.scores,
             folder: output.folder.to_owned(),
         };
@@ -236,7 +236,7 @@ fn found(path: PathBuf, stamp: FileStamp) -> FoundFile {
 fn look_at(path: PathBuf) -> (FoundFile, Option<Error>) {
     let path = match scheme_of(&path) {
         None => path,
-        Some("file") => of_file_address(&path),
+        Some(scheme) if scheme.eq_ignore_ascii_case("file") => of_file_address(&path),
         // It is looked at where it is fetched.
         Some(_) => return look_at_address(path),
     };
@@ -272,7 +272,7 @@ fn look_at_address(path: PathBuf) -> (FoundFile, Option<Error>) {
 /// The path that an address such as `file:///a%20b.wav` stands for.
 fn of_file_address(address: &Path) -> PathBuf {
     let text = address.to_str().unwrap_or_default();
-    let path = text.strip_prefix("file://").unwrap_or(text);
+    let path = text.split_once("://").map_or(text, |(_, path)| path);
     let path = path.strip_prefix("localhost").unwrap_or(path);
     let (mut bytes, mut rest) = (Vec::with_capacity(path.len()), path.as_bytes());
     while let Some((&byte, behind)) = rest.split_first() {
@@ -416,6 +416,7 @@ mod tests {
             ("file:///a/b.wav", "/a/b.wav"),
             ("file://localhost/a%20b.wav", "/a b.wav"),
             ("file:///100%.wav", "/100%.wav"),
+            ("FILE:///a.wav", "/a.wav"),
             ("file:///%C3%A4.wav", "/ä.wav"),
         ] {
             assert_eq!(of_file_address(Path::new(address)), PathBuf::from(path));

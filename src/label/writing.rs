@@ -113,8 +113,8 @@ pub struct RavenRow<'a> {
 pub struct RavenTable<'a> {
     spec: RavenSpec<'a>,
     selections: u64,
-    /// Seconds of the files before the current one.
-    before_s: f64,
+    /// Where the current file begins, behind the ones before it, in the last written digit.
+    before: i128,
 }
 
 impl<'a> RavenTable<'a> {
@@ -124,26 +124,27 @@ impl<'a> RavenTable<'a> {
         let columns: Vec<&str> = [&RAVEN_COLUMNS[..], files, spec.further].concat();
         text.push_str(&columns.join("\t"));
         text.push('\n');
-        Self { spec, selections: 0, before_s: 0.0 }
+        Self { spec, selections: 0, before: 0 }
     }
 
     /// Adds a selection.
     pub fn row(&mut self, row: &RavenRow<'_>, text: &mut String) {
         self.selections += 1;
-        let (start_s, end_s) = (row.range.start_s, end_s(row.range));
+        // In whole digits, so that neither a sum nor a difference of written times is off by one.
+        let (start, end) = (self.units(row.range.start_s), self.units(end_s(row.range)));
         let (low, high) = row.band.unwrap_or((0.0, f64::from(row.sample_rate) / 2.0));
         let _ = write!(
             text,
             "{}\tSpectrogram 1\t1\t{}\t{}\t{}\t{}",
             self.selections,
-            self.seconds(self.before_s + start_s),
-            self.seconds(self.before_s + end_s),
+            self.seconds(self.before + start),
+            self.seconds(self.before + end),
             self.hertz(low),
             self.hertz(high)
         );
         if self.spec.several {
             let path = row.path.to_string_lossy();
-            let _ = write!(text, "\t{}\t{}", one_cell(&path), self.seconds(start_s));
+            let _ = write!(text, "\t{}\t{}", one_cell(&path), self.seconds(start));
         }
         for cell in row.further {
             let _ = write!(text, "\t{}", one_cell(cell));
@@ -153,13 +154,23 @@ impl<'a> RavenTable<'a> {
 
     /// Goes on to the next file, behind one of `duration_s`.
     pub fn next_file(&mut self, duration_s: f64) {
-        // Rounded as it is written: the difference of begin and end must not depend on the file.
-        let unit = if self.spec.precise { 1e9 } else { 1e6 };
-        self.before_s += (duration_s * unit).round() / unit;
+        self.before += self.units(duration_s);
     }
 
-    fn seconds(&self, seconds: f64) -> String {
-        if self.spec.precise { format!("{seconds:.9}") } else { seconds_6(seconds) }
+    fn digits(&self) -> u32 {
+        if self.spec.precise { 9 } else { 6 }
+    }
+
+    /// Seconds in the last written digit.
+    #[expect(clippy::cast_possible_truncation, reason = "what is meant; more than that saturates")]
+    fn units(&self, seconds: f64) -> i128 {
+        (seconds * f64::from(10_u32.pow(self.digits()))).round() as i128
+    }
+
+    fn seconds(&self, units: i128) -> String {
+        let unit = 10_i128.pow(self.digits());
+        let digits = self.digits() as usize;
+        format!("{}.{:0digits$}", units / unit, units % unit)
     }
 
     fn hertz(&self, hertz: f64) -> String {

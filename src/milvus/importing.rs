@@ -16,8 +16,9 @@ use std::time::Instant;
 
 use super::Store;
 use super::address::Address;
+use crate::dataset::Observer;
 use crate::dataset::folder::ManifestFile;
-use crate::dataset::importing::{Observer, Report, Rows, check_part, survey};
+use crate::dataset::importing::{Report, Rows, check_part, survey};
 use crate::dataset::rows::{RecordingRow, Row, SegmentRow};
 use crate::error::{DatasetProblem, Error, Result};
 use group::{Group, Written};

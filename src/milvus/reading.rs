@@ -78,12 +78,14 @@ impl Store {
             return Err(Error::SilentQuery { query: query() });
         }
         let own = vec![Own { recording: id, range }];
-        let classes = || self.named(&facts.classes);
         if range.is_none() {
             // Where nothing is fit to be searched, the mean over all of it stands for it.
             let is_parts = level == Level::Segment && heard.weight > 0.0;
             let vector = if is_parts { heard.plain.mean() } else { row.vector() };
-            return Ok(Example { vector, classes: classes(), own });
+            // What is left out of the question is left out of what is heard in it.
+            let of_sound = if is_parts { heard.sound_classes() } else { None };
+            let classes = of_sound.unwrap_or_else(|| self.named(&facts.classes));
+            return Ok(Example { vector, classes, own });
         }
         if heard.weight == 0.0 {
             return Err(Error::UnfitStretch { query: query() });
@@ -334,6 +336,8 @@ struct Heard {
     classes: Vec<(f64, Vec<ClassScore>)>,
     /// Whether all segments so far are silent.
     is_silent: bool,
+    /// Whether some segments so far are not fit to be searched.
+    has_unfit: bool,
 }
 
 impl Heard {
@@ -345,6 +349,7 @@ impl Heard {
             plain: Mean::new(dimension),
             classes: Vec::new(),
             is_silent: true,
+            has_unfit: false,
         }
     }
 
@@ -355,6 +360,7 @@ impl Heard {
         }
         self.is_silent &= segment.health.has(Health::SILENT);
         if segment.health != Health::SOUND {
+            self.has_unfit = true;
             return;
         }
         let vector = segment.vector();
@@ -365,6 +371,16 @@ impl Heard {
         self.weight += weight;
         let classes = segment.facts.as_ref().map(|facts| store.named(&facts.classes));
         self.classes.push((weight, classes.unwrap_or_default()));
+    }
+
+    /// The mean of the class scores of whole segments, as
+    /// [`Library::sound_classes`](crate::store::Library::sound_classes) has it.
+    fn sound_classes(&self) -> Option<Vec<ClassScore>> {
+        if !self.has_unfit || self.classes.iter().any(|(_, classes)| classes.is_empty()) {
+            return None;
+        }
+        let share = 1.0 / self.classes.len() as f64;
+        Some(mean_classes(self.classes.iter().map(|(_, classes)| (share, classes.clone()))))
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]

@@ -10,7 +10,6 @@ use std::time::UNIX_EPOCH;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::paths::{Below, OwnedPath, PathBytes, TextBytes};
-use super::runs::IMPORTED;
 use super::{Library, Writer};
 use crate::audio::decode::{Integrity, StreamFormat};
 use crate::error::Result;
@@ -394,20 +393,17 @@ impl Library {
     /// [`Error::Store`](crate::Error::Store).
     pub fn folders(&self) -> Result<Vec<PathBuf>> {
         let list = || -> rusqlite::Result<Vec<PathBuf>> {
-            let is_import = format!("sonoteca_version LIKE '%{IMPORTED}'");
             let imported: bool = self.connection.query_row(
-                &format!("SELECT EXISTS (SELECT 1 FROM runs WHERE {is_import})"),
+                "SELECT EXISTS (SELECT 1 FROM runs WHERE imported)",
                 [],
                 |row| row.get(0),
             )?;
             let seen = if imported {
-                format!(
-                    "WHERE EXISTS (SELECT 1 FROM recording_vectors AS v
-                         LEFT JOIN runs ON runs.id = run_id
-                         WHERE v.recording_id = r.id AND (runs.id IS NULL OR NOT {is_import}))"
-                )
+                "WHERE EXISTS (SELECT 1 FROM recording_vectors AS v
+                     LEFT JOIN runs ON runs.id = run_id
+                     WHERE v.recording_id = r.id AND NOT coalesce(imported, 0))"
             } else {
-                String::new()
+                ""
             };
             self.connection
                 .prepare(&format!(

@@ -27,17 +27,13 @@ pub struct Precisions {
     pub recordings: u64,
 }
 
-/// What stands behind the version of a run that embedded nothing here: what it stored, a dataset
-/// said.
-pub(super) const IMPORTED: &str = " import";
-
 impl Writer<'_> {
     /// Notes that a run begins; returns its row id.
     ///
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn begin_run(&self, run: &NewRun<'_>) -> Result<i64> {
-        self.begin(run, env!("CARGO_PKG_VERSION"))
+        self.begin(run, false)
     }
 
     /// Notes that a run begins that embeds nothing, but stores what was embedded elsewhere; returns
@@ -46,16 +42,17 @@ impl Writer<'_> {
     /// # Errors
     /// [`Error::Store`](crate::Error::Store).
     pub fn begin_import(&self, run: &NewRun<'_>) -> Result<i64> {
-        self.begin(run, &format!("{}{IMPORTED}", env!("CARGO_PKG_VERSION")))
+        self.begin(run, true)
     }
 
-    fn begin(&self, run: &NewRun<'_>, version: &str) -> Result<i64> {
+    fn begin(&self, run: &NewRun<'_>, is_import: bool) -> Result<i64> {
+        let version = env!("CARGO_PKG_VERSION");
         let sql = format!(
-            "INSERT INTO runs (model_id, started_at, sonoteca_version, device, precision)
-             VALUES (?1, {NOW}, ?2, ?3, ?4)"
+            "INSERT INTO runs (model_id, started_at, sonoteca_version, device, precision, imported)
+             VALUES (?1, {NOW}, ?2, ?3, ?4, ?5)"
         );
         self.transaction
-            .execute(&sql, params![run.model, version, run.device, run.precision])
+            .execute(&sql, params![run.model, version, run.device, run.precision, is_import])
             .map(|_| self.transaction.last_insert_rowid())
             .map_err(|error| self.error(error))
     }

@@ -296,6 +296,27 @@ fn libraries_of_every_old_version_open_and_migrate() {
     }
 }
 
+/// A run that stored a dataset said so behind its version until the sixth version.
+#[test]
+fn runs_that_imported_are_still_known_as_such() {
+    let databases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/databases");
+    for (version, folders) in [("0.1.0", vec![PathBuf::from("/sounds")]), ("0.1.0 import", vec![])] {
+        let folder = folder();
+        let copy = folder.path().join("old.db");
+        std::fs::copy(databases.join("v5.db"), &copy).unwrap();
+        let old = rusqlite::Connection::open(&copy).unwrap();
+        old.execute("UPDATE runs SET sonoteca_version = ?1", [version]).unwrap();
+        drop(old);
+        let library = Library::open(&copy).unwrap();
+        assert_eq!(library.folders().unwrap(), folders, "{version}");
+        let stored: String = library
+            .connection
+            .query_row("SELECT sonoteca_version FROM runs", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(stored, "0.1.0");
+    }
+}
+
 /// The recordings that have `word`.
 fn with_word(library: &Library, word: &str) -> Vec<i64> {
     assert_eq!(library.catch_up_texts().unwrap(), 0);

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use sonoteca::dataset::Observer;
 use sonoteca::dataset::folder::{manifest, parts};
-use sonoteca::dataset::importing::{Observer, Report};
+use sonoteca::dataset::importing::Report;
 use sonoteca::milvus::{self, Address, Store};
 use sonoteca::search::{Level, SearchOptions};
 use sonoteca::{Error, MilvusProblem, Result};

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use sonoteca::Result;
+use sonoteca::dataset::Observer;
 use sonoteca::dataset::folder::{manifest, parts};
-use sonoteca::dataset::importing::{self, ImportOptions, Observer, Report};
+use sonoteca::dataset::importing::{self, ImportOptions, Report};
 use sonoteca::filter::Filter;
 use sonoteca::milvus::{self, Address, Store, StoreSearcher};
 use sonoteca::search::{self, Hit, Level, Question, Scope, SearchOptions, Searcher};

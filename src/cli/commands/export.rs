@@ -20,6 +20,7 @@ use crate::cli::Status;
 use crate::cli::args::ExportArgs;
 use crate::cli::interrupt;
 use crate::cli::printer::{Printer, counted};
+use crate::cli::progress::rows::RowProgress;
 use crate::cli::settings::Settings;
 
 /// Bytes that are written at once.
@@ -30,7 +31,7 @@ pub(crate) fn run(args: &ExportArgs, settings: &Settings, printer: &Printer) -> 
     let library = Library::open(&settings.library)?;
     let model = search::choose_model(&library, args.model.as_deref())?;
     if let Some(folder) = &args.parquet {
-        return to_parquet(&library, &model, filter.as_ref(), folder, printer);
+        return to_parquet(&library, &model, filter.as_ref(), folder, (settings, printer));
     }
     let level = args.by.level();
     let allowed = search::allowed(&library, filter.as_ref(), &model, level)?;
@@ -77,7 +78,7 @@ fn to_parquet(
     model: &StoredModel,
     filter: Option<&Filter>,
     folder: &Path,
-    printer: &Printer,
+    (settings, printer): (&Settings, &Printer),
 ) -> Result<Status> {
     // Two libraries in one folder would be one dataset.
     if folder.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
@@ -88,7 +89,10 @@ fn to_parquet(
     interrupt::clean_up();
     let header = header_of(library, model, Precision::Single)?;
     let (mut rows, _) = DatasetWriter::in_folder(folder, header, PART_BYTES, "export")?;
-    let recordings = write_all(library, model, &scope, &mut rows)?;
+    let progress = RowProgress::new(settings, None);
+    let recordings = write_all(library, model, &scope, &mut rows, &progress);
+    progress.clear();
+    let recordings = recordings?;
     let parts = rows.finish(true)?;
     let segments = parts.iter().map(|part| part.sums.segments).sum();
     printer.note(&format!(

@@ -1,14 +1,9 @@
 //! `sonoteca import`: a dataset into the library, or into a store.
 
-use std::cell::{Cell, RefCell};
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sonoteca::dataset::PartReader;
 use sonoteca::dataset::folder::{Manifest, manifest, parts};
-use sonoteca::dataset::importing::{ImportOptions, Observer, Report, import};
-use sonoteca::ingest::Cancel;
+use sonoteca::dataset::importing::{ImportOptions, Report, import};
 use sonoteca::milvus::Address;
 use sonoteca::milvus::importing::import as import_into_store;
 use sonoteca::model::{identity_of, registry};
@@ -20,11 +15,9 @@ use super::embedding::{cancel_on_interrupt, take_lock};
 use super::refresh::refresh;
 use crate::cli::Status;
 use crate::cli::args::{ImportArgs, Vectors};
-use crate::cli::printer::{Printer, Row, counted, grouped, say};
+use crate::cli::printer::{Printer, Row, counted, grouped};
+use crate::cli::progress::rows::RowProgress;
 use crate::cli::settings::Settings;
-
-/// Time between plain lines.
-const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer) -> Result<Status> {
     let files = parts(&args.parquet)?;
@@ -44,7 +37,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
     let known = listed.as_ref().map_or(&[][..], |manifest| &manifest.files);
     if let Some(address) = &args.store {
         let address: Address = address.parse()?;
-        let progress = Progress::new(settings, &cancel);
+        let progress = RowProgress::new(settings, Some(&cancel));
         let done = import_into_store(&address, &files, known, &progress);
         progress.clear();
         let (report, store) = done?;
@@ -68,7 +61,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
             Vectors::F32 => Precision::Single,
         },
     };
-    let progress = Progress::new(settings, &cancel);
+    let progress = RowProgress::new(settings, Some(&cancel));
     let report = import(&mut library, &files, known, options, &progress);
     progress.clear();
     let report = report?;
@@ -93,7 +86,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
 /// Refuses other counts than the dataset's manifest says.
 fn check_counts(args: &ImportArgs, listed: Option<&Manifest>, report: &Report) -> Result<()> {
     let Some(manifest) = listed.filter(|_| !report.interrupted) else { return Ok(()) };
-    let found = report.imported + report.unchanged;
+    let found = report.imported + report.unchanged + report.failed;
     if found == manifest.recordings {
         return Ok(());
     }
@@ -112,6 +105,7 @@ fn tell(
     let summary = Summary {
         imported: report.imported,
         unchanged: report.unchanged,
+        failed: report.failed,
         segments: report.segments,
         failures: report.failures,
         files: report.files,
@@ -125,6 +119,9 @@ fn tell(
         report.elapsed_s,
         grouped(report.unchanged),
     )];
+    if report.failed > 0 {
+        parts.push(format!("; {} failed", grouped(report.failed)));
+    }
     if report.failures > 0 {
         let noted = counted(report.failures, "failure");
         parts.push(format!("; {noted} noted: {failures}"));
@@ -138,7 +135,7 @@ fn tell(
         printer.flush()?;
     }
     Ok(match report {
-        report if report.interrupted => Status::Failed,
+        report if report.interrupted || report.failed > 0 => Status::Failed,
         report if report.imported + report.unchanged == 0 => Status::NothingFound,
         _ => Status::Done,
     })
@@ -149,6 +146,7 @@ fn tell(
 struct Summary {
     imported: u64,
     unchanged: u64,
+    failed: u64,
     segments: u64,
     failures: u64,
     files: u64,
@@ -157,14 +155,23 @@ struct Summary {
 }
 
 impl Row for Summary {
-    const COLUMNS: &'static [&'static str] =
-        &["imported", "unchanged", "segments", "failures", "files", "elapsed_s", "interrupted"];
+    const COLUMNS: &'static [&'static str] = &[
+        "imported",
+        "unchanged",
+        "failed",
+        "segments",
+        "failures",
+        "files",
+        "elapsed_s",
+        "interrupted",
+    ];
     const HEADINGS: &'static [&'static str] = Self::COLUMNS;
 
     fn cells(&self) -> Vec<String> {
         vec![
             self.imported.to_string(),
             self.unchanged.to_string(),
+            self.failed.to_string(),
             self.segments.to_string(),
             self.failures.to_string(),
             self.files.to_string(),
@@ -175,60 +182,5 @@ impl Row for Summary {
 
     fn readable(&self) -> Vec<String> {
         self.cells()
-    }
-}
-
-/// How far it is: a bar for who watches, and a line now and then for who does not.
-struct Progress<'a> {
-    cancel: &'a Cancel,
-    is_quiet: bool,
-    watched: bool,
-    bar: RefCell<Option<ProgressBar>>,
-    last_line: Cell<Instant>,
-}
-
-impl<'a> Progress<'a> {
-    fn new(settings: &Settings, cancel: &'a Cancel) -> Self {
-        Self {
-            cancel,
-            is_quiet: settings.is_quiet(),
-            watched: settings.watched,
-            bar: RefCell::default(),
-            last_line: Cell::new(Instant::now()),
-        }
-    }
-
-    fn clear(&self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
-impl Observer for Progress<'_> {
-    fn advanced(&self, rows: u64, of: u64) {
-        if self.is_quiet {
-            return;
-        }
-        if self.watched {
-            let mut bar = self.bar.borrow_mut();
-            let bar = bar.get_or_insert_with(|| {
-                let bar = ProgressBar::new(of);
-                let template = "{bar:24.cyan} {percent:>3} %  {human_pos} of {human_len} rows";
-                // The template is a constant; without it the bar is plainer.
-                if let Ok(style) = ProgressStyle::with_template(template) {
-                    bar.set_style(style);
-                }
-                bar
-            });
-            bar.set_position(rows);
-        } else if self.last_line.get().elapsed() >= PLAIN_EVERY {
-            self.last_line.set(Instant::now());
-            say(format_args!("{} of {} rows", grouped(rows), grouped(of)));
-        }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
     }
 }
