@@ -29,9 +29,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use sonoteca::dataset::Observer;
 use sonoteca::dataset::exporting::{header_of, write_all};
 use sonoteca::dataset::folder::{DatasetWriter, PART_BYTES, manifest, parts};
-use sonoteca::dataset::importing::Observer;
 use sonoteca::index::scope::Scope;
 use sonoteca::milvus::{self, Store, StoreSearcher};
 use sonoteca::search::collection::{Collection, CollectionOptions};

@@ -6,6 +6,7 @@
 
 mod args;
 mod commands;
+mod company;
 mod interrupt;
 mod printer;
 mod progress;

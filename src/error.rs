@@ -139,6 +139,13 @@ pub enum Error {
         duration_s: f64,
     },
 
+    /// A model that a library holds vectors of, and that is not installed any more.
+    #[error("the library has vectors of `{name}`, which is not installed any more")]
+    ModelGone {
+        /// Its name.
+        name: String,
+    },
+
     /// A name that no model card bears.
     #[error("there is no model called `{name}`; there is {}", known.join(", "))]
     UnknownModel {

@@ -35,7 +35,6 @@
 
 mod check;
 mod glob;
-pub mod near;
 mod parse;
 mod print;
 mod tokens;
@@ -47,6 +46,7 @@ pub use glob::Glob;
 
 use crate::dates::Period;
 use crate::error::{Error, FilterProblem, Result};
+use crate::near;
 
 /// A filter whose types fit.
 #[derive(Clone, Debug, PartialEq)]

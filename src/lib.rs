@@ -40,6 +40,7 @@ pub mod label;
 pub mod manifest;
 pub mod milvus;
 pub mod model;
+pub mod near;
 pub mod objects;
 pub mod search;
 pub mod store;

@@ -105,7 +105,22 @@ impl EmbeddingModel {
     /// [`Error::DeviceMissing`] when there is no such device,
     /// [`Error::Probe`] when it does not embed a known sound as it should.
     pub fn load(name: &str, store: &ModelStore, compute: Compute) -> Result<Self> {
-        Self::load_on(name, store, compute, Engine::Own)
+        Self::load_with(name, store, (compute, Engine::Own), None)
+    }
+
+    /// [`load`](Self::load), where `company` is told what the network has to wait for, from the first
+    /// question on that a hosted one asks its server.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_in_company(
+        name: &str,
+        store: &ModelStore,
+        compute: Compute,
+        company: &Arc<dyn Company>,
+    ) -> Result<Self> {
+        let model = Self::load_with(name, store, (compute, Engine::Own), Some(company))?;
+        Ok(model.in_company_of(company))
     }
 
     /// [`load`](Self::load) with a choice of what computes it.
@@ -117,6 +132,15 @@ impl EmbeddingModel {
         store: &ModelStore,
         compute: Compute,
         engine: Engine,
+    ) -> Result<Self> {
+        Self::load_with(name, store, (compute, engine), None)
+    }
+
+    fn load_with(
+        name: &str,
+        store: &ModelStore,
+        (compute, engine): (Compute, Engine),
+        company: Option<&Arc<dyn Company>>,
     ) -> Result<Self> {
         let card = registry::find_in(name, store)?;
         let compute = compute.resolve()?;
@@ -133,12 +157,12 @@ impl EmbeddingModel {
             (Architecture::Chained, Some(base)) => {
                 // As when the head was trained, and as what stands behind it computes.
                 let compute = torchscript::compute_of(compute);
-                let model = Self::load_on(&base.name, store, compute, engine)?;
+                let model = Self::load_with(&base.name, store, (compute, engine), company)?;
                 let dimension = model.identity.dimension;
                 let module = module(chained::input(base, dimension, card.one_at_a_time))?;
                 Box::new(Chained::new(model, base.embeddings, module))
             }
-            (Architecture::Remote, _) => Box::new(Hosted::open(card)?),
+            (Architecture::Remote, _) => Box::new(Hosted::open(card, company)?),
             (Architecture::Wav2vec2, _) => {
                 let compute = torchscript::compute_of(compute);
                 wav2vec2::build(store.read_weights(card)?, name, card.layer, compute)?
@@ -336,9 +360,9 @@ pub fn identity_of(card: &ModelCard) -> ModelIdentity {
 ///
 /// # Errors
 /// As [`ModelStore::verify`], and [`Error::Added`] when a server does not answer, or as another.
-pub fn verify(card: &ModelCard, store: &ModelStore) -> Result<()> {
+pub fn verify(card: &ModelCard, store: &ModelStore, company: &Arc<dyn Company>) -> Result<()> {
     match card.architecture {
-        Architecture::Remote => Hosted::open(card).map(drop),
+        Architecture::Remote => Hosted::open(card, Some(company)).map(drop),
         _ => store.verify(card),
     }
 }

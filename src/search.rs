@@ -73,6 +73,16 @@ pub fn choose_among(mut stored: Vec<StoredModel>, name: Option<&str>) -> Result<
     Ok(stored.swap_remove(current.unwrap_or(stored.len() - 1)))
 }
 
+/// The names of the models that `library` holds vectors of; while it holds none, of the first that there
+/// is.
+///
+/// # Errors
+/// [`Error::Store`].
+pub fn held_models(library: &Library) -> Result<Vec<String>> {
+    let names = names_of(&library.models()?);
+    Ok(if names.is_empty() { vec![first_model().to_owned()] } else { names })
+}
+
 /// The name of the model that is meant in `library` where none is named: its only one, or, while it
 /// holds nothing, the first that there is.
 ///

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
 const STAGES: &[&str] = &[
-    "units", "case", "dot", "dates", "error", "files", "audio", "frontend", "model", "filter",
-    "store", "objects", "index", "dataset", "manifest", "extract", "search", "milvus", "label",
-    "describe", "train", "ingest", "server", "cli",
+    "units", "case", "near", "dot", "dates", "error", "files", "audio", "frontend", "model",
+    "filter", "store", "objects", "index", "dataset", "manifest", "extract", "search", "milvus",
+    "label", "describe", "train", "ingest", "server", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.
@@ -24,7 +24,7 @@ const EXCEPTIONS: [(&str, &str); 1] = [
 /// Dependencies that only these rooms may import: one each, but for the kernels.
 const ROOMS: &[(&str, &[&str])] = &[
     ("jiff", &["dates"]),
-    ("strsim", &["filter/near"]),
+    ("strsim", &["near"]),
     ("symphonia", &["audio/decode"]),
     ("hound", &["audio"]),
     ("opus_pure", &["audio/decode/opus"]),

@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::fs;
 
 use bench::{Answer, Bench};
+use serde_json::Value;
 use sonoteca::model::registry;
 use sonoteca::model::store::ModelStore;
 use tch::{CModule, Kind, Tensor};
@@ -43,6 +44,13 @@ fn module_times(bench: &Bench, factor: f64) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// Puts the weights of YAMNet that the user has into the bench's store.
+fn install_yamnet(bench: &Bench) {
+    let weights = ModelStore::of_user().unwrap().weights_path(registry::find("yamnet").unwrap());
+    fs::create_dir_all(bench.path("store/models/yamnet")).unwrap();
+    fs::copy(weights, bench.path("store/models/yamnet/yamnet.safetensors")).unwrap();
+}
+
 /// Hits for the first of each kind of sound are of that kind.
 fn finds_kinds(bench: &Bench, library: &str, kinds: &[&str]) {
     for kind in kinds {
@@ -51,6 +59,67 @@ fn finds_kinds(bench: &Bench, library: &str, kinds: &[&str]) {
         let hits = run(bench, &search).expect(0).json();
         assert!(hits[1]["path"].as_str().unwrap().contains(kind), "{hits:?}");
     }
+}
+
+#[test]
+fn a_library_goes_on_with_all_its_models_and_tells_of_one_that_was_replaced_or_is_gone() {
+    let bench = Bench::with_sounds();
+    let add = |factor: f64| {
+        let path = module_times(&bench, factor);
+        let add = ["models", "add", "owls", "--torchscript", &path, "--rate", "8000"];
+        run(&bench, &[&add[..], &["--window", "1"]].concat()).expect(0);
+    };
+    add(1.0);
+    install_yamnet(&bench);
+    run(&bench, &["index", "sounds", "--model", "yamnet", "--model", "owls", "-q"]).expect(0);
+
+    // Without a word, with both.
+    bench.tone("sounds/later.wav", 700.0);
+    assert_eq!(
+        run(&bench, &["index", "sounds", "--format", "json"]).expect(0).json()[0]["indexed"],
+        1
+    );
+    let counts = |bench: &Bench| -> Vec<(String, u64)> {
+        let info = run(bench, &["info", "--format", "json"]).expect(0).json().swap_remove(0);
+        let of = |model: &Value| {
+            (model["name"].as_str().unwrap().to_owned(), model["recordings"].as_u64().unwrap())
+        };
+        info["models"].as_array().unwrap().iter().map(of).collect()
+    };
+    assert_eq!(counts(&bench), [("yamnet".to_owned(), 7), ("owls".to_owned(), 7)]);
+
+    // Another network under the same name: what was not embedded again is told, and only that.
+    run(&bench, &["models", "remove", "owls", "--yes"]).expect(0);
+    add(2.0);
+    fs::rename(bench.path("sounds/later.wav"), bench.path("later.wav")).unwrap();
+    run(&bench, &["index", "sounds", "--model", "owls", "-q"]).expect(0);
+    let search = ["search", "sounds/tone-0.wav", "--model", "owls"];
+    let answer = run(&bench, &search).expect(0);
+    assert!(answer.err.contains("1 recording with vectors of another version"), "{}", answer.err);
+    assert!(answer.err.contains("sonoteca index FOLDER --model owls"), "{}", answer.err);
+    fs::rename(bench.path("later.wav"), bench.path("sounds/later.wav")).unwrap();
+    run(&bench, &["index", "sounds", "--model", "owls", "-q"]).expect(0);
+    assert_eq!(run(&bench, &search).expect(0).err, "", "nothing is left out any more");
+    let info = run(&bench, &["info"]).expect(0).out;
+    assert_eq!(info.matches("\nowls (weights ").count(), 2, "{info}");
+    assert!(info.contains("\nyamnet: "), "{info}");
+
+    // Gone from here, and not from the library.
+    run(&bench, &["models", "remove", "owls", "--yes"]).expect(0);
+    for command in [&search[..], &["index", "sounds"], &["sync", "sounds"]] {
+        let answer = run(&bench, command).expect(2);
+        let said = answer.err.contains("`owls`, which is not installed any more");
+        assert!(said && answer.err.contains("models add owls"), "{command:?}: {}", answer.err);
+    }
+    run(&bench, &["search", "id:1", "--model", "owls"]).expect(0);
+    run(&bench, &["index", "sounds", "--model", "yamnet", "-q"]).expect(0);
+    let dropped = run(&bench, &["models", "drop", "owls", "--format", "json"]).expect(0).json();
+    assert_eq!((&dropped[0]["versions"], &dropped[0]["recordings"]), (&2.into(), &7.into()));
+
+    let mistyped = run(&bench, &["search", "sounds/tone-0.wav", "--model", "yamnett"]).expect(2);
+    assert!(mistyped.err.contains("did you mean yamnet?"), "{}", mistyped.err);
+    let joined = run(&bench, &["index", "sounds", "--model", "yamnet,owls"]).expect(2);
+    assert!(joined.err.contains("once for each"), "{}", joined.err);
 }
 
 #[test]
@@ -128,9 +197,7 @@ fn the_hidden_layer_of_a_head_indexes_a_library() {
     }
     fs::write(bench.path("labels.csv"), table).unwrap();
     // The weights that everybody has, in this store.
-    let weights = ModelStore::of_user().unwrap().weights_path(registry::find("yamnet").unwrap());
-    fs::create_dir_all(bench.path("store/models/yamnet")).unwrap();
-    fs::copy(weights, bench.path("store/models/yamnet/yamnet.safetensors")).unwrap();
+    install_yamnet(&bench);
     run(&bench, &["index", "sounds", "-q"]).expect(0);
     run(&bench, &["label", "import", "labels.csv"]).expect(0);
     for (kind, dimension, window_s) in [("mlp", 256, 0.96), ("lstm", 256, 2.88), ("crnn", 128, 1.0)]

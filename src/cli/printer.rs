@@ -172,6 +172,11 @@ impl Printer {
         self.output.flush().map_err(Error::Output)
     }
 
+    /// Whether only results are printed, and errors.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
     /// Says something that is neither a result nor an error.
     pub(crate) fn note(&self, text: &str) {
         if self.verbosity > Verbosity::Quiet {

@@ -350,8 +350,8 @@ impl AddedProblem {
                 return Some(format!("export {variable}=…").into());
             }
             Self::Unreachable { .. } => {
-                "check the address and the network, and run the same command again: what was \
-                 stored stays, and the rest follows"
+                "check the address and the network, and run the same command again: of a run that \
+                 was indexing, what was stored stays, and the rest follows"
             }
             Self::Refused { status: 401 | 403, key_env: Some(variable), .. } => {
                 return Some(format!("check the key in {variable}").into());

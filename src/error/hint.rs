@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use super::{DecodeProblem, Error, VectorProblem};
+use crate::near;
 
 impl Error {
     /// One thing to try, as a command or a flag; the only source of hints, wherever the error is
@@ -64,7 +65,20 @@ impl Error {
                     .into(),
                 );
             }
-            Self::UnknownModel { .. } => "sonoteca models list",
+            Self::ModelGone { name } => {
+                return Some(
+                    format!(
+                        "add it again under this name: sonoteca models add {name} …; or go on with \
+                         others: --model NAME; its vectors can be searched by id:N as they are, and \
+                         taken out: sonoteca models drop {name}"
+                    )
+                    .into(),
+                );
+            }
+            Self::UnknownModel { name, .. } if name.contains(',') => {
+                "give --model once for each: --model yamnet --model resemblyzer"
+            }
+            Self::UnknownModel { name, known } => return Some(model_hint(name, known)),
             Self::DeviceMissing { .. } => {
                 "leave the choice to sonoteca with --device auto; a graphics processor needs its \
                  driver and a libtorch that was built for it"
@@ -161,4 +175,13 @@ impl DecodeProblem {
             _ => None,
         }
     }
+}
+
+/// The models that may have been meant.
+fn model_hint(name: &str, known: &[String]) -> Cow<'static, str> {
+    let nearest = near::nearest(name, known.iter().map(String::as_str));
+    if nearest.is_empty() {
+        return "sonoteca models list".into();
+    }
+    format!("did you mean {}?", nearest.join(", or ")).into()
 }

@@ -7,8 +7,9 @@ use std::ops::Range;
 
 use super::check::{Operand, checked, checked_exists, checked_value};
 use super::tokens::{Token, tokens};
-use super::{Check, Expression, Field, Name, Operator, Subject, Test, Value, near, problem};
+use super::{Check, Expression, Field, Name, Operator, Subject, Test, Value, problem};
 use crate::error::{Error, Result};
+use crate::near;
 
 /// Parentheses and `not`s within each other. SQLite takes expressions 1,000 deep.
 const MOST_DEEP: usize = 100;

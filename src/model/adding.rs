@@ -275,7 +275,7 @@ fn add_server(
     card.embedding_dimension = found.dimension;
     own::settle(&mut card)?;
     card.batch_patches = own::batch_patches(&own::front_end(&card));
-    let network = Box::new(Hosted::open(&card)?);
+    let network = Box::new(Hosted::open(&card, None)?);
     finish(card, network, None, store, compute)
 }
 

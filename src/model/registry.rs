@@ -120,6 +120,18 @@ pub fn find(name: &str) -> Result<&'static ModelCard> {
     }
 }
 
+/// The card of `name`, of which a library holds vectors: it may have been installed when they were made,
+/// and not be any more.
+///
+/// # Errors
+/// [`Error::ModelGone`] then, [`Error::Card`] when it does not read.
+pub fn find_held(name: &str) -> Result<&'static ModelCard> {
+    find(name).map_err(|error| match error {
+        Error::UnknownModel { name, .. } => Error::ModelGone { name },
+        error => error,
+    })
+}
+
 /// The card of `name`, which is built in or in `store`.
 ///
 /// # Errors

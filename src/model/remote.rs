@@ -44,14 +44,18 @@ pub(super) fn describe(name: &str, remote: &Remote) -> Result<Described> {
 }
 
 impl Hosted {
-    /// Asks the server whether it is still the one that the card tells of.
-    pub(super) fn open(card: &ModelCard) -> Result<Self> {
+    /// Asks the server whether it is still the one that the card tells of; `company` is told of waits.
+    pub(super) fn open(card: &ModelCard, company: Option<&Arc<dyn Company>>) -> Result<Self> {
         let remote = card.remote.clone().ok_or_else(|| Error::Card {
             name: card.name.clone(),
             source: "a hosted model without a server".into(),
         })?;
+        let mut client = Client::new(&card.name, &remote)?;
+        if let Some(company) = company {
+            client.keep_company(company);
+        }
         let hosted = Self {
-            client: Client::new(&card.name, &remote)?,
+            client,
             model: card.name.clone(),
             sample_rate: card.sample_rate,
             dimension: card.embedding_dimension,

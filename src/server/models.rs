@@ -30,7 +30,7 @@ impl Models {
     /// # Errors
     /// [`Error::OtherVersion`](sonoteca::Error::OtherVersion), and as [`EmbeddingModel::load`].
     pub(super) fn extractor(&self, model: &StoredModel) -> Result<Extractor> {
-        let card = registry::find(&model.identity.name)?;
+        let card = registry::find_held(&model.identity.name)?;
         // Of another one nothing is loaded.
         require_same_version(model, &identity_of(card))?;
         let network = self.network(&card.name)?;

@@ -2,6 +2,8 @@
 //!
 //! In: identities. Out: row ids, by which vectors are stored and found.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension, params};
 
 use super::{Library, Writer};
@@ -185,5 +187,29 @@ impl Library {
             rows.collect()
         };
         list().map_err(|error| self.error("read", error))
+    }
+
+    /// How many recordings have vectors of one of `models`, by their row ids, and none of `without`.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn recordings_of_models(&self, models: &[i64], without: Option<i64>) -> Result<u64> {
+        let count = || -> rusqlite::Result<u64> {
+            let mut one = self.connection.prepare(
+                "SELECT DISTINCT recording_id FROM recording_vectors WHERE model_id = ?1
+                 AND recording_id NOT IN
+                     (SELECT recording_id FROM recording_vectors WHERE model_id = ?2)",
+            )?;
+            let mut recordings = HashSet::new();
+            for &model in models {
+                // Equal to nothing, where there is none.
+                let mut rows = one.query(params![model, without])?;
+                while let Some(row) = rows.next()? {
+                    recordings.insert(row.get::<_, i64>(0)?);
+                }
+            }
+            Ok(recordings.len() as u64)
+        };
+        count().map_err(|error| self.error("read", error))
     }
 }

@@ -300,11 +300,12 @@ fn libraries_of_every_old_version_open_and_migrate() {
 #[test]
 fn runs_that_imported_are_still_known_as_such() {
     let databases = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/databases");
-    for (version, folders) in [("0.1.0", vec![PathBuf::from("/sounds")]), ("0.1.0 import", vec![])] {
+    for (version, folders) in [("0.1.0", vec![PathBuf::from("/sounds")]), ("0.1.0 import", vec![])]
+    {
         let folder = folder();
         let copy = folder.path().join("old.db");
         std::fs::copy(databases.join("v5.db"), &copy).unwrap();
-        let old = rusqlite::Connection::open(&copy).unwrap();
+        let old = Connection::open(&copy).unwrap();
         old.execute("UPDATE runs SET sonoteca_version = ?1", [version]).unwrap();
         drop(old);
         let library = Library::open(&copy).unwrap();

@@ -16,7 +16,7 @@ use super::sequences::{Sequences, Unread};
 use super::task::{Known, Targets, Task};
 use crate::audio::health::Health;
 use crate::error::{Result, TrainingProblem};
-use crate::filter::near;
+use crate::near;
 use crate::store::Library;
 use crate::store::filtering::Passing;
 use crate::store::labelled::Labelled;

@@ -11,10 +11,10 @@ use sonoteca::audio::segment::Segmentation;
 use sonoteca::ingest::{
     Cancel, Decoders, IndexOptions, Indexer, Plan, PlanOptions, Report, Selection,
 };
-use sonoteca::model::EmbeddingModel;
 use sonoteca::model::compute::{self, Compute, Device};
 use sonoteca::model::network::Sent;
 use sonoteca::model::store::ModelStore;
+use sonoteca::model::{EmbeddingModel, registry};
 use sonoteca::search;
 use sonoteca::store::Library;
 use sonoteca::store::lock::WriterLock;
@@ -24,10 +24,10 @@ use sonoteca::{Error, Result};
 
 use super::refresh::refresh;
 use crate::cli::args::{DeviceName, EmbeddingArgs, PrecisionName, Vectors, WorkArgs};
-use crate::cli::interrupt;
 use crate::cli::printer::{Printer, counted, readable_bytes, say};
 use crate::cli::progress::Progress;
 use crate::cli::settings::Settings;
+use crate::cli::{company, interrupt};
 
 /// How often a library that another process holds is tried again.
 const TRY_LOCK_EVERY: Duration = Duration::from_millis(200);
@@ -80,11 +80,14 @@ impl<'a> Embedding<'a> {
         let mut models = Vec::new();
         let options = options_of(&self.args.work, self.args.vectors);
         let names = self.model_names()?;
+        let company = company::of(printer);
         for (place, name) in names.iter().enumerate() {
             if names[..place].contains(name) {
                 continue;
             }
-            let model = EmbeddingModel::load(name, &store, compute)?;
+            // The library may have vectors of a model that was removed since.
+            registry::find_held(name)?;
+            let model = EmbeddingModel::load_in_company(name, &store, compute, &company)?;
             options.check(model.card())?;
             let precision = model.compute().precision;
             if precision != compute.precision {
@@ -131,13 +134,16 @@ impl<'a> Embedding<'a> {
         })
     }
 
-    /// The models that are meant: a library goes on with the one it has.
+    /// The models that are meant: a library goes on with those that it has.
     fn model_names(&self) -> Result<Vec<String>> {
         if !self.args.model.is_empty() {
+            for name in &self.args.model {
+                registry::find(name)?;
+            }
             return Ok(self.args.model.clone());
         }
         match Library::open(&self.settings.library) {
-            Ok(library) => Ok(vec![search::usual_model(&library)?]),
+            Ok(library) => search::held_models(&library),
             Err(Error::LibraryMissing { .. }) => Ok(vec![search::first_model().to_owned()]),
             Err(error) => Err(error),
         }

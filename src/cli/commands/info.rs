@@ -99,9 +99,16 @@ impl ModelInfo {
         })
     }
 
-    fn text(&self) -> String {
+    /// `others`: whether the library holds another model of this name.
+    fn text(&self, others: bool) -> String {
+        let version = if others {
+            let hash: String = self.weights_sha256.chars().take(12).collect();
+            format!(" (weights {hash}, front end {})", self.front_end_version)
+        } else {
+            String::new()
+        };
         let mut text = format!(
-            "{}: {} of {} s every {} s, {} dimensions, from {}",
+            "{}{version}: {} of {} s every {} s, {} dimensions, from {}",
             self.name,
             counted(self.segments, "segment"),
             self.segment_s,
@@ -232,7 +239,8 @@ impl Info {
             ),
         ];
         lines.push(self.codec_text());
-        lines.extend(self.models.iter().map(ModelInfo::text));
+        let others = |name: &str| self.models.iter().filter(|model| model.name == name).count() > 1;
+        lines.extend(self.models.iter().map(|model| model.text(others(&model.name))));
         if self.failures > 0 {
             let count = counted(self.failures, "file");
             lines.push(format!("{count} could not be indexed: sonoteca failures"));

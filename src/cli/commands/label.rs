@@ -9,9 +9,9 @@ mod remove;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use sonoteca::filter::near::nearest;
 use sonoteca::filter::{Filter, Subject};
 use sonoteca::label::places::Places;
+use sonoteca::near::nearest;
 use sonoteca::search;
 use sonoteca::store::Library;
 use sonoteca::store::endings::Meant;

@@ -14,6 +14,7 @@ use sonoteca::{AddedProblem, Error, Result};
 
 use crate::cli::Status;
 use crate::cli::args::ModelsCommand;
+use crate::cli::company;
 use crate::cli::printer::{Printer, Row, readable_bytes};
 use crate::cli::settings::Settings;
 
@@ -83,10 +84,11 @@ fn verify(names: &[String], store: &ModelStore, printer: &mut Printer) -> Result
         printer.note("no weights are installed: sonoteca models pull NAME");
         return Ok(Status::NothingFound);
     }
+    let company = company::of(printer);
     let mut status = Status::Done;
     let mut rows = Vec::new();
     for (name, card) in found {
-        let verified = card.and_then(|card| model::verify(card, store));
+        let verified = card.and_then(|card| model::verify(card, store, &company));
         rows.push(Verification { name, right: verified.is_ok() });
         if let Err(error) = verified {
             printer.error(&error);

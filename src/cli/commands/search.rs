@@ -251,13 +251,15 @@ fn warn_of_other_versions(library: &Library, model: &StoredModel, printer: &Prin
     let others = library.models()?.into_iter().filter(|other| {
         other.id != model.id && other.identity.name == model.identity.name && other.recordings > 0
     });
-    let recordings: u64 = others.map(|other| other.recordings).sum();
+    let others: Vec<i64> = others.map(|other| other.id).collect();
+    // Those that were embedded again are in.
+    let recordings = library.recordings_of_models(&others, Some(model.id))?;
     if recordings > 0 {
         printer.warning(&format!(
-            "{} with vectors of another version of {} left out; to include them: sonoteca index \
-             FOLDER",
+            "{} with vectors of another version of {name} only left out; to include them: sonoteca \
+             index FOLDER --model {name}",
             counted(recordings, "recording"),
-            model.identity.name
+            name = model.identity.name
         ));
     }
     Ok(())

@@ -293,10 +293,14 @@ impl Client {
             return Failure { problem, again: Again::Never };
         }
         let again = if is_passing(&error) { Again::Soon } else { Again::Never };
-        Failure {
-            problem: AddedProblem::Unreachable { url, attempts: 1, source: error.into() },
-            again,
-        }
+        let source = match error {
+            // The client names the one of its clocks that ran out.
+            ureq::Error::Timeout(_) => {
+                "nothing came in time (--timeout of `sonoteca models add`)".into()
+            }
+            error => error.into(),
+        };
+        Failure { problem: AddedProblem::Unreachable { url, attempts: 1, source }, again }
     }
 
     /// What is to be made of a status that is none of success.

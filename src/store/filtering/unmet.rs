@@ -7,8 +7,8 @@
 
 use super::Passing;
 use crate::error::Result;
-use crate::filter::near::nearest;
 use crate::filter::{Check, Expression, Field, Filter, Operator, Subject, Test, Value};
+use crate::near::nearest;
 use crate::store::Library;
 use crate::store::paths::OwnedPath;
 use crate::store::segments::Level;

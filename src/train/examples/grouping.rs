@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::error::{Result, TrainingProblem};
-use crate::filter::near;
+use crate::near;
 use crate::store::Library;
 
 /// Joins recordings into groups.

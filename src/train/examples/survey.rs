@@ -10,7 +10,7 @@ use super::judging::{classes_there, covers, some_overlap};
 use crate::audio::segment::TimeRange;
 use crate::case::folded;
 use crate::error::{Result, TrainingProblem};
-use crate::filter::near;
+use crate::near;
 use crate::store::Library;
 use crate::store::filtering::Passing;
 use crate::store::labelled::Labelled;

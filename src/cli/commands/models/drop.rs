@@ -55,7 +55,9 @@ pub(super) fn run(
     if !heads.is_empty() && !how.force {
         return Err(Error::HeadsOfModel { model: name.to_owned(), heads });
     }
-    let dropped = Dropped::new(name, &models, heads, how.dry_run);
+    let ids: Vec<i64> = models.iter().map(|model| model.id).collect();
+    let recordings = library.recordings_of_models(&ids, None)?;
+    let dropped = Dropped::new(name, &models, recordings, (heads, how.dry_run));
     if !how.dry_run {
         drop_models(&mut library, &models, |library| {
             take_builder_lock(library, COMMAND, &cancel, printer)
@@ -99,11 +101,16 @@ struct Dropped {
 }
 
 impl Dropped {
-    fn new(name: &str, models: &[StoredModel], heads: Vec<String>, dry_run: bool) -> Self {
+    fn new(
+        name: &str,
+        models: &[StoredModel],
+        recordings: u64,
+        (heads, dry_run): (Vec<String>, bool),
+    ) -> Self {
         Self {
             model: name.to_owned(),
             versions: models.len(),
-            recordings: models.iter().map(|model| model.recordings).sum(),
+            recordings,
             segments: models.iter().map(|model| model.segments).sum(),
             heads,
             dry_run,

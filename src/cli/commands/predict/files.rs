@@ -22,6 +22,7 @@ use super::output::{Output, Sound};
 use super::{Question, tell_of_left};
 use crate::cli::commands::embedding::tell_of_sent;
 use crate::cli::commands::standard_input::{NAME, Spooled};
+use crate::cli::company;
 use crate::cli::printer::{Printer, counted, say};
 use crate::cli::{STANDARD_INPUT, Status};
 
@@ -210,10 +211,11 @@ impl Asking<'_, '_> {
             return Ok(network.share());
         }
         let model = &self.question.model;
-        let card = registry::find(&model.identity.name)?;
+        let card = registry::find_held(&model.identity.name)?;
         search::require_same_version(model, &identity_of(card))?;
+        let (store, company) = (ModelStore::of_user()?, company::of(self.printer));
         let network =
-            EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())?;
+            EmbeddingModel::load_in_company(&card.name, &store, Compute::default(), &company)?;
         Ok(self.network.get_or_init(|| network).share())
     }
 }

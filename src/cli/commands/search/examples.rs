@@ -26,6 +26,7 @@ use super::super::standard_input::{NAME, Spooled};
 use crate::cli::STANDARD_INPUT;
 use crate::cli::args::{PartArgs, SearchArgs};
 use crate::cli::commands::embedding::tell_of_sent;
+use crate::cli::company;
 use crate::cli::printer::{Printer, readable_path};
 
 /// Where an example comes from.
@@ -245,7 +246,7 @@ impl Embedder<'_> {
         let extractor = if let Some(extractor) = self.extractor.get() {
             extractor
         } else {
-            let extractor = load(self.model)?;
+            let extractor = load(self.model, self.printer)?;
             self.extractor.get_or_init(|| extractor)
         };
         let (example, integrity) = self.ground.of_file(extractor, path, part, self.level)?;
@@ -261,10 +262,12 @@ impl Embedder<'_> {
 }
 
 /// The network of `model`, whose installed version must be the library's.
-fn load(model: &StoredModel) -> Result<Extractor> {
-    let card = registry::find(&model.identity.name)?;
+fn load(model: &StoredModel, printer: &Printer) -> Result<Extractor> {
+    let card = registry::find_held(&model.identity.name)?;
     search::require_same_version(model, &identity_of(card))?;
-    let network = EmbeddingModel::load(&card.name, &ModelStore::of_user()?, Compute::default())?;
+    let (store, company) = (ModelStore::of_user()?, company::of(printer));
+    let network =
+        EmbeddingModel::load_in_company(&card.name, &store, Compute::default(), &company)?;
     Ok(Extractor::new(network, Arc::new(FilterCache::default())))
 }
 
