@@ -3,6 +3,7 @@
 
     growth.py [--sizes 1000,10000,100000] [--rate HZ]      many clips of half a second
     growth.py --day [--hours H] [--dense] [--rate HZ]      one long recording
+    growth.py … --model NAME                               by another network than YAMNet
 
 Prints for each: wall time of the whole command, what it indexes a second, the peak memory of all
 its processes (PSS, sampled ten times a second, which costs a little time; see measure.py), the size
@@ -39,14 +40,19 @@ def main() -> None:
     options = arguments()
     version = measure.output(str(options.binary), "--version")
     runs: list[dict[str, Any]] = []
-    record = measure.circumstances() | {"version": version, "rate": options.rate, "runs": runs}
+    record = measure.circumstances() | {
+        "version": version,
+        "model": options.model,
+        "rate": options.rate,
+        "runs": runs,
+    }
     for clips in [None] if options.day else options.sizes:
         with tempfile.TemporaryDirectory(prefix="sonoteca-growth-") as name:
             folder, library = Path(name) / "sounds", Path(name) / "library"
             folder.mkdir()
             library.mkdir()
             make_sounds(folder, options, clips)
-            runs.append(measure_index(options.binary, folder, library, clips))
+            runs.append(measure_index(options, folder, library, clips))
     print(text(record))
     if options.json:
         options.json.write_text(json.dumps(record, indent=1) + "\n")
@@ -69,6 +75,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--day", action="store_true", help="one long recording instead of clips")
     parser.add_argument("--hours", type=float, default=24, metavar="H", help="its length")
     parser.add_argument("--dense", action="store_true", help="sound throughout")
+    parser.add_argument("--model", metavar="NAME", default="yamnet", help="default: yamnet")
     parser.add_argument(
         "--binary",
         type=Path,
@@ -105,12 +112,15 @@ def make_sounds(folder: Path, options: argparse.Namespace, clips: int | None) ->
         sounds.write_recording(folder / "day.wav", options.rate, options.hours, options.dense)
 
 
-def measure_index(binary: Path, folder: Path, library: Path, clips: int | None) -> dict[str, Any]:
+def measure_index(
+    options: argparse.Namespace, folder: Path, library: Path, clips: int | None
+) -> dict[str, Any]:
     """Indexes twice; returns what that cost."""
     say("indexing")
-    first, wall_s, pss = index(binary, folder, library)
+    what = (options.binary, options.model)
+    first, wall_s, pss = index(*what, folder, library)
     library_bytes = sum(file.stat().st_size for file in library.rglob("*") if file.is_file())
-    again, rerun_s, _ = index(binary, folder, library)
+    again, rerun_s, _ = index(*what, folder, library)
     files = clips or 1
     return {
         "clips": clips,
@@ -127,10 +137,10 @@ def measure_index(binary: Path, folder: Path, library: Path, clips: int | None) 
 
 
 def index(
-    binary: Path, folder: Path, library: Path
+    binary: Path, model: str, folder: Path, library: Path
 ) -> tuple[dict[str, Any], float, measure.PeakPss]:
     """One run of the command: what it says, how long it took, and its memory."""
-    command = [str(binary), "index", "--format", "json", "--quiet"]
+    command = [str(binary), "index", "--format", "json", "--quiet", "--model", model]
     command += ["--library", str(library / "growth.db"), str(folder)]
     started = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -161,7 +171,7 @@ def text(record: dict[str, Any]) -> str:
             f"{run['rerun_s']:.2f}",
         ]
         rows.append(cells)
-    return f"{measure.heading(record)}\n{record['version']}\n\n{measure.table(rows)}"
+    return f"{measure.heading(record)}\n{record['version']}, {record['model']}\n\n{measure.table(rows)}"
 
 
 if __name__ == "__main__":

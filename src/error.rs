@@ -613,6 +613,15 @@ pub enum Error {
     #[error(transparent)]
     Filter(Box<FilterProblem>),
 
+    /// A model that scores no classes.
+    #[error("`{model}` tells no classes")]
+    NoClasses {
+        /// The model.
+        model: String,
+        /// Those of the library that do.
+        others: Vec<String>,
+    },
+
     /// A class that the model does not score.
     #[error("`{model}` knows no class called `{name}`")]
     UnknownClass {

@@ -29,6 +29,7 @@ mod filtering;
 pub mod importing;
 mod names;
 pub mod reading;
+mod rows;
 pub mod searching;
 
 use std::path::Path;
@@ -46,8 +47,9 @@ pub use searching::StoreSearcher;
 use address::{Consistency, IndexSpec};
 use cells::Cells;
 use client::Client;
-use columns::{KEY, Partition, RECORDING, recording_key};
+use columns::{KEY, Partition, RECORDING};
 use description::Description;
+use rows::recording_key;
 
 /// Keys that one call removes or asks about at most.
 const MOST_KEYS: usize = 1_024;
@@ -57,6 +59,13 @@ const MOST_KEYS: usize = 1_024;
 pub struct Store {
     client: Client,
     description: Description,
+}
+
+/// Versions of the server that begin so are tested (`tests/conformance.rs`).
+pub const TESTED: &str = "2.3.";
+
+fn is_tested(version: &str) -> bool {
+    version.trim_start_matches('v').starts_with(TESTED)
 }
 
 /// How many rows a store has.
@@ -121,12 +130,12 @@ impl Store {
         self.description.index
     }
 
-    /// The server's version.
+    /// The server's version, where it is none that was tested.
     ///
     /// # Errors
     /// [`Error::Milvus`].
-    pub fn version(&self) -> Result<String> {
-        self.client.version()
+    pub fn untested_version(&self) -> Result<Option<String>> {
+        Ok(Some(self.client.version()?).filter(|version| !is_tested(version)))
     }
 
     /// Its model, as a library would say it; without counts.

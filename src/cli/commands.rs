@@ -22,6 +22,7 @@ pub(crate) mod remove;
 pub(crate) mod search;
 pub(crate) mod serve;
 mod standard_input;
+mod stores;
 pub(crate) mod suggest;
 mod summary;
 pub(crate) mod sync;

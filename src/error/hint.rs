@@ -95,8 +95,11 @@ impl Error {
             Self::UnknownRecording { .. } | Self::UnknownQuery { .. } => {
                 "give an audio file, or id:N with an N from the results of a search"
             }
-            Self::NotIndexed { .. } | Self::NoVectors { .. } => {
-                "index the recordings with that model: sonoteca index FOLDER --model NAME"
+            Self::NotIndexed { model, .. } | Self::NoVectors { model } => {
+                return Some(
+                    format!("index the recordings with it: sonoteca index FOLDER --model {model}")
+                        .into(),
+                );
             }
             Self::OtherVersion { .. } => "index again with today's version: sonoteca index FOLDER",
             Self::Store { action: "open", .. } => {

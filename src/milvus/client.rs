@@ -7,30 +7,29 @@
 //!
 //! The first of the SDK's two interfaces: the second one's searches are not understood by 2.3.5.
 
+mod failures;
+mod fields;
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use milvus::client::{Client as Sdk, ConsistencyLevel};
-use milvus::collection::Error as CollectionError;
-use milvus::data::FieldColumn;
 use milvus::index::{IndexParams, IndexType, MetricType};
 use milvus::mutate::{DeleteOptions, InsertOptions, UpsertOptions};
 use milvus::options::CreateCollectionOptions;
 use milvus::proto::common::SegmentState;
-use milvus::proto::schema::DataType;
 use milvus::query::{QueryOptions, SearchOptions};
-use milvus::schema::{CollectionSchemaBuilder, FieldSchema};
+use milvus::schema::CollectionSchemaBuilder;
 use milvus::v1::error::Error as SdkError;
 use milvus::value::{Value, ValueVec};
 use tokio::runtime::{Builder, Runtime};
 
 use super::address::{Address, Consistency, IndexSpec};
 use super::cells::Cells;
-use super::columns::{
-    COLUMNS, Columns, KEY, Kind, MOST_TEXT_BYTES, Partition, RECORDING, RECORDING_ID, VECTOR,
-    Values,
-};
+use super::columns::{COLUMNS, Columns, KEY, Kind, Partition, RECORDING, RECORDING_ID, VECTOR};
 use crate::error::{MilvusProblem, Result};
+use failures::{passes, said, silent};
+use fields::{field, fields_of, index_type, level, names, values};
 
 /// Time between two tries: at first, and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -387,97 +386,6 @@ impl Client {
     }
 }
 
-fn names(partitions: &[Partition]) -> Vec<String> {
-    partitions.iter().map(|partition| partition.name().to_owned()).collect()
-}
-
-fn level(consistency: Consistency) -> ConsistencyLevel {
-    match consistency {
-        Consistency::Strong => ConsistencyLevel::Strong,
-        Consistency::Bounded => ConsistencyLevel::Bounded,
-        Consistency::Eventually => ConsistencyLevel::Eventually,
-    }
-}
-
-fn index_type(index: IndexSpec) -> IndexType {
-    match index {
-        IndexSpec::Hnsw { .. } => IndexType::HNSW,
-        IndexSpec::Flat => IndexType::Flat,
-        IndexSpec::IvfFlat(_) => IndexType::IvfFlat,
-        IndexSpec::IvfSq8(_) => IndexType::IvfSQ8,
-        IndexSpec::DiskAnn => IndexType::DiskANN,
-    }
-}
-
-fn data_type(kind: Kind) -> DataType {
-    match kind {
-        Kind::Long => DataType::Int64,
-        Kind::Int => DataType::Int32,
-        Kind::Double => DataType::Double,
-        Kind::Float => DataType::Float,
-        Kind::Text => DataType::VarChar,
-        Kind::Json => DataType::Json,
-        Kind::Vector => DataType::FloatVector,
-    }
-}
-
-fn field(name: &str, kind: Kind, dimension: i64) -> FieldSchema {
-    FieldSchema {
-        name: name.to_owned(),
-        dtype: data_type(kind),
-        dim: dimension,
-        max_length: i32::try_from(MOST_TEXT_BYTES).unwrap_or(i32::MAX),
-        ..FieldSchema::empty()
-    }
-}
-
-/// Rows as they are sent.
-fn fields_of(mut rows: Columns) -> Vec<FieldColumn> {
-    let count = rows.rows();
-    let mut fields: Vec<FieldColumn> = COLUMNS
-        .into_iter()
-        .filter_map(|(name, kind)| {
-            let value = match rows.take(name)? {
-                Values::Longs(values) => ValueVec::Long(values),
-                Values::Ints(values) => ValueVec::Int(values),
-                Values::Doubles(values) => ValueVec::Double(values),
-                Values::Floats(values) => ValueVec::Float(values),
-                Values::Texts(values) => ValueVec::String(values),
-                Values::Jsons(values) => ValueVec::Json(values),
-            };
-            Some(column(name, kind, value, 1))
-        })
-        .collect();
-    let dimension = rows.vectors.len() / count.max(1);
-    let vectors = ValueVec::Float(std::mem::take(&mut rows.vectors));
-    fields.push(column(VECTOR, Kind::Vector, vectors, dimension));
-    fields
-}
-
-fn column(name: &str, kind: Kind, value: ValueVec, dimension: usize) -> FieldColumn {
-    FieldColumn {
-        name: name.to_owned(),
-        dtype: data_type(kind),
-        value,
-        dim: i64::try_from(dimension).unwrap_or(i64::MAX),
-        max_length: 0,
-        is_dynamic: false,
-    }
-}
-
-/// Cells that were read; nothing of kinds that no column of ours has.
-fn values(values: ValueVec) -> Option<Values> {
-    Some(match values {
-        ValueVec::Long(values) => Values::Longs(values),
-        ValueVec::Int(values) => Values::Ints(values),
-        ValueVec::Double(values) => Values::Doubles(values),
-        ValueVec::Float(values) => Values::Floats(values),
-        ValueVec::String(values) => Values::Texts(values),
-        ValueVec::Json(values) => Values::Jsons(values),
-        _ => return None,
-    })
-}
-
 /// Who asks, as the environment says.
 fn login(address: &Address) -> Result<Option<(String, String)>> {
     let Some(login) = std::env::var_os(LOGIN).filter(|login| !login.is_empty()) else {
@@ -489,66 +397,4 @@ fn login(address: &Address) -> Result<Option<(String, String)>> {
         return Err(address.failed(MilvusProblem::Address { what }));
     };
     Ok(Some((user.to_owned(), password.to_owned())))
-}
-
-fn silent(address: &Address, started: Instant, error: SdkError) -> crate::Error {
-    let (waited_s, source) = (started.elapsed().as_secs(), said(error).into());
-    address.failed(MilvusProblem::Silent { waited_s, source })
-}
-
-/// What an error of the SDK says, without the names of its types.
-fn said(error: SdkError) -> String {
-    match error {
-        SdkError::Server(_, reason) => reason,
-        SdkError::Grpc(status) => format!("{}: {}", status.code(), status.message()),
-        SdkError::Communication(error) => {
-            let mut text = error.to_string();
-            let mut next = std::error::Error::source(&error);
-            while let Some(cause) = next {
-                text = format!("{text}: {cause}");
-                next = cause.source();
-            }
-            text
-        }
-        SdkError::Collection(CollectionError::IndexBuildFailed) => {
-            "the index could not be built".to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
-/// What a server says that is starting, or finding its rows again; by trial with 2.3.5.
-const NOT_READY: [&str; 14] = [
-    "not ready",
-    "not healthy",
-    "not available",
-    "no available",
-    "not loaded",
-    "not fully loaded",
-    "not found in target",
-    "node not found",
-    "node offline",
-    "service unavailable",
-    "channel unsubscribed",
-    "rate limit",
-    "connection refused",
-    "no leader",
-];
-
-/// The codes of gRPC that say that a call is wrong, whenever it is made.
-const REFUSALS: [&str; 5] =
-    ["InvalidArgument", "Unauthenticated", "PermissionDenied", "Unimplemented", "NotFound"];
-
-/// Whether the same call may be answered later.
-fn passes(error: &SdkError) -> bool {
-    match error {
-        SdkError::Communication(_) | SdkError::Io(_) => true,
-        // All that is no word about what was asked for.
-        SdkError::Grpc(status) => !REFUSALS.contains(&format!("{:?}", status.code()).as_str()),
-        SdkError::Server(_, reason) => {
-            let reason = reason.to_lowercase();
-            NOT_READY.iter().any(|known| reason.contains(known))
-        }
-        _ => false,
-    }
 }

@@ -9,8 +9,9 @@ use std::path::Path;
 
 use super::Store;
 use super::cells::{FACTS, FACTS_AND_VECTOR, PLACE_AND_VECTOR, Row};
-use super::columns::{KEY, Partition, RECORDING, RECORDING_ID, SEGMENT, recording_key};
+use super::columns::{KEY, Partition, RECORDING, RECORDING_ID, SEGMENT};
 use super::filtering::{all_of, one_of};
+use super::rows::recording_key;
 use crate::audio::excerpt::Stretch;
 use crate::audio::health::Health;
 use crate::audio::segment::TimeRange;
@@ -379,8 +380,12 @@ impl Heard {
         if !self.has_unfit || self.classes.iter().any(|(_, classes)| classes.is_empty()) {
             return None;
         }
-        let share = 1.0 / self.classes.len() as f64;
-        Some(mean_classes(self.classes.iter().map(|(_, classes)| (share, classes.clone()))))
+        let each = self.classes.iter().map(|(_, classes)| (1.0, classes.clone()));
+        let mut classes = mean_classes(each);
+        for class in &mut classes {
+            class.score /= self.classes.len() as f64;
+        }
+        Some(classes)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]

@@ -64,10 +64,13 @@ impl Among<'_> {
     /// segments, those that are not fit to be searched are left out.
     ///
     /// # Errors
-    /// [`Error::UnknownClass`], [`Error::Store`].
+    /// [`Error::UnknownClass`], [`Error::NoClasses`], [`Error::Store`].
     pub fn by_class(&self, name: &str) -> Result<Vec<Hit>> {
         let Some(class) = self.library.class_index(self.model.id, name)? else {
             let names = self.library.class_names(self.model.id)?;
+            if names.is_empty() {
+                return Err(self.without_classes()?);
+            }
             let nearest = near::nearest(name, names.iter().map(|(_, name)| name.as_str()));
             let (name, model) = (name.to_owned(), self.model.identity.name.clone());
             return Err(Error::UnknownClass { name, model, nearest });
@@ -83,6 +86,17 @@ impl Among<'_> {
             Ok(())
         })?;
         self.hits(found)
+    }
+
+    /// What is wrong with asking a model for a class that tells none.
+    fn without_classes(&self) -> Result<Error> {
+        let mut others = Vec::new();
+        for other in self.library.models()? {
+            if other.recordings > 0 && !self.library.class_names(other.id)?.is_empty() {
+                others.push(other.identity.name);
+            }
+        }
+        Ok(Error::NoClasses { model: self.model.identity.name.clone(), others })
     }
 
     /// The best answers to `text`, ranked as [this module](self) says.

@@ -56,6 +56,15 @@ pub fn hidden_layer(head: &Head, window_s: Option<f64>, hop_s: Option<f64>) -> R
     let one_at_a_time = card.kind != HeadKind::Mlp;
     let (shape, reads, window_s) = if form.frames() == 0 {
         let (embeddings, hop_embeddings) = if matches!(form.body, Body::Perceptron { .. }) {
+            let own_s = own.step_s();
+            if let Some(asked_s) = window_s.filter(|asked_s| (asked_s - own_s).abs() > 1e-6) {
+                let (what, found) = ("the window", format!("{asked_s} s"));
+                let expected = format!(
+                    "{own_s} s, which an {} head has from the vectors that it reads: leave it out",
+                    card.kind.as_str()
+                );
+                return Err(AddedProblem::Setting { what, found, expected }.into());
+            }
             (1, 1)
         } else {
             embeddings(&own, window_s, hop_s)

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use sonoteca::Result;
-use sonoteca::milvus::{Address, Store};
+
 use sonoteca::search::duplicates::{
     DuplicateOptions, Duplicates, Evidence, Group, Member, Phase, Watcher, find_duplicates,
 };
 use sonoteca::search::{self, Collection, Level};
 use sonoteca::store::Library;
 
+use super::stores;
 use crate::cli::Status;
 use crate::cli::args::DuplicatesArgs;
 use crate::cli::printer::{Printer, Row, counted, path_hex, readable_path, reason, say};
@@ -29,7 +30,7 @@ pub(crate) fn run(
     printer: &mut Printer,
 ) -> Result<Status> {
     let found = match &args.store {
-        Some(address) => of_store(args, address, settings)?,
+        Some(address) => of_store(args, address, settings, printer)?,
         None => match of_library(args, settings, printer)? {
             Some(found) => found,
             None => return Ok(Status::NothingFound),
@@ -85,8 +86,13 @@ fn of_library(
 }
 
 /// The duplicates in the store at `address`.
-fn of_store(args: &DuplicatesArgs, address: &str, settings: &Settings) -> Result<Duplicates> {
-    let store = Store::open(&address.parse::<Address>()?)?;
+fn of_store(
+    args: &DuplicatesArgs,
+    address: &str,
+    settings: &Settings,
+    printer: &Printer,
+) -> Result<Duplicates> {
+    let store = stores::open(address, printer)?;
     store.require_model(args.model.as_deref())?;
     let watch = Watch::new(settings);
     let found = store.duplicates(&options_of(args), &watch);

@@ -13,6 +13,7 @@ use sonoteca::{DatasetProblem, Error, Result};
 
 use super::embedding::{cancel_on_interrupt, take_lock};
 use super::refresh::refresh;
+use super::stores::warn_of_version;
 use crate::cli::Status;
 use crate::cli::args::{ImportArgs, Vectors};
 use crate::cli::printer::{Printer, Row, counted, grouped};
@@ -43,6 +44,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
         let (report, store) = done?;
         check_counts(args, listed.as_ref(), &report)?;
         if let Some(store) = store {
+            warn_of_version(&store, printer)?;
             let counts = store.counts()?;
             let (recordings, segments) = (counts.recordings, counts.segments);
             printer.note(&format!(

@@ -138,7 +138,7 @@ impl Row for Verification {
     }
 
     fn readable(&self) -> Vec<String> {
-        let weights = if self.right { "the right ones" } else { "not usable" };
+        let weights = if self.right { "as they should be" } else { "not usable" };
         vec![self.name.clone(), weights.to_owned()]
     }
 }

@@ -18,6 +18,7 @@ use sonoteca::train::task::Task;
 use sonoteca::{Error, Result};
 
 use super::search::tell_of_unmet;
+use super::stores;
 use crate::cli::Status;
 use crate::cli::args::PredictArgs;
 use crate::cli::printer::{Printer, counted, grouped};
@@ -42,7 +43,7 @@ pub(crate) fn run(
     printer: &mut Printer,
 ) -> Result<Status> {
     let mut library = Library::open(&settings.library)?;
-    let store = args.store.as_deref().map(stored::open).transpose()?;
+    let store = args.store.as_deref().map(|address| stores::open(address, printer)).transpose()?;
     let question = Question::new(args, &library, store.as_ref().map(Store::model))?;
     question.tell_of_thresholds(args, printer);
     let mut output = Output::new(settings.format, args.out.as_deref(), question.head.card())?;

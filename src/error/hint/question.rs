@@ -11,6 +11,14 @@ impl Error {
     pub(super) fn question_hint(&self) -> Option<Cow<'static, str>> {
         let hint = match self {
             Self::Filter(problem) => return Some(problem.hint()),
+            Self::NoClasses { others, .. } if others.is_empty() => {
+                "index the recordings with one that does: sonoteca index FOLDER --model yamnet"
+            }
+            Self::NoClasses { others, .. } => {
+                return Some(
+                    format!("ask another: --model {}", others.join(", or --model ")).into(),
+                );
+            }
             Self::UnknownClass { nearest, .. } => return Some(class_hint(nearest)),
             Self::AmbiguousModel { .. } => {
                 "choose one with --model NAME; a search can name several"

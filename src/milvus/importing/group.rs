@@ -8,10 +8,9 @@ use std::path::Path;
 
 use super::super::address::Consistency;
 use super::super::client::Write;
-use super::super::columns::{
-    Columns, KEY, Partition, RECORDING, RECORDING_ID, SEGMENTS, Shared, Unit, partition_of,
-};
+use super::super::columns::{Columns, KEY, Partition, RECORDING, RECORDING_ID, SEGMENTS};
 use super::super::filtering::one_of;
+use super::super::rows::{Shared, Unit, partition_of};
 use super::super::{MOST_KEYS, Store};
 use super::{MESSAGE_BYTES, too_long};
 use crate::audio::health::Health;

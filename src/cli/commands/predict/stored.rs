@@ -4,18 +4,13 @@ use std::time::Instant;
 
 use sonoteca::Result;
 use sonoteca::filter::Filter;
+use sonoteca::milvus::Store;
 use sonoteca::milvus::reading::ReadRecording;
-use sonoteca::milvus::{Address, Store};
 use sonoteca::train::predict::{GivenRow, Left, SaidRow, say_given};
 
 use super::output::{Output, Sound};
 use super::{Question, TELL_EVERY};
 use crate::cli::printer::{Printer, grouped};
-
-/// The store at `address`.
-pub(super) fn open(address: &str) -> Result<Store> {
-    Store::open(&address.parse::<Address>()?)
-}
 
 /// Asks about all of `store` that passes `filter`; what nothing was said of.
 pub(super) fn run(

@@ -13,6 +13,7 @@ use sonoteca::{Error, MilvusProblem, Result};
 use super::examples::{Examples, Ground};
 use super::{Found, options_of};
 use crate::cli::args::SearchArgs;
+use crate::cli::commands::stores::warn_of_version;
 use crate::cli::printer::Printer;
 
 /// What in the store at `address` is like the examples of `args`.
@@ -25,6 +26,7 @@ pub(super) fn find(
     let address: Address = address.parse()?;
     check(args, &address)?;
     let store = Store::open(&address)?;
+    warn_of_version(&store, printer)?;
     if args.exact && store.index() != IndexSpec::Flat {
         unable(&address, "--exact", "its index decides which vectors are compared", FLAT)?;
     }

@@ -116,8 +116,9 @@ fn what_passes_where_the_query_is_not_is_found_too() {
     // All but the nearest 24, and so on: a walk would be short, and miss some.
     for share in [0.999, 0.97, 0.9, 0.5, 0.1, 0.001] {
         let found = filtered.ask(|segments, query| farthest(segments, query, share));
-        assert!(found.recall() >= WANTED, "{share}: {found:?}");
-        // Now and then a walk comes from where the nearest that pass are, and meets few that do not.
+        // Now and then a walk comes from where the nearest that pass are, and meets few that do not. Scans
+        // are exact: what is missed is missed by such walks.
+        assert!(found.recall() >= least_recall(QUERIES), "{share}: {found:?}");
         assert!(10 * found.by_graph <= QUERIES, "{share}: {found:?}");
     }
 }
