@@ -131,7 +131,7 @@ fn main() {
         let header = header_of(&library, &model, Precision::Single).unwrap();
         let (mut writer, _) =
             DatasetWriter::in_folder(&dataset, header, PART_BYTES, "bench").unwrap();
-        write_all(&library, &model, &Scope::default(), &mut writer).unwrap();
+        write_all(&library, &model, &Scope::default(), &mut writer, &Unwatched).unwrap();
         writer.finish(true).unwrap();
     }
     let questions: Vec<Vec<f32>> = (0..QUESTIONS).map(|_| seeds.query()).collect();

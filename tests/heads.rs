@@ -122,6 +122,71 @@ fn labels_of_heads_are_not_learnt_from_and_negative_ones_are() {
     assert_eq!(report["groups"], 16);
 }
 
+/// A few labels of something else do not become classes that nobody can be told by, and cost no other class
+/// its recordings.
+#[test]
+fn classes_of_which_nothing_is_left_are_not_learnt() {
+    let bench = labelled();
+    let (before, _) = train(&bench, &["kinds"]);
+    let first = before["learnt_from"]["recordings"].as_u64().unwrap();
+    for (place, class) in
+        [("tone/0.wav", "Ping"), ("tone/1.wav@0-0.5", "beep"), ("noise/2.wav", "noize")]
+    {
+        bench.run(&["label", "add", &format!("sounds/{place}"), class]).expect(0);
+    }
+    let answer =
+        bench.run(&["train", "kinds", "--format", "json", "--report", "kinds.html"]).expect(0);
+    let report: Value = serde_json::from_str(&answer.out).unwrap();
+    assert_eq!(report["learnt_from"]["recordings"], first, "{report}");
+    for class in ["Ping", "beep", "noize"] {
+        assert!(answer.err.contains(&format!("warning: `{class}` was left out")), "{}", answer.err);
+        assert!(answer.err.contains(&format!("label list --class {class}")), "{}", answer.err);
+    }
+    let shown = bench.run(&["head", "show", "kinds", "--format", "json"]).expect(0);
+    let card: Value = serde_json::from_str(&shown.out).unwrap();
+    assert!(!shown.out.contains("\"beep\""), "{card}");
+    // Asked for by name, they are what was asked for.
+    refused(
+        &bench,
+        &["train", "one", "--classes", "noise", "--task", "single"],
+        &["all that there is to learn"],
+    );
+    let alone = bench.run(&["train", "one", "--classes", "noise"]).expect(2);
+    assert!(
+        alone.err.contains("--exhaustive") && !alone.err.contains("--task single"),
+        "{}",
+        alone.err
+    );
+
+    // A report of another head is not written over, and mistakes name recordings.
+    refused(
+        &bench,
+        &["train", "other", "--report", "kinds.html"],
+        &["kinds.html", "--report FILE"],
+    );
+    bench.run(&["train", "kinds", "--report", "kinds.html"]).expect(0);
+    let mixed = ["label", "add", "sounds/clicks/3.wav", "tone"];
+    bench.run(&["label", "remove", "--recording", "sounds/clicks/3.wav"]);
+    bench.run(&mixed).expect(0);
+    let (report, _) = train(&bench, &["kinds"]);
+    let mistakes = report["mistakes"].as_array().unwrap();
+    let paths: Vec<&str> = mistakes.iter().map(|row| row["path"].as_str().unwrap()).collect();
+    assert!(paths.iter().any(|path| path.ends_with("sounds/clicks/3.wav")), "{report}");
+}
+
+#[test]
+fn numbers_that_are_text_or_fields_are_told() {
+    let bench = labelled();
+    fs::write(bench.path("site.csv"), "path,site\nsounds/tone/0.wav,\"3,5\"\n").unwrap();
+    bench.run(&["metadata", "import", "site.csv"]).expect(0);
+    refused(
+        &bench,
+        &["train", "x", "--target", "site"],
+        &["`site` is text, such as `3,5`", "decimal point"],
+    );
+    refused(&bench, &["train", "x", "--target", "duration"], &["a field of filters"]);
+}
+
 #[test]
 fn numbers_are_learnt_from_metadata() {
     let bench = indexed();

@@ -255,7 +255,7 @@ fn folders_are_classes() {
     ]);
     fs::create_dir(bench.path("data/Empty")).unwrap();
     let answer = label(&bench, &["import", "--from-folders", "data"]).expect(2);
-    assert_eq!(answer.out, "Brought in: 3 labels, 2 left out.\n");
+    assert_eq!(answer.out, "Brought in: 3 labels, 2 left out.\nClasses: Cat 1, Dog 2.\n");
     assert!(answer.err.contains("`lost.wav` lies in no sub-folder"), "{}", answer.err);
     assert!(answer.err.contains("`Empty`"), "{}", answer.err);
     assert_eq!(
@@ -270,6 +270,23 @@ fn folders_are_classes() {
 }
 
 /// What was acknowledged is there, and what was not is not there at all.
+#[test]
+fn a_folder_that_is_not_the_right_one_is_told() {
+    let bench =
+        bench(&[("birds/wren/a.wav", 1.0), ("birds/tit/b.wav", 1.0), ("birds/tit/c.wav", 1.0)]);
+    let high = label(&bench, &["import", "--from-folders", ".", "--dry-run"]).expect(0);
+    assert!(high.err.contains("--from-folders ./birds"), "{}", high.err);
+    assert!(high.out.contains("Classes: birds 3."), "{}", high.out);
+    let right = label(&bench, &["import", "--from-folders", "birds"]).expect(0);
+    assert!(right.out.contains("Classes: tit 2, wren 1."), "{}", right.out);
+    assert!(!right.err.contains("--from-folders"), "{}", right.err);
+    fs::create_dir_all(bench.path("new/robin")).unwrap();
+    let unknown = label(&bench, &["import", "--from-folders", "new"]);
+    assert!(unknown.err.contains("no recording below new"), "{}", unknown.err);
+    let folder = label(&bench, &["import", "birds"]).expect(2);
+    assert!(folder.err.contains("--from-folders FOLDER"), "{}", folder.err);
+}
+
 #[test]
 fn an_import_that_is_killed_leaves_nothing_behind() {
     let bench = bench(&[("day.wav", 1e6)]);

@@ -9,6 +9,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
@@ -265,6 +266,55 @@ fn suggestions_are_new_and_their_commands_work() {
         bench.run(&words[1..]).expect(0);
     }
     bench.run(&["suggest", "kinds"]).expect(1);
+}
+
+/// Commands that are printed to be pasted name the library that was named.
+#[test]
+fn commands_to_paste_are_of_the_same_library() {
+    let bench = trained();
+    let other = "my library.db";
+    fs::copy(bench.path("sonoteca.db"), bench.path(other)).unwrap();
+    let rows = json(&bench, &["suggest", "kinds", "--library", other]);
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+    for row in &rows {
+        for key in ["command", "other_command"] {
+            assert!(text(row, key).ends_with(" --library 'my library.db'"), "{row}");
+        }
+        let negative = text(row, "other_command").contains(" --negative");
+        assert_eq!(negative, row["other_class"].is_null(), "{row}");
+    }
+    let shell = |command: &str| {
+        let folder = Path::new(env!("CARGO_BIN_EXE_sonoteca")).parent().unwrap();
+        let status = std::process::Command::new("sh")
+            .args(["-c", command])
+            .current_dir(bench.folder.path())
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.display()))
+            .env_remove("SONOTECA_LIBRARY")
+            .status();
+        assert!(status.unwrap().success(), "{command}");
+    };
+    let before = (all_labels(&bench, "sonoteca.db"), all_labels(&bench, other));
+    shell(&text(&rows[0], "command"));
+    assert_eq!(all_labels(&bench, "sonoteca.db"), before.0);
+    assert_eq!(all_labels(&bench, other), before.1 + 1);
+    // Asked about a class, it is the class that is answered about.
+    for row in json(&bench, &["suggest", "kinds", "--class", "noise"]) {
+        assert_eq!(row["class"], "noise", "{row}");
+    }
+    // In the usual library nothing has to be said.
+    let rows = json(&bench, &["suggest", "kinds"]);
+    assert!(!text(&rows[0], "command").contains("--library"), "{}", rows[0]);
+    let answer = bench.run(&["train", "kinds", "--library", other]).expect(0);
+    assert!(
+        answer.err.contains("sonoteca predict kinds --library 'my library.db'"),
+        "{}",
+        answer.err
+    );
+}
+
+fn all_labels(bench: &Bench, library: &str) -> usize {
+    let list = ["label", "list", "--where", "duration > 0", "--format", "json"];
+    bench.run(&[&list[..], &["--library", library]].concat()).expect(0).json().len()
 }
 
 #[test]

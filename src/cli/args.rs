@@ -44,6 +44,8 @@ pub(crate) use reindex::ReindexArgs;
 pub(crate) use search::{By, PartArgs, SearchArgs};
 pub(crate) use serve::ServeArgs;
 
+/// The environment variable that names the library.
+pub(crate) const LIBRARY_VARIABLE: &str = "SONOTECA_LIBRARY";
 /// The library where nothing else is said.
 pub(crate) const DEFAULT_LIBRARY: &str = "sonoteca.db";
 
@@ -76,7 +78,7 @@ pub(crate) struct GlobalArgs {
         long,
         global = true,
         value_name = "FILE",
-        env = "SONOTECA_LIBRARY",
+        env = LIBRARY_VARIABLE,
         default_value = DEFAULT_LIBRARY,
         help_heading = "Global options"
     )]

@@ -5,7 +5,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use super::args::{DEFAULT_LIBRARY, Format, GlobalArgs};
+use super::args::{DEFAULT_LIBRARY, Format, GlobalArgs, LIBRARY_VARIABLE};
 
 /// How much is said besides results and errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +41,17 @@ impl Settings {
         Self { library, format: args.format, verbosity, watched: std::io::stderr().is_terminal() }
     }
 
+    /// `command` as it is typed for this library: with `--library`, unless the environment or the usual
+    /// name say which one is meant.
+    pub(crate) fn pasted(&self, command: &str) -> String {
+        let usual = std::env::var_os(LIBRARY_VARIABLE).filter(|name| !name.is_empty());
+        let usual = usual.map_or_else(|| PathBuf::from(DEFAULT_LIBRARY), PathBuf::from);
+        if self.library == usual {
+            return command.to_owned();
+        }
+        format!("{command} --library {}", quoted(&self.library.to_string_lossy()))
+    }
+
     /// Whether only results and errors are printed.
     pub(crate) fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
@@ -59,5 +70,32 @@ impl Settings {
     /// Whether results are for programs, which read summaries too.
     pub(crate) fn is_for_programs(&self) -> bool {
         self.format != Format::Table
+    }
+}
+
+/// `text` as a word of a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_a_shell_are_quoted_where_they_have_to_be() {
+        for (text, word) in [
+            ("sounds.db", "sounds.db"),
+            ("/data/a b.db", "'/data/a b.db'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(text), word);
+        }
     }
 }

@@ -42,6 +42,13 @@ pub enum TrainingProblem {
         classes: Vec<String>,
     },
 
+    /// Nothing that a class could be told from.
+    #[error("`{class}` is all that there is to learn: no example is of anything else")]
+    OneClass {
+        /// The class.
+        class: String,
+    },
+
     /// A number without a name.
     #[error("which number the head is to say was not said")]
     NoTarget,
@@ -53,6 +60,15 @@ pub enum TrainingProblem {
         target: String,
         /// Those that there are, with nearly that name.
         nearest: Vec<String>,
+    },
+
+    /// Metadata that are text.
+    #[error("`{target}` is text, such as `{example}`: no recording has a number there")]
+    NoNumbers {
+        /// The name of the metadata.
+        target: String,
+        /// What one recording has.
+        example: String,
     },
 
     /// No metadata to group by.
@@ -217,6 +233,10 @@ pub enum TrainingProblem {
     },
 }
 
+/// What filters know of every recording, and is no metadata.
+const FIELDS: [&str; 8] =
+    ["duration", "rate", "channels", "date", "codec", "path", "name", "folder"];
+
 impl TrainingProblem {
     /// What to try.
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
@@ -237,6 +257,30 @@ impl TrainingProblem {
             ),
             Self::NeverPositive { class } => {
                 Some(format!("label where it is: sonoteca label add id:N '{class}'").into())
+            }
+            Self::OneClass { class } => Some(
+                format!(
+                    "label some that are something else: sonoteca label add id:N OTHER; or where it is \
+                     not: sonoteca label add id:N '{class}' --negative"
+                )
+                .into(),
+            ),
+            Self::NoNumbers { .. } => Some(
+                "numbers have a decimal point, no comma and no unit: write them so, and import them \
+                 again: sonoteca metadata import FILE"
+                    .into(),
+            ),
+            Self::NoNegatives { classes } if classes.len() == 1 => Some(
+                format!(
+                    "label where it is not: sonoteca label add id:N '{}' --negative; or say that \
+                     labelled recordings have all their labels: --exhaustive",
+                    classes[0]
+                )
+                .into(),
+            ),
+            Self::NoSuchTarget { target, .. } if FIELDS.contains(&target.as_str()) => {
+                Some("that is a field of filters; a head learns numbers that were imported: \
+                     sonoteca metadata import FILE".into())
             }
             Self::NoNegatives { classes } => Some(
                 format!(

@@ -5,7 +5,7 @@
 //! names sub-folders of which the library has nothing.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use super::ReadLabel;
@@ -17,11 +17,12 @@ use crate::error::{Error, Result};
 pub type Visit<'a> = dyn FnMut(std::result::Result<ReadLabel, Refusal>) -> Result<()> + 'a;
 
 /// Calls `visit` with a label of each recording below `folder`, in the order of their paths: its
-/// class is the name of the sub-folder of `folder` that it lies below.
+/// class is the name of the sub-folder of `folder` that it lies below. Where they are all of one class, in
+/// sub-folders of that which may be the classes, it is told which folder may have been meant.
 ///
 /// # Errors
 /// [`Error::Io`] when `folder` cannot be read, and what `visit` fails with.
-pub fn read(folder: &Path, places: &Places, visit: &mut Visit<'_>) -> Result<()> {
+pub fn read(folder: &Path, places: &Places, visit: &mut Visit<'_>) -> Result<Option<PathBuf>> {
     let failed = |source| Error::Io { action: "read", path: folder.to_owned(), source };
     let real = folder.canonicalize().map_err(failed)?;
     let mut empty = BTreeSet::new();
@@ -38,6 +39,8 @@ pub fn read(folder: &Path, places: &Places, visit: &mut Visit<'_>) -> Result<()>
         .filter_map(|(path, id)| Some((path.strip_prefix(&real).ok()?.to_owned(), id)))
         .collect();
     below.sort();
+    let meant = deeper(below.iter().map(|(path, _)| path.as_path()));
+    let meant = meant.map(|class| folder.join(class));
     for (path, recording) in below {
         let label = match class_of(&path) {
             Ok(class) => {
@@ -61,7 +64,22 @@ pub fn read(folder: &Path, places: &Places, visit: &mut Visit<'_>) -> Result<()>
         let name = name.to_string_lossy().into_owned();
         visit(Err(Refusal { line: 0, problem: RowProblem::EmptyFolder { name } }))?;
     }
-    Ok(())
+    Ok(meant)
+}
+
+/// The one class of all `paths`, if they lie in at least two folders of its own.
+fn deeper<'a>(paths: impl Iterator<Item = &'a Path>) -> Option<&'a OsStr> {
+    let (mut class, mut folders) = (None, BTreeSet::new());
+    for path in paths {
+        let mut parts = path.components().map(Component::as_os_str);
+        let (first, second) = (parts.next()?, parts.next()?);
+        parts.next()?;
+        if *class.get_or_insert(first) != first {
+            return None;
+        }
+        folders.insert(second);
+    }
+    class.filter(|_| folders.len() > 1)
 }
 
 /// The first part of `path`, if others are behind it.
@@ -73,5 +91,22 @@ fn class_of(path: &Path) -> RowResult<String> {
     match class.to_str().filter(|class| !class.trim().is_empty()) {
         Some(class) => Ok(class.to_owned()),
         None => Err(RowProblem::NotUtf8),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_too_high_is_noticed() {
+        let deeper_of = |paths: &[&str]| {
+            deeper(paths.iter().map(Path::new)).map(|class| class.to_string_lossy().into_owned())
+        };
+        assert_eq!(deeper_of(&["birds/wren/1.wav", "birds/tit/2.wav"]), Some("birds".to_owned()));
+        assert_eq!(deeper_of(&["birds/wren/1.wav", "birds/wren/2.wav"]), None, "one place");
+        assert_eq!(deeper_of(&["birds/wren/1.wav", "birds/2.wav"]), None, "also beside");
+        assert_eq!(deeper_of(&["birds/wren/1.wav", "frogs/pond/2.wav"]), None, "two classes");
+        assert_eq!(deeper_of(&[]), None);
     }
 }

@@ -82,6 +82,17 @@ pub struct Examples {
     pub contents: BTreeMap<i64, [u8; 32]>,
     /// What was left out.
     pub left_out: LeftOut,
+    /// Classes of labels that were left out, because nothing was left to learn of them.
+    pub dropped: Vec<Dropped>,
+}
+
+/// A class that nobody asked for by its name, and of which no row can be learnt from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// Its name.
+    pub class: String,
+    /// How many recordings labels say that it is in.
+    pub recordings: u64,
 }
 
 /// Rows that are not learnt from, by why.
@@ -112,8 +123,38 @@ impl Examples {
             return Self::numbers(library, selection);
         }
         let survey = Survey::of(library, selection)?;
-        let classes = survey.wanted(selection.classes, selection.keep_classes)?;
+        let mut classes = survey.wanted(selection.classes, selection.keep_classes)?;
         let task = selection.task.unwrap_or_else(|| survey.task(&classes, selection.exhaustive));
+        let is_asked = selection.keep_classes || !selection.classes.is_empty();
+        let mut dropped = Vec::new();
+        loop {
+            let mut examples = Self::of_classes(library, selection, classes, task)?;
+            let groups = examples.groups_by_class();
+            let without = |class: usize| groups[class] == 0;
+            if is_asked || !(0..groups.len()).any(without) {
+                examples.dropped = dropped;
+                return Ok(examples);
+            }
+            // One label too many would also cost its recording's true class an example.
+            classes = Vec::new();
+            for (number, class) in examples.classes.into_iter().enumerate() {
+                if without(number) {
+                    let recordings = survey.recordings_with(&class);
+                    dropped.push(Dropped { class, recordings });
+                } else {
+                    classes.push(class);
+                }
+            }
+        }
+    }
+
+    /// The rows of these classes.
+    fn of_classes(
+        library: &Library,
+        selection: &Selection<'_>,
+        classes: Vec<String>,
+        task: Task,
+    ) -> Result<Self> {
         let mut collector = Collector::new(library, selection, classes.len())?;
         let judge = Judge::new(&classes, selection.exhaustive && task == Task::Multi);
         library.for_each_labelled(selection.model.id, |labelled| {
@@ -131,6 +172,10 @@ impl Examples {
             let known = keys.iter().map(|key| key.key.as_str());
             let nearest = near::nearest(target, known);
             return Err(TrainingProblem::NoSuchTarget { target: target.to_owned(), nearest }.into());
+        }
+        if values.values().all(|value| value.number().is_none()) {
+            let example = values.values().next().map(ToString::to_string).unwrap_or_default();
+            return Err(TrainingProblem::NoNumbers { target: target.to_owned(), example }.into());
         }
         let mut collector = Collector::new(library, selection, 1)?;
         let hashes = library.content_hashes(selection.model.id)?;
@@ -405,6 +450,7 @@ impl<'a> Collector<'a> {
             places: self.places,
             contents: self.contents,
             left_out: self.left_out,
+            dropped: Vec::new(),
         })
     }
 }

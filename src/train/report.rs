@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use super::held_out::HeldOut;
 use super::network::Input;
 use super::score::{Curves, Mistake, Scores, curves, mistakes};
+use crate::error::Result;
+use crate::store::Library;
 
 pub use retrieval::retrieval_as_text;
 
@@ -89,6 +91,18 @@ impl Report {
             curves: curves(held_out),
             ..Self::of_scores(scores)
         }
+    }
+
+    /// Says where the recordings of mistakes lie, as far as `library` has them.
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn name_recordings(&mut self, library: &Library) -> Result<()> {
+        for mistake in &mut self.mistakes {
+            let recording = library.recording(mistake.recording)?;
+            mistake.path = recording.map(|found| found.path.to_string_lossy().into_owned());
+        }
+        Ok(())
     }
 
     /// A report where only the scores are left, as in a head's card: without mistakes and without

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::examples::{Examples, LeftOut, Selection};
+use super::examples::{Dropped, Examples, LeftOut, Selection};
 use super::head::card::{FORMAT, HeadCard, LearntFrom, ModelOfHead, TrainingSettings, check_name};
 use super::head::{Head, Saved, group_hash};
 use super::held_out::HeldOut;
@@ -50,6 +50,8 @@ pub struct Trained {
     pub head: Head,
     /// What was held out; nothing, where too little is there.
     pub held_out: Option<HeldOut>,
+    /// Classes that the head did not learn, though there are labels of them.
+    pub dropped: Vec<Dropped>,
 }
 
 /// Trains a head on labels of `library`. Nothing is stored.
@@ -96,6 +98,9 @@ pub fn train_watched(
     let learns = |done: f64| goes_on(before + (1.0 - before) * done);
     check(&examples)?;
     let mut notes = notes_of(&examples.left_out, settings);
+    notes.extend(examples.dropped.iter().map(|Dropped { class, recordings }| {
+        format!("no example was left of {class} ({recordings} labelled), which was left out")
+    }));
     let folds = hold_out(&examples, settings, &mut notes);
     let lesson = Lesson {
         rows: &examples.rows,
@@ -153,7 +158,7 @@ pub fn train_watched(
     let recordings = examples.contents.values().copied().collect();
     let groups = Some(groups_of(library, &examples, settings.group_by.as_deref())?);
     let head = Head::new(card, Saved { tensors: learnt.tensors, recordings, groups })?;
-    Ok(Trained { head, held_out })
+    Ok(Trained { head, held_out, dropped: examples.dropped })
 }
 
 /// The values of the metadata `key` that the examples have, by their hashes.
@@ -185,13 +190,15 @@ fn sequences(
 
 /// Refuses classes of which only one side is known.
 fn check(examples: &Examples) -> Result<()> {
+    if let Targets::Single(found) = &examples.targets
+        && let Some(first) = found.first().filter(|first| found.iter().all(|other| other == *first))
+    {
+        let class = examples.classes[*first as usize].clone();
+        return Err(TrainingProblem::OneClass { class }.into());
+    }
     let count = examples.classes.len();
     let without: Vec<String> = match &examples.targets {
-        Targets::Numbers(_) => Vec::new(),
-        Targets::Single(found) => {
-            let is_alone = found.iter().all(|class| *class == found[0]);
-            if is_alone { vec![examples.classes[found[0] as usize].clone()] } else { Vec::new() }
-        }
+        Targets::Numbers(_) | Targets::Single(_) => Vec::new(),
         Targets::Multi(cells) => {
             let has = |class: usize, wanted: Known| {
                 cells.chunks_exact(count).any(|row| row[class] == wanted)

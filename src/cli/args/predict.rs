@@ -49,7 +49,8 @@ pub(crate) struct PredictArgs {
     /// Only this class; may be given several times
     #[arg(long, value_name = "CLASS")]
     pub(crate) class: Vec<String>,
-    /// From which probability on a class is there [default: as training found for each class]
+    /// From which probability on a class is there [default: as training found for each class]; with
+    /// --class also where another class is more probable
     #[arg(long, value_name = "PROBABILITY", value_parser = probability)]
     pub(crate) threshold: Option<f64>,
     /// Ask about what passes this filter only, such as 'duration < 5'

@@ -37,7 +37,7 @@ pub(crate) fn run(
         });
     }
     if let Some(path) = &args.report {
-        require_new_name(path)?;
+        require_new_name(path, &args.name)?;
     }
     let head = Head::load(&library, &args.name)?;
     let model = head.model_in(&library)?;
@@ -51,13 +51,15 @@ pub(crate) fn run(
                 counted(asked.learnt_from as u64, "recording")
             ));
         }
-        report_of_asked(&head, &asked)
+        let mut report = report_of_asked(&head, &asked);
+        report.name_recordings(&library)?;
+        report
     } else {
         let card = head.card();
         let how = (Some(card.kind), Some(card.task));
         let progress = TrainingProgress::new(settings);
         let trained = train(&library, &card.name, &model, how, &card.settings, &progress)?;
-        report_of(&trained)
+        report_of(&trained, &library)?
     };
     if let Some(path) = &args.report {
         write_report(&report, path)?;

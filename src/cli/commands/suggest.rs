@@ -14,7 +14,7 @@ use super::predict::tell_of_left;
 use crate::cli::Status;
 use crate::cli::args::{By, Format, SuggestArgs};
 use crate::cli::printer::{Printer, Row, path_hex, readable_path};
-use crate::cli::settings::Settings;
+use crate::cli::settings::{Settings, quoted};
 
 pub(crate) fn run(
     args: &SuggestArgs,
@@ -36,7 +36,7 @@ pub(crate) fn run(
     for suggestion in &found {
         // What another process removed meanwhile is no suggestion.
         if let Some(recording) = library.recording(suggestion.recording)? {
-            rows.push(SuggestionRow::new(suggestion, &recording, head.card()));
+            rows.push(SuggestionRow::new(suggestion, &recording, (head.card(), class), settings));
         }
     }
     if rows.is_empty() {
@@ -44,7 +44,10 @@ pub(crate) fn run(
         return Ok(Status::NothingFound);
     }
     if settings.format == Format::Table {
-        let commands: Vec<String> = rows.iter().map(|row| row.command.clone()).collect();
+        let commands: Vec<String> = rows
+            .iter()
+            .map(|row| format!("{}\n      {}", row.command, row.other_command))
+            .collect();
         let cells = rows.iter().map(Row::readable).collect();
         printer.annotated_table(SuggestionRow::HEADINGS, cells, &commands)?;
     } else {
@@ -71,17 +74,28 @@ struct SuggestionRow {
     score: f64,
     margin: f64,
     why: String,
-    /// What labels it.
+    /// What labels it so, once somebody has listened.
     command: String,
+    /// What labels it otherwise: as the other class, or as none of this one.
+    other_command: String,
     #[serde(skip)]
     readable_path: String,
 }
 
 impl SuggestionRow {
-    fn new(suggestion: &Suggestion, recording: &StoredRecording, card: &HeadCard) -> Self {
+    /// Of a head, where only class `asked` was asked about, if any.
+    fn new(
+        suggestion: &Suggestion,
+        recording: &StoredRecording,
+        (card, asked): (&HeadCard, Option<usize>),
+        settings: &Settings,
+    ) -> Self {
         let name = |class: usize| card.classes[class].clone();
         let (kind, class, other, why) = match suggestion.why {
             Why::Between(first, second) => {
+                // Whoever asks about a class is answered about it.
+                let is_second = asked == Some(second);
+                let (first, second) = if is_second { (second, first) } else { (first, second) };
                 let why = format!("unsure between {} and {}", name(first), name(second));
                 ("unsure", first, Some(second), why)
             }
@@ -91,7 +105,12 @@ impl SuggestionRow {
         let stretch = suggestion.range.map_or_else(String::new, |range| {
             format!("@{}-{}", seconds(range.start_s), seconds(range.end_s))
         });
-        let quoted = name(class).replace('\'', "'\\''");
+        let label = |class: usize, further: &str| {
+            let (id, class) = (recording.id, quoted(&name(class)));
+            settings.pasted(&format!("sonoteca label add id:{id}{stretch} {class}{further}"))
+        };
+        let other_command =
+            other.map_or_else(|| label(class, " --negative"), |other| label(other, ""));
         Self {
             recording_id: recording.id,
             path: recording.path.to_string_lossy().into_owned(),
@@ -104,7 +123,8 @@ impl SuggestionRow {
             score: suggestion.score,
             margin: suggestion.margin,
             why,
-            command: format!("sonoteca label add id:{}{stretch} '{quoted}'", recording.id),
+            command: label(class, ""),
+            other_command,
             readable_path: readable_path(&recording.path).into_owned(),
         }
     }
@@ -129,6 +149,7 @@ impl Row for SuggestionRow {
         "margin",
         "why",
         "command",
+        "other_command",
     ];
     const HEADINGS: &'static [&'static str] = &["Id", "Recording", "Seconds", "Why", "Score"];
 
@@ -146,6 +167,7 @@ impl Row for SuggestionRow {
             self.margin.to_string(),
             self.why.clone(),
             self.command.clone(),
+            self.other_command.clone(),
         ]
     }
 

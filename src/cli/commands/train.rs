@@ -11,6 +11,7 @@ use sonoteca::filter::Filter;
 use sonoteca::search::{self, Level};
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
+use sonoteca::train::examples::Dropped;
 use sonoteca::train::head::card::{HeadCard, TrainingSettings, check_name};
 use sonoteca::train::learner::{ClassWeights, HeadKind, Watch};
 use sonoteca::train::report::Report;
@@ -21,8 +22,8 @@ use sonoteca::{Error, Result, dates};
 
 use crate::cli::Status;
 use crate::cli::args::{Format, HeadName, TaskName, TrainArgs, WeightsName};
-use crate::cli::printer::{Printer, counted};
-use crate::cli::settings::Settings;
+use crate::cli::printer::{Printer, counted, grouped};
+use crate::cli::settings::{Settings, quoted};
 use progress::TrainingProgress;
 
 /// The precision that thresholds are to have where none is said.
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
     check_name(&args.name)?;
     require_report_format(settings.format)?;
     if let Some(path) = &args.report {
-        require_new_name(path)?;
+        require_new_name(path, &args.name)?;
     }
     let task = args.task.map(task_of).or(args.target.as_ref().map(|_| Task::Regression));
     if args.target.is_some() && !args.classes.is_empty() {
@@ -86,18 +87,31 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
     for difference in earlier.iter().flat_map(|earlier| differences(earlier, card)) {
         printer.warning(&format!("unlike the earlier {}: {difference}", card.name));
     }
-    let report = report_of(&trained);
+    for Dropped { class, recordings } in &trained.dropped {
+        printer.warning(&format!(
+            "`{class}` was left out: {} it, and none by itself{}",
+            match recordings {
+                1 => "1 recording has".to_owned(),
+                count => format!("{} recordings have", grouped(*count)),
+            },
+            settings.pasted(&format!(
+                "; look at its labels: sonoteca label list --class {}",
+                quoted(class)
+            ))
+        ));
+    }
+    let report = report_of(&trained, &library)?;
     if let Some(path) = &args.report {
         write_report(&report, path)?;
         printer.note(&format!("Report: {}", path.display()));
     }
     print_report(&report, settings, printer)?;
     printer.note(&format!(
-        "Trained {} ({}) on {}; use it: sonoteca predict {}",
+        "Trained {} ({}) on {}; use it: {}",
         card.name,
         card.kind.as_str(),
         counted(card.learnt_from.recordings as u64, "recording"),
-        card.name
+        settings.pasted(&format!("sonoteca predict {}", card.name))
     ));
     Ok(Status::Done)
 }
@@ -167,9 +181,11 @@ pub(super) fn train(
     training::train_watched(library, &order, dates::now(), Some(Watch(&watch)))
 }
 
-/// What is known of a head that was just trained.
-pub(super) fn report_of(trained: &Trained) -> Report {
-    trained.head.card().report(trained.held_out.as_ref())
+/// What is known of a head that was just trained on `library`.
+pub(super) fn report_of(trained: &Trained, library: &Library) -> Result<Report> {
+    let mut report = trained.head.card().report(trained.held_out.as_ref());
+    report.name_recordings(library)?;
+    Ok(report)
 }
 
 /// Refuses what a report cannot be printed as, before anything takes time.
@@ -195,25 +211,27 @@ pub(super) fn print_report(
     }
 }
 
-/// Refuses to write where something is, or where nothing can be, before anything takes time.
-pub(super) fn require_new_name(path: &Path) -> Result<()> {
+/// Refuses to write a report of the head called `head` where something else is, or where nothing can
+/// be, before anything takes time.
+pub(super) fn require_new_name(path: &Path, head: &str) -> Result<()> {
     // Gone when it is dropped.
     NewFile::beside(path).map_err(|source| Error::Io {
         action: "write",
         path: path.to_owned(),
         source,
     })?;
-    if path.symlink_metadata().is_ok() && !is_report(path) {
+    if path.symlink_metadata().is_ok() && !is_report(path, head) {
         return Err(Error::Exists { path: path.to_owned(), options: "name another --report FILE" });
     }
     Ok(())
 }
 
-/// Whether a file is a report of ours, which is written anew with its head.
-fn is_report(path: &Path) -> bool {
+/// Whether a file is a report of ours of this head, which is written anew with it.
+fn is_report(path: &Path, head: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|text| {
         text.starts_with("<!DOCTYPE html>")
             && text.contains("name=\"generator\" content=\"sonoteca")
+            && text.contains(&format!("<h1>{head}</h1>"))
     })
 }
 

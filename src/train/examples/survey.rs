@@ -115,6 +115,11 @@ impl Survey {
         }
     }
 
+    /// How many recordings labels say that `class` is in.
+    pub(super) fn recordings_with(&self, class: &str) -> u64 {
+        self.classes.get(&folded(class)).map_or(0, |found| found.positive)
+    }
+
     /// The usual spelling of the class called `name`.
     fn named(&self, name: &str) -> Result<String> {
         let class = name.to_owned();

@@ -21,6 +21,9 @@ pub struct Bar {
     is_strict: bool,
     /// Whether each class is asked about, `[classes]`.
     wanted: Vec<bool>,
+    /// Whether classes were named with a threshold: then each is there or not, whichever is the most
+    /// probable.
+    each_by_itself: bool,
     tolerance_s: f64,
 }
 
@@ -43,7 +46,8 @@ pub struct Detection {
 
 impl Bar {
     /// The thresholds of `card`, or `threshold` for all, which whole recordings must reach too; of segments that begin every `hop_s`
-    /// seconds. Only `classes`, by their numbers, are asked about; all, where there is none.
+    /// seconds. Only `classes`, by their numbers, are asked about; all, where there is none. With both, a
+    /// class is there where it reaches the threshold, though another be more probable.
     pub fn new(
         card: &HeadCard,
         level: Level,
@@ -55,7 +59,9 @@ impl Bar {
         let wanted =
             (0..count).map(|class| classes.is_empty() || classes.contains(&class)).collect();
         let (task, is_strict) = (card.task, threshold.is_some());
-        Self { task, level, thresholds, is_strict, wanted, tolerance_s: TOLERANCE_HOPS * hop_s }
+        let each_by_itself = is_strict && !classes.is_empty();
+        let tolerance_s = TOLERANCE_HOPS * hop_s;
+        Self { task, level, thresholds, is_strict, wanted, each_by_itself, tolerance_s }
     }
 
     /// What is detected, in the order of time and, at one time, of classes.
@@ -92,6 +98,7 @@ impl Bar {
         match (self.task, self.level) {
             (Task::Regression, _) => true,
             (Task::Multi, _) => reaches,
+            (Task::Single, _) if self.each_by_itself => reaches,
             (Task::Single, Level::Recording) => class == best && (reaches || !self.is_strict),
             (Task::Single, Level::Segment) => class == best && reaches,
         }
@@ -145,7 +152,8 @@ mod tests {
 
     fn bar(task: Task, level: Level) -> Bar {
         let (thresholds, wanted) = (vec![0.5, 0.5], vec![true, true]);
-        Bar { task, level, thresholds, is_strict: false, wanted, tolerance_s: 0.25 }
+        let each_by_itself = false;
+        Bar { task, level, thresholds, is_strict: false, wanted, each_by_itself, tolerance_s: 0.25 }
     }
 
     #[test]
@@ -172,5 +180,20 @@ mod tests {
         assert!(!of_recordings[1].reaches && of_recordings[1].class == 1);
         let strict = Bar { is_strict: true, ..bar(Task::Single, Level::Recording) };
         assert_eq!(strict.detect(&said), of_recordings[..1]);
+    }
+
+    #[test]
+    fn a_class_that_is_asked_about_by_itself_may_be_the_second() {
+        let said = said(&[[0.6, 0.35], [0.8, 0.1]], 9);
+        let by_itself = Bar {
+            thresholds: vec![0.3, 0.3],
+            is_strict: true,
+            wanted: vec![false, true],
+            each_by_itself: true,
+            ..bar(Task::Single, Level::Recording)
+        };
+        let found = by_itself.detect(&said);
+        assert_eq!(found.iter().map(|found| found.class).collect::<Vec<_>>(), [1]);
+        assert!((found[0].score - 0.35).abs() < 1e-6);
     }
 }

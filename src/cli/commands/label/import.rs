@@ -1,6 +1,6 @@
 //! `sonoteca label import`: files of labels into the library, all at once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -22,6 +22,9 @@ use crate::cli::printer::{Printer, Row, counted, grouped, reason};
 
 /// Rows that were left out and are shown to people; programs see more.
 const SHOWN: u64 = 20;
+
+/// Classes that are named, with how many labels each has.
+const CLASSES_TOLD: usize = 24;
 
 /// Pages that are kept in memory: the indexes of a million labels.
 const CACHE_MB: u32 = 128;
@@ -46,7 +49,21 @@ pub(super) fn run(
         overruled: HashMap::new(),
     };
     if let Some(folder) = &args.from_folders {
-        folders::read(folder, &places, &mut |row| import.take(folder, row))?;
+        import.report.tells_classes = true;
+        let meant = folders::read(folder, &places, &mut |row| import.take(folder, row))?;
+        if let Some(meant) = meant {
+            let meant = meant.display();
+            import.printer.warning(&format!(
+                "all of it has one class, and lies in folders of {meant}; if they are the classes: \
+                 sonoteca label import --from-folders {meant}"
+            ));
+        }
+        if import.report.rows == 0 {
+            import.printer.note(&format!(
+                "The library holds no recording below {folder}; to take them in: sonoteca index {folder}",
+                folder = folder.display()
+            ));
+        }
     }
     for path in &args.files {
         let spec = ReadingSpec {
@@ -66,7 +83,9 @@ pub(super) fn run(
         match result {
             Ok(format) => import.printer.detail(&format!("{}: {format:?}", path.display())),
             // A file that is none costs itself; a library that fails, everything.
-            Err(error @ (Error::Labels { .. } | Error::Io { .. })) => import.fail(path, &error),
+            Err(error @ (Error::Labels { .. } | Error::Io { .. } | Error::Usage { .. })) => {
+                import.fail(path, &error)
+            }
             Err(error) => return Err(error),
         }
     }
@@ -90,6 +109,12 @@ pub(super) fn run(
 }
 
 fn open(path: &Path) -> Result<Box<dyn Read>> {
+    if path.is_dir() {
+        return Err(Error::Usage {
+            problem: "a folder is no table of labels",
+            hint: "where sub-folders are classes: sonoteca label import --from-folders FOLDER",
+        });
+    }
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));
     }
@@ -129,6 +154,7 @@ impl Import<'_> {
             folded(new.class),
             new.source.to_owned(),
         );
+        let class = (new.judgement == Judgement::Positive).then(|| new.class.to_owned());
         match self.writer.add_label_once(&new)? {
             Once::Added(_) => {
                 self.report.added += 1;
@@ -142,6 +168,9 @@ impl Import<'_> {
                 self.report.already_there += 1;
                 self.overruled.insert(said, label);
             }
+        }
+        if let Some(class) = class {
+            *self.report.classes.entry(class).or_default() += 1;
         }
         Ok(())
     }
@@ -202,9 +231,14 @@ struct Report {
     refused: u64,
     /// Files that could not be read at all.
     failed: u64,
+    /// Labels that say that a class is there, by class; those that were there already included.
+    classes: BTreeMap<String, u64>,
     /// Why; of rows, the first ten thousand.
     problems: Vec<Problem>,
     dry_run: bool,
+    /// Nobody has written the classes down that are folders' names.
+    #[serde(skip)]
+    tells_classes: bool,
 }
 
 /// A row, or a file, that was left out.
@@ -227,7 +261,19 @@ impl Report {
                 text += what;
             }
         }
-        text + ".\n"
+        text += ".\n";
+        if !self.tells_classes || self.classes.is_empty() {
+            return text;
+        }
+        if self.classes.len() <= CLASSES_TOLD {
+            let each = self.classes.iter();
+            let each: Vec<String> =
+                each.map(|(class, count)| format!("{class} {}", grouped(*count))).collect();
+            text += &format!("Classes: {}.\n", each.join(", "));
+        } else {
+            text += &format!("Classes: {}.\n", grouped(self.classes.len() as u64));
+        }
+        text
     }
 }
 
