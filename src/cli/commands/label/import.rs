@@ -58,7 +58,7 @@ pub(super) fn run(
                  sonoteca label import --from-folders {meant}"
             ));
         }
-        if import.report.rows == 0 {
+        if import.report.classes.is_empty() {
             import.printer.note(&format!(
                 "The library holds no recording below {folder}; to take them in: sonoteca index {folder}",
                 folder = folder.display()
