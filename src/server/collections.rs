@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sonoteca::Result;
 use sonoteca::model::registry;
 use sonoteca::search::collection::CollectionOptions;
 use sonoteca::search::{Collection, Level, choose_among, first_model};
 use sonoteca::store::Library;
 use sonoteca::store::changes::ChangeMark;
 use sonoteca::store::models::StoredModel;
-use sonoteca::Result;
 
 /// While vectors keep changing, opening takes no more than this share of the time.
 const SHARE_OF_TIME: u32 = 10;

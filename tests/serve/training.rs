@@ -86,8 +86,9 @@ fn a_head_is_trained_asked_corrected_and_removed() {
         "recording_id": judged["recording_id"], "class": judged["class"], "kind": "unsure",
     });
     served.post("/v1/labels", &label).expect(201);
-    let refused = served.post("/v1/heads", &head).refused(409, "head_exists");
-    assert!(refused["hint"].as_str().unwrap().contains("replace"), "{refused}");
+    let refused = served.post("/v1/heads", &head);
+    refused.refused(409, "head_exists");
+    assert!(refused.text().contains("replace"), "{}", refused.text());
     let head = json!({"name": "sorts", "folds": 3, "seed": 1, "replace": true});
     let result = served.done(served.post("/v1/heads", &head));
     assert_eq!(result["replaced"], true);

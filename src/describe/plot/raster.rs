@@ -76,10 +76,7 @@ impl LevelRange {
 }
 
 /// `spectrogram`, low frequencies below.
-pub fn spectrogram(
-    spectrogram: &Spectrogram,
-    size: (usize, usize),
-) -> (Raster, LevelRange) {
+pub fn spectrogram(spectrogram: &Spectrogram, size: (usize, usize)) -> (Raster, LevelRange) {
     let range = LevelRange::of(&spectrogram.levels(size.0));
     (spectrogram_within(spectrogram, size, range), range)
 }

@@ -28,7 +28,8 @@ pub(super) fn of_path(rejection: &PathRejection) -> String {
 /// What is wrong with a query, of which the parser says `said`.
 pub(super) fn of_query(said: &str) -> String {
     let said = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(said);
-    if let Some(name) = said.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+    if let Some(name) = said.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
+    {
         return format!("the address lacks `{name}`: ?{name}=…");
     }
     match said.split_once(": ") {
@@ -59,7 +60,8 @@ pub(super) fn plain(said: &str) -> String {
     const TYPES: [&str; 9] = ["i64", "u64", "i32", "u32", "i16", "u16", "usize", "f64", "f32"];
     let mut words = said.to_owned();
     for of_ours in TYPES {
-        words = words.replace(&format!("expected {of_ours}"), &format!("expected {}", named(of_ours)));
+        words =
+            words.replace(&format!("expected {of_ours}"), &format!("expected {}", named(of_ours)));
     }
     // A struct's name says nothing to whoever sends an object.
     if let Some((before, rest)) = words.split_once("expected struct ") {
@@ -88,7 +90,8 @@ mod tests {
         let said = "invalid type: string \"abc\", expected i64 at line 1 column 5";
         let told = plain(said);
         assert_eq!(told, "it is the string \"abc\", expected a whole number at line 1 column 5");
-        let told = plain("invalid type: integer `3`, expected struct SearchBody at line 1 column 1");
+        let told =
+            plain("invalid type: integer `3`, expected struct SearchBody at line 1 column 1");
         assert_eq!(told, "it is the integer `3`, expected an object at line 1 column 1");
     }
 
@@ -99,8 +102,14 @@ mod tests {
         assert_eq!(of("missing field `rate`"), "the address lacks `rate`: ?rate=…");
         let told = of("limit: invalid digit found in string");
         assert_eq!(told, "`limit` in the address is not a whole number that it may be");
-        assert_eq!(of("start_s: invalid float literal"), "`start_s` in the address is not a number");
+        assert_eq!(
+            of("start_s: invalid float literal"),
+            "`start_s` in the address is not a number"
+        );
         let told = of("by: unknown variant `x`, expected `recording` or `segment`");
-        assert_eq!(told, "`by` in the address: unknown variant `x`, expected `recording` or `segment`");
+        assert_eq!(
+            told,
+            "`by` in the address: unknown variant `x`, expected `recording` or `segment`"
+        );
     }
 }

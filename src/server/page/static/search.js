@@ -181,11 +181,12 @@ async function byFile(blob, name) {
     question.examples = [{ kind: 'like', upload_id, duration_s, name, start_s: null, end_s: null }];
     Object.assign(question, { words: '', head: '', headClass: '', current: 0 });
     say(`${name} was read`);
+    byId('recording-state').textContent = '';
     await ask();
   } catch (error) {
+    // Where one looks; what is below still answers the earlier question.
+    byId('recording-state').textContent = `${name} was not taken${asks(question) ? '; what is below answers the earlier question' : ''}.`;
     showProblem(error);
-  } finally {
-    byId('recording-state').textContent = '';
   }
 }
 
