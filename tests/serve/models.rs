@@ -34,7 +34,7 @@ fn where_none_is_named_the_one_with_words_is_meant() {
     };
     assert_eq!(classes(""), classes("?model=yamnet"));
     // A filter that names a class is about a model too.
-    served.get("/v1/recordings?where=class(\"Noise\")%20>=%200").expect(200);
+    served.get("/v1/recordings?where=class(%22Noise%22)%20%3E=%200").expect(200);
 
     // The other one is had by its name.
     let other = json!({"like": [{"recording_id": id}], "model": "crnn-bell", "by": "recording"});
@@ -71,7 +71,7 @@ fn the_model_that_was_chosen_is_meant_and_one_that_is_not_there_is_refused_at_on
 
 #[test]
 fn an_address_that_is_none_or_is_taken_says_what_to_try() {
-    let served = Served::start(Bench::with_sounds(), &[]);
+    let served = Served::new();
     for written in ["7399", ":99999", "localhost"] {
         let refused = served.bench.run(&["serve", "--bind", written]).expect(2);
         assert!(refused.err.contains("such as 127.0.0.1:"), "{}", refused.err);

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use sonoteca::{Error, TrainingProblem};
+use sonoteca::{Error, ReportedKind, TrainingProblem};
 
 /// What to try after `error`.
 pub(super) fn of(error: &Error) -> Option<Cow<'static, str>> {
@@ -27,7 +27,7 @@ pub(super) fn of(error: &Error) -> Option<Cow<'static, str>> {
         Error::UnknownClass { nearest, .. } if nearest.is_empty() => {
             "/v1/classes lists those that are known; any word is searched with `text`"
         }
-        Error::NoStretch { .. } => {
+        Error::NoStretch { .. } | Error::Reported { kind: ReportedKind::Part, .. } => {
             "start_s and end_s count seconds from the recording's beginning, the start first"
         }
         Error::ClipTooLong { .. } => "ask for less by start_s and end_s",
