@@ -40,6 +40,7 @@ use sonoteca::ingest::Decoders;
 use sonoteca::milvus::Store;
 use sonoteca::{Error, Result};
 
+pub(crate) use collections::{Usual, Why};
 pub(crate) use errand::run as errand;
 pub(crate) use security::check;
 pub(crate) use settings::{Logs, Settings};
@@ -57,6 +58,8 @@ pub(crate) struct Listening {
     pub(crate) address: SocketAddr,
     /// What programs send; nothing, where none is asked for.
     pub(crate) token: Option<String>,
+    /// The model that is meant where a request names none.
+    pub(crate) usual: Option<Usual>,
 }
 
 /// Serves until the process is asked to stop; tells `started` where.
@@ -87,7 +90,8 @@ pub(crate) fn run(
             let address = listener.local_addr().map_err(Error::Output)?;
             let server = Arc::new(Server::open(settings, decoders, address)?.with_store(store));
             let mut signals = Signals::listen()?;
-            started(&Listening { address, token: server.security.token() })?;
+            let usual = server.collections.usual(&*server.lend()?)?;
+            started(&Listening { address, token: server.security.token(), usual })?;
             tracing::info!(%address, "listening");
             tokio::spawn(tidy(Arc::downgrade(&server)));
             let router = router::router(Arc::clone(&server));

@@ -10,6 +10,8 @@ mod common;
 mod asking;
 #[path = "serve/hosting.rs"]
 mod hosting;
+#[path = "serve/models.rs"]
+mod models;
 #[path = "serve/process.rs"]
 mod process;
 #[path = "serve/refusals.rs"]

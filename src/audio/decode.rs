@@ -22,6 +22,7 @@ mod codec;
 mod container;
 mod declared;
 mod demuxers;
+mod flac;
 mod matroska;
 mod mix;
 mod mp4;

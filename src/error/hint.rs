@@ -144,6 +144,12 @@ impl Error {
                  {\"path\": \"a.wav\", \"metadata\": {\"site\": \"A\"}}"
             }
             Self::Panic { .. } => "this is our defect; please report it with the file if you can",
+            Self::Io { action: "listen on", source, .. }
+                if source.kind() == io::ErrorKind::AddrInUse =>
+            {
+                "another program listens there, maybe another `sonoteca serve`; take another port, or \
+                 one that is free: --bind 127.0.0.1:0"
+            }
             Self::Io { action: "find", source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 "check the name; recordings of a folder that was moved are found by syncing the \
                  folder above it, those of one that is gone are dropped by: sonoteca remove PATH"

@@ -4,16 +4,17 @@
 //! opened anew when the vectors have changed. While somebody does that, others search what there
 //! was: a search waits for nobody but whoever opens the same collection for the first time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use sonoteca::Result;
+use sonoteca::model::registry;
 use sonoteca::search::collection::CollectionOptions;
-use sonoteca::search::{Collection, Level, choose_among};
+use sonoteca::search::{Collection, Level, choose_among, first_model};
 use sonoteca::store::Library;
 use sonoteca::store::changes::ChangeMark;
 use sonoteca::store::models::StoredModel;
-use sonoteca::{Error, Result};
 
 /// While vectors keep changing, opening takes no more than this share of the time.
 const SHARE_OF_TIME: u32 = 10;
@@ -50,6 +51,26 @@ type Place = Arc<Mutex<Option<Held>>>;
 /// The models of the library at some change.
 type Models = (Option<ChangeMark>, Arc<Vec<StoredModel>>);
 
+/// The model that is meant where none is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Usual {
+    pub(crate) name: String,
+    pub(crate) why: Why,
+    /// What else the library has vectors of, by name.
+    pub(crate) others: Vec<String>,
+}
+
+/// Why a model is the usual one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The server was told so.
+    Chosen,
+    /// It has words for what it hears, of the most kinds.
+    HasWords,
+    /// No other one has vectors of more recordings.
+    HasMost,
+}
+
 /// What searches compare.
 #[derive(Debug, Default)]
 pub(super) struct Collections {
@@ -85,15 +106,60 @@ impl Collections {
     /// # Errors
     /// As [`choose_among`].
     pub(super) fn model(&self, library: &Library, name: Option<&str>) -> Result<StoredModel> {
-        let models = self.models(library)?.as_ref().clone();
-        match (name, self.usual.as_deref()) {
-            (None, Some(usual)) => match choose_among(models.clone(), None) {
-                // It need not be the only one.
-                Err(Error::AmbiguousModel { .. }) => choose_among(models, Some(usual)),
-                chosen => chosen,
-            },
-            (name, _) => choose_among(models, name),
+        let models = self.models(library)?;
+        let usual = match name {
+            None => self.usual_among(&models).map(|usual| usual.name),
+            Some(_) => None,
+        };
+        choose_among(models.as_ref().clone(), name.or(usual.as_deref()))
+    }
+
+    /// The model that is meant in `library` where none is named; none, while it holds nothing.
+    ///
+    /// # Errors
+    /// [`Error::Store`](sonoteca::Error::Store).
+    pub(super) fn usual(&self, library: &Library) -> Result<Option<Usual>> {
+        Ok(self.usual_among(&self.models(library)?))
+    }
+
+    /// What was chosen when the server was started; else the first of our models, which has words for
+    /// what it hears; else the one with most recordings, of several the first by name.
+    fn usual_among(&self, models: &[StoredModel]) -> Option<Usual> {
+        let mut recordings = BTreeMap::<&str, u64>::new();
+        for model in models.iter().filter(|model| model.recordings > 0) {
+            *recordings.entry(&model.identity.name).or_default() += model.recordings;
         }
+        let chosen = self.usual.as_deref().filter(|name| recordings.contains_key(name));
+        let first = recordings.contains_key(first_model()).then(first_model);
+        // Of equals the last is taken: the first by name.
+        let largest =
+            recordings.iter().rev().max_by_key(|&(_, count)| count).map(|(name, _)| *name);
+        let (name, why) = match (chosen, first, largest) {
+            (Some(name), _, _) => (name, Why::Chosen),
+            (None, Some(name), _) => (name, Why::HasWords),
+            (None, None, Some(name)) => (name, Why::HasMost),
+            (None, None, None) => return None,
+        };
+        let others = recordings.keys().filter(|other| **other != name);
+        Some(Usual {
+            name: name.to_owned(),
+            why,
+            others: others.map(|other| (*other).to_owned()).collect(),
+        })
+    }
+
+    /// Refuses a model that was chosen when the server was started and that nothing is known of.
+    ///
+    /// # Errors
+    /// [`Error::UnknownModel`](sonoteca::Error::UnknownModel), and where the library holds vectors, of
+    /// others alone, [`Error::NoVectors`](sonoteca::Error::NoVectors).
+    pub(super) fn check(&self, library: &Library) -> Result<()> {
+        let Some(name) = self.usual.as_deref() else { return Ok(()) };
+        let models = self.models(library)?;
+        if models.iter().any(|model| model.recordings > 0) {
+            return choose_among(models.as_ref().clone(), Some(name)).map(|_| ());
+        }
+        registry::find(name).map(|_| ())
     }
 
     /// The vectors of `model` at `level`, to be searched exactly or by the graph.

@@ -35,7 +35,8 @@ const REFUSALS: [(&str, &str); 19] = [
     ("408", "The body took too long to arrive"),
     (
         "409",
-        "The library's vectors are of another version than the model that is installed, or none is",
+        "The library's vectors are of another version than the model that is installed, or none is; or a \
+         head has that name already",
     ),
     ("410", "The recording's file is not there any more"),
     ("413", "The body has more bytes, or the sound is longer, than may be"),
@@ -58,7 +59,7 @@ const BY_ANY: [&str; 3] = ["403", "421", "500"];
 /// What those may meet that need the token.
 const BY_STRANGERS: [&str; 3] = ["401", "503", "507"];
 /// What those may meet that send something.
-const BY_SENDERS: [&str; 4] = ["400", "408", "413", "422"];
+const BY_SENDERS: [&str; 5] = ["400", "408", "413", "415", "422"];
 
 /// Adds to `description` what handlers do not say.
 pub(super) fn complete(description: &mut OpenApi) {
@@ -100,10 +101,6 @@ fn add_refusals(path: &str, operation: &mut Operation) {
     }
     if operation.request_body.is_some() {
         add(&BY_SENDERS);
-        // Of a sound that is sent nobody asks what it is called.
-        if path != "/v1/uploads" {
-            add(&["415"]);
-        }
     }
     let Responses { responses, .. } = &mut operation.responses;
     for status in statuses {

@@ -13,7 +13,7 @@ use sonoteca::audio::excerpt::{Excerpt, Part, Stretch};
 use sonoteca::describe::Outline;
 use sonoteca::describe::envelope::{Envelope, Extent};
 use sonoteca::describe::plot::colour::Rgb;
-use sonoteca::describe::plot::raster::{Raster, spectrogram};
+use sonoteca::describe::plot::raster::{LevelRange, Raster, spectrogram, spectrogram_within};
 use sonoteca::{Error, Result};
 
 /// What a waveform is drawn on, and with: as in `sonoteca describe --plot`.
@@ -21,6 +21,12 @@ const WHITE: Rgb = [255; 3];
 const LINE: Rgb = [150; 3];
 const PEAKS: Rgb = [150, 165, 190];
 const RMS: Rgb = [50, 70, 110];
+
+/// Of a longer recording so many stretches of such a length say how loud it is: each is a look into
+/// the file, which in some formats means decoding what precedes it.
+const LEVEL_STRETCHES: u32 = 8;
+const LEVEL_STRETCH_S: f64 = 8.0;
+const LEVEL_COLUMNS: usize = 512;
 
 /// A kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,8 +41,17 @@ pub(super) type Seconds = Option<(f64, Option<f64>)>;
 /// What is to be done.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Asked {
-    /// Draw a stretch; a PNG comes back.
-    Draw { path: PathBytes, stretch: Seconds, picture: Picture, size: (usize, usize) },
+    /// Draw a stretch, a spectrogram in the colours of these levels; a PNG comes back.
+    Draw {
+        path: PathBytes,
+        stretch: Seconds,
+        picture: Picture,
+        size: (usize, usize),
+        levels: Option<Levels>,
+    },
+    /// Find the levels that colours should stand for in pictures of all of it, which is so long;
+    /// [`Levels`] come back.
+    Level { path: PathBytes, duration_s: f64 },
     /// Cut a stretch out, mono and of 16 bits; a WAV file comes back.
     Cut { path: PathBytes, stretch: Seconds, most_s: f64 },
     /// Write all of it to `to` as a WAV file, mono; [`Stored`] comes back.
@@ -46,6 +61,13 @@ pub(super) enum Asked {
 /// A path, which need not be UTF-8.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct PathBytes(Vec<u8>);
+
+/// The levels of the lightest and the darkest colour, in decibels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Levels {
+    low_db: f32,
+    high_db: f32,
+}
 
 /// What became of an upload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,8 +107,12 @@ pub(crate) fn run(asked: &[u8]) -> Result<Vec<u8>> {
     let asked: Asked =
         serde_json::from_slice(asked).map_err(|error| Error::Output(error.into()))?;
     match asked {
-        Asked::Draw { path, stretch, picture, size } => {
-            draw(&path.path(), part_of(stretch), picture, size)
+        Asked::Draw { path, stretch, picture, size, levels } => {
+            draw(&path.path(), part_of(stretch), picture, size, levels)
+        }
+        Asked::Level { path, duration_s } => {
+            let levels = levels(&path.path(), duration_s)?;
+            serde_json::to_vec(&levels).map_err(|error| Error::Output(error.into()))
         }
         Asked::Cut { path, stretch, most_s } => cut(&path.path(), part_of(stretch), most_s),
         Asked::Store { path, to, most_s } => {
@@ -101,12 +127,48 @@ fn part_of(stretch: Seconds) -> Part {
     Part { stretch, channel: None }
 }
 
-fn draw(path: &Path, part: Part, picture: Picture, size: (usize, usize)) -> Result<Vec<u8>> {
+fn draw(
+    path: &Path,
+    part: Part,
+    picture: Picture,
+    size: (usize, usize),
+    levels: Option<Levels>,
+) -> Result<Vec<u8>> {
     let outline = Outline::read(path, part)?;
-    match picture {
-        Picture::Spectrogram => spectrogram(&outline.spectrogram, size).0.to_png(),
-        Picture::Waveform => waveform(&outline.envelope, size).to_png(),
+    match (picture, levels) {
+        (Picture::Spectrogram, None) => spectrogram(&outline.spectrogram, size).0.to_png(),
+        (Picture::Spectrogram, Some(Levels { low_db, high_db })) => {
+            let range = LevelRange { low_db, high_db };
+            spectrogram_within(&outline.spectrogram, size, range).to_png()
+        }
+        (Picture::Waveform, _) => waveform(&outline.envelope, size).to_png(),
     }
+}
+
+/// The levels of a recording as long as that: of all of it where it is short, else of some stretches
+/// of it, which lie in it evenly.
+fn levels(path: &Path, duration_s: f64) -> Result<Levels> {
+    let mut levels = Vec::new();
+    let mut add = |part| -> Result<()> {
+        levels.extend(Outline::read(path, part)?.spectrogram.levels(LEVEL_COLUMNS));
+        Ok(())
+    };
+    if duration_s <= f64::from(LEVEL_STRETCHES) * LEVEL_STRETCH_S {
+        add(Part::default())?;
+    } else {
+        let step_s = (duration_s - LEVEL_STRETCH_S) / f64::from(LEVEL_STRETCHES - 1);
+        for number in 0..LEVEL_STRETCHES {
+            let start_s = f64::from(number) * step_s;
+            let stretch = (start_s, Some(start_s + LEVEL_STRETCH_S));
+            match add(part_of(Some(stretch))) {
+                // Some are shorter than they say.
+                Err(Error::NoStretch { .. }) if number > 0 => break,
+                added => added?,
+            }
+        }
+    }
+    let LevelRange { low_db, high_db } = LevelRange::of(&levels);
+    Ok(Levels { low_db, high_db })
 }
 
 /// Peaks, and darker the root mean square, as high as the loudest peak.

@@ -4,6 +4,8 @@
 //! `{"error": {"code", "message", "hint"}}`. Every answer that is none of what was asked for comes
 //! from here.
 
+mod hints;
+
 use std::borrow::Cow;
 use std::error::Error as _;
 use std::io;
@@ -176,7 +178,7 @@ impl From<Error> for Refusal {
         if status == StatusCode::INSUFFICIENT_STORAGE {
             return Self::no_room(&in_one_line(&error));
         }
-        let hint = error.hint().map(Cow::into_owned);
+        let hint = hint_of(&error);
         let mut refusal = Self::new(status, code, in_one_line(&error));
         refusal.hint = hint;
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -184,6 +186,11 @@ impl From<Error> for Refusal {
         }
         refusal
     }
+}
+
+/// What to try after `error`, for whoever asks over HTTP.
+pub(super) fn hint_of(error: &Error) -> Option<String> {
+    hints::of(error).map(Cow::into_owned)
 }
 
 /// An error with its causes.

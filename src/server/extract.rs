@@ -3,6 +3,8 @@
 //! In: the path, the query and the body of a request. Out: typed values. Refuses, as JSON, what does
 //! not read, bodies that are too large or too slow, and numbers that are none.
 
+mod wording;
+
 use std::time::Duration;
 
 use axum::body::Body;
@@ -32,7 +34,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
         let found = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         found
             .map(|axum::extract::Path(value)| Self(value))
-            .map_err(|rejection| Refusal::bad(rejection.body_text()))
+            .map_err(|rejection| Refusal::bad(wording::of_path(&rejection)))
     }
 }
 
@@ -45,9 +47,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Answer<Self> {
         let found = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        found
-            .map(|axum::extract::Query(value)| Self(value))
-            .map_err(|rejection| Refusal::bad(rejection.body_text()))
+        found.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| {
+            Refusal::bad(wording::of_query(&rejection.body_text()))
+                .hint("/openapi.json describes what each address takes")
+        })
     }
 }
 
@@ -73,7 +76,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         }
         let body = whole_body(request, MOST_JSON, JSON_WITHIN).await?;
         serde_json::from_slice(&body).map(Self).map_err(|error| {
-            let message = format!("the body does not read: {error}");
+            let message = format!("the body does not read: {}", wording::plain(&error.to_string()));
             if error.is_data() {
                 Refusal::unusable("wrong_body", message)
             } else {

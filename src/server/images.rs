@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::errand::Picture;
+use super::errand::{Levels, Picture};
 
 /// Bytes of pictures that are kept.
 const MOST_BYTES: usize = 64 << 20;
@@ -24,10 +24,15 @@ pub(super) struct Key {
     pub(super) size: (usize, usize),
 }
 
+/// Files whose levels are remembered.
+const MOST_LEVELS: usize = 4_096;
+
 /// Pictures that were drawn.
 #[derive(Debug, Default)]
 pub(super) struct Pictures {
     kept: Mutex<Kept>,
+    /// By file with its tag: what colours stand for in all pictures of one.
+    levels: Mutex<HashMap<String, Levels>>,
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +46,20 @@ struct Kept {
 impl Pictures {
     pub(super) fn get(&self, key: &Key) -> Option<Bytes> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).pictures.get(key).cloned()
+    }
+
+    /// What colours stand for in pictures of a file, which is known as `of`.
+    pub(super) fn levels(&self, of: &str) -> Option<Levels> {
+        self.levels.lock().unwrap_or_else(PoisonError::into_inner).get(of).copied()
+    }
+
+    pub(super) fn put_levels(&self, of: String, found: Levels) {
+        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        if levels.len() >= MOST_LEVELS {
+            // They are found again.
+            levels.clear();
+        }
+        levels.insert(of, found);
     }
 
     pub(super) fn put(&self, key: Key, picture: Bytes) {

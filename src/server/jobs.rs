@@ -15,7 +15,7 @@ use sonoteca::ingest::{Cancel, give_way};
 use tokio::sync::Notify;
 use utoipa::ToSchema;
 
-use super::error::{Answer, Refusal, in_one_line};
+use super::error::{Answer, Refusal, hint_of, in_one_line};
 use super::state::Server;
 
 /// Orders that wait.
@@ -310,7 +310,7 @@ fn work(server: &Arc<Server>) {
             }
             Ok(Err(_)) if job.cancel.is_cancelled() => State::Cancelled,
             Ok(Err(error)) => {
-                let hint = error.hint().map(std::borrow::Cow::into_owned);
+                let hint = hint_of(&error);
                 lock(&job.view).error = Some(JobError { message: in_one_line(&error), hint });
                 State::Failed
             }

@@ -9,7 +9,7 @@ mod assets;
 use askama::Template;
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 
@@ -46,6 +46,29 @@ struct MissingPage {
     page: &'static str,
 }
 
+#[derive(Template)]
+#[template(path = "token.html")]
+struct TokenPage {
+    page: &'static str,
+    is_wrong: bool,
+}
+
+/// Whether whoever asks is a browser that goes to an address, and wants a page.
+pub(super) fn is_for_people(method: &Method, headers: &HeaderMap) -> bool {
+    let accepted = headers.get(header::ACCEPT).and_then(|kinds| kinds.to_str().ok());
+    *method == Method::GET && accepted.is_some_and(|kinds| kinds.contains("text/html"))
+}
+
+/// What stands at an address where nothing is.
+pub(super) fn missing() -> Response {
+    (StatusCode::NOT_FOUND, page(&MissingPage { page: "missing" })).into_response()
+}
+
+/// Asks for the token; `is_wrong`: once more.
+pub(super) fn token(is_wrong: bool) -> Response {
+    (StatusCode::UNAUTHORIZED, page(&TokenPage { page: "token", is_wrong })).into_response()
+}
+
 /// The pages and their files. They need no state: what they show comes from `/v1/`.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
@@ -59,7 +82,7 @@ pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
 async fn recording(Path(id): Path<String>) -> Response {
     match id.parse() {
         Ok(id) => page(&RecordingPage { page: "recording", id }),
-        Err(_) => (StatusCode::NOT_FOUND, page(&MissingPage { page: "missing" })).into_response(),
+        Err(_) => missing(),
     }
 }
 
@@ -72,7 +95,7 @@ fn page(template: &impl Template) -> Response {
 
 async fn asset(Path(name): Path<String>, request: HeaderMap) -> Response {
     let Some(asset) = Asset::named(&name) else {
-        return (StatusCode::NOT_FOUND, page(&MissingPage { page: "missing" })).into_response();
+        return missing();
     };
     let tag = asset.tag();
     // Asked for every time and sent once: a newer binary is seen at the next load.

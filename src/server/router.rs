@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -50,9 +51,13 @@ pub(super) fn description() -> OpenApi {
     api().1
 }
 
-async fn missing() -> Refusal {
+async fn missing(request: Request) -> Response {
+    if page::is_for_people(request.method(), request.headers()) {
+        return page::missing();
+    }
     Refusal::missing("no_such_page", "there is nothing at this address")
         .hint("/openapi.json says what there is")
+        .into_response()
 }
 
 async fn not_that_way() -> Refusal {

@@ -25,6 +25,7 @@ use subtle::ConstantTimeEq as _;
 use tracing::Instrument as _;
 
 use super::error::{Answer, Refusal};
+use super::page;
 use super::settings::Settings;
 use super::state::Server;
 
@@ -185,20 +186,26 @@ impl Security {
         if !is_api(uri) && self.hands_out {
             return Ok(None);
         }
-        if let (false, Some(given)) = (is_api(uri), token_in(uri)) {
+        let in_address = token_in(uri);
+        if let (false, Some(given)) = (is_api(uri), &in_address) {
             let token = self.token.as_deref().unwrap_or_default();
-            if bool::from(given.as_bytes().ct_eq(token.as_bytes())) {
+            if bool::from(given.ct_eq(token.as_bytes())) {
                 let mut response =
                     (StatusCode::SEE_OTHER, [(header::LOCATION, "/")]).into_response();
                 self.add_cookie(&mut response);
                 return Ok(Some(response));
             }
         }
-        let refusal = Refusal::new(
-            StatusCode::UNAUTHORIZED,
-            "no_token",
-            "this needs the token that the server printed when it started",
-        );
+        if !is_api(uri) && page::is_for_people(request.method(), headers) {
+            return Ok(Some(page::token(in_address.is_some())));
+        }
+        let is_given = headers.contains_key(header::AUTHORIZATION) || in_address.is_some();
+        let message = if is_given {
+            "the token that was sent is not this server's, which is another with every start"
+        } else {
+            "this needs the token that the server printed when it started"
+        };
+        let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "no_token", message);
         let hint = if self.hands_out {
             "open / in a browser, or send the header Authorization: Bearer TOKEN"
         } else {
@@ -271,8 +278,23 @@ fn is_open(uri: &Uri) -> bool {
     uri.path() == "/healthz" || uri.path().starts_with("/static/")
 }
 
-fn token_in(uri: &Uri) -> Option<&str> {
-    uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))
+/// The token that an address names, as a form writes it: some characters as `%` and two digits.
+fn token_in(uri: &Uri) -> Option<Vec<u8>> {
+    let written = uri.query()?.split('&').find_map(|pair| pair.strip_prefix("token="))?;
+    let mut bytes = written.bytes();
+    let mut token = Vec::with_capacity(written.len());
+    while let Some(byte) = bytes.next() {
+        let digits = written.get(written.len() - bytes.len()..).and_then(|rest| rest.get(..2));
+        let coded = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match coded.filter(|_| byte == b'%') {
+            Some(coded) => {
+                token.push(coded);
+                bytes.nth(1);
+            }
+            None => token.push(byte),
+        }
+    }
+    Some(token)
 }
 
 /// The name of `HOST`, `HOST:PORT` or `[ADDRESS]:PORT`; nothing of what is none of these.

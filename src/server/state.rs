@@ -97,9 +97,15 @@ impl Server {
         address: SocketAddr,
     ) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let collections = Collections::new(settings.model.clone());
+        let libraries = Pool::open(settings.library.clone())?;
+        // What a store holds, it says itself.
+        if settings.store.is_none() {
+            collections.check(&*libraries.lend()?)?;
+        }
         Ok(Self {
             security: Security::new(&settings, address)?,
-            collections: Collections::new(settings.model.clone()),
+            collections,
             models: Models::default(),
             decoders,
             uploads: Uploads::new()?,
@@ -108,7 +114,7 @@ impl Server {
             jobs: Jobs::default(),
             maps: Maps::default(),
             store: None,
-            libraries: Pool::open(settings.library.clone())?,
+            libraries,
             // Some wait for the disk while others compute.
             reading: Room::new(2 * cores),
             decoding: Room::new(cores),

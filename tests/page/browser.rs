@@ -123,12 +123,27 @@ fn capabilities(browser: &str) -> Capabilities {
 
 /// Does `test` in a browser at a server of its own; says aloud where it cannot.
 pub async fn in_browser<T: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Page) -> T) {
+    run(None, test).await;
+}
+
+/// The same, with a library that `model` has heard too.
+pub async fn in_browser_with<T: Future<Output = ()> + Send + 'static>(
+    model: &str,
+    test: impl FnOnce(Page) -> T,
+) {
+    run(Some(model), test).await;
+}
+
+async fn run<T: Future<Output = ()> + Send + 'static>(
+    model: Option<&str>,
+    test: impl FnOnce(Page) -> T,
+) {
     let _turn = TURN.lock().await;
     let Some(browser) = chromium() else {
         eprintln!("SKIPPED: there is no Chromium with chromedriver (scripts/setup_chromium.sh)");
         return;
     };
-    let Some(site) = Site::start() else { return };
+    let Some(site) = Site::start(model) else { return };
     let (driver, endpoint) = driver();
     let client = ClientBuilder::new(HttpConnector::new())
         .capabilities(capabilities(browser))

@@ -16,6 +16,7 @@ mod browser;
 #[path = "../common/mod.rs"]
 mod common;
 mod map;
+mod models;
 mod pictures;
 mod recording;
 mod searching;

@@ -65,3 +65,39 @@ async fn a_recording_is_heard_labelled_and_taken_back() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_of_one_stretch_are_all_seen() {
+    in_browser(async |page: Page| {
+        page.open("/").await;
+        page.ask(
+            "const write = async (label) => {
+               const body = JSON.stringify({ recording_id: 2, ...label });
+               await fetch('/v1/labels', { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+             };
+             await write({ class: 'whole' });
+             await write({ class: 'buzz' });
+             await write({ class: 'part', start_s: 0.5, end_s: 1 });
+             await write({ class: 'later', start_s: 2, end_s: 3 });",
+        )
+        .await;
+        page.open("/recordings/2").await;
+        page.until("document.querySelectorAll('.lane .stretch').length === 4").await;
+        // Each is what is met in its own middle, and within its lane.
+        let seen = page
+            .ask(
+                "document.querySelector('.lane .stretch').scrollIntoView({ block: 'center' });
+                 return [...document.querySelectorAll('.lane .stretch')].filter((stretch) => {
+                   const box = stretch.getBoundingClientRect();
+                   const lane = stretch.parentElement.getBoundingClientRect();
+                   const met = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+                   return met === stretch && box.bottom <= lane.bottom + 1;
+                 }).map((stretch) => stretch.textContent).sort()",
+            )
+            .await;
+        assert_eq!(seen, serde_json::json!(["buzz", "later", "part", "whole"]));
+        page.picture("labels-of-one-stretch").await;
+        page.is_well().await;
+    })
+    .await;
+}

@@ -69,11 +69,18 @@ pub fn file_of(class: &str) -> PathBuf {
 }
 
 impl Site {
-    /// Starts a server; `None`, said aloud, where there are no recordings.
-    pub fn start() -> Option<Self> {
+    /// Starts a server, of a library that `model` has heard too; `None`, said aloud, where there are no
+    /// recordings.
+    pub fn start(model: Option<&str>) -> Option<Self> {
         let collection = collection()?;
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
         fs::copy(collection.join("sonoteca.db"), folder.join("sonoteca.db")).unwrap();
+        if let Some(model) = model {
+            let library = folder.join("sonoteca.db");
+            let mut index = sonoteca(collection);
+            index.args(["index", "sounds", "-q", "--model", model, "--library"]).arg(library);
+            assert!(index.status().unwrap().success(), "{model} heard the recordings");
+        }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let log = File::create(folder.join("server.log")).unwrap();

@@ -62,8 +62,50 @@ async fn a_head_is_trained_corrected_and_trained_again() {
             "document.getElementById('predict-job').innerText.includes('has heard the library')",
         )
         .await;
-        train(&page).await;
+        // Who said an example is told, people first.
+        page.ask("const select = document.getElementById('judge-class'); select.value = 'rain'; select.dispatchEvent(new Event('change'))").await;
+        page.until("document.getElementById('examples-note').innerText.includes('by heads')").await;
+        let said = page
+            .ask("return [...document.querySelectorAll('#examples .label')].map((one) => one.innerText)")
+            .await;
+        let said: Vec<&str> = said.as_array().unwrap().iter().filter_map(|one| one.as_str()).collect();
+        let people = said.iter().filter(|text| text.ends_with("by a person")).count();
+        assert!(people >= LABELLED && said[..people].iter().all(|one| one.ends_with("by a person")));
+        assert!(said[people..].iter().all(|one| one.ends_with("said by head farm")), "{said:?}");
+        let note = page.text("return document.getElementById('examples-note').innerText").await;
+        assert!(note.contains(&format!("{people} labels by people")), "{note}");
+
+        // A head that is there is replaced only when somebody says so.
+        let trained = "return (await (await fetch('/v1/heads/farm')).json()).trained_at";
+        let before = page.text(trained).await;
+        page.click("#train-form button[type=submit]").await;
+        page.until("document.getElementById('train-job').innerText.includes('replaces it')").await;
+        assert_eq!(page.text(trained).await, before);
+        page.ask("document.getElementById('scores').replaceChildren()").await;
+        page.click("#train-job .primary").await;
+        page.until("document.querySelector('#scores .big')?.innerText.includes('%')").await;
         page.is_well().await;
+
+        // The form says how a head was trained, not how forms begin.
+        page.ask(
+            "await fetch('/v1/heads', { method: 'POST', headers: { 'content-type': 'application/json' },
+               body: JSON.stringify({ name: 'moments', by: 'segment', head: 'prototype', task: 'multi', exhaustive: true }) });",
+        )
+        .await;
+        page.open("/train").await;
+        let chip = "[...document.querySelectorAll('#heads button')].find((one) => one.innerText === 'moments')";
+        page.until("(await (await fetch('/v1/heads')).json()).heads.some((one) => one.name === 'moments')").await;
+        page.open("/train").await;
+        page.until(&format!("{chip} !== undefined")).await;
+        page.ask(&format!("{chip}.click()")).await;
+        page.until("document.querySelector('#train-form [name=name]').value === 'moments'").await;
+        let form = page
+            .ask(
+                "const { elements } = document.getElementById('train-form');
+                 return ['head', 'by', 'task'].map((field) => elements[field].value)",
+            )
+            .await;
+        assert_eq!(form, serde_json::json!(["prototype", "segment", "multi"]));
 
         page.open("/v1/heads/farm/report.html").await;
         page.until("document.querySelector('h1') !== null").await;

@@ -285,3 +285,56 @@ fn what_is_too_large_or_too_slow_is_broken_off() {
     assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
     served.get("/healthz").expect(200);
 }
+
+#[test]
+fn refusals_speak_of_the_request() {
+    let served = Served::new();
+    let id = served.ids("tone-0")[0];
+    let says = |reply: &crate::served::Reply, code: &str, words: &[&str]| {
+        reply.refused(reply.status, code);
+        let text = reply.text();
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        for ours in ["i64", "deserialize", "Invalid URL", "--start", "--model", "sonoteca head"] {
+            assert!(!text.contains(ours), "{ours}: {text}");
+        }
+    };
+    says(&served.get("/v1/recordings/abc"), "bad_request", &["`abc`", "a whole number"]);
+    says(&served.get("/v1/map?limit=x"), "bad_request", &["`limit`", "whole number"]);
+    let stretch = format!("/v1/recordings/{id}/clip.wav?start_s=x");
+    says(&served.get(&stretch), "bad_request", &["`start_s`", "not a number"]);
+    let late = format!("/v1/recordings/{id}/clip.wav?start_s=100&end_s=101");
+    says(&served.get(&late), "no_such_stretch", &["start_s and end_s"]);
+    says(&served.get("/v1/heads/nobody"), "no_such_head", &["/v1/heads"]);
+    says(&served.get("/v1/recordings/999"), "no_such_recording", &["/v1/recordings"]);
+    let body = json!({"like": [{"recording_id": "abc"}]});
+    says(&served.post("/v1/search", &body), "wrong_body", &["a whole number"]);
+    let unlearnt = json!({"class": "Rain", "model": "resemblyzer"});
+    says(&served.post("/v1/search", &unlearnt), "no_such_model", &["/v1/library"]);
+}
+
+#[test]
+fn browsers_get_pages_and_programs_get_json() {
+    let token = "0123456789abcdef+/=";
+    let served = Served::start(crate::served::indexed(), &["--token", token]);
+    let html = ("accept", "text/html,application/xhtml+xml");
+    let asks = |path: &str, headers: &[(&str, &str)]| served.send("GET", path, headers, &[]);
+    let page = asks("/", &[html]);
+    assert_eq!(page.status, 401);
+    assert!(page.text().contains("name=\"token\"") && !page.text().contains("That is not"));
+    let wrong = asks("/?token=wrong", &[html]);
+    assert!(wrong.status == 401 && wrong.text().contains("That is not the token"));
+    asks("/", &[]).refused(401, "no_token");
+    asks("/v1/library", &[html]).refused(401, "no_token");
+    let of_other = asks("/v1/library", &[("authorization", "Bearer fedcba9876543210")]);
+    of_other.refused(401, "no_token");
+    assert!(of_other.text().contains("not this server's"), "{}", of_other.text());
+    // As a form writes it.
+    let opened = asks("/?token=0123456789abcdef%2B%2F%3D", &[html]).expect(303);
+    let cookie = opened.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    asks("/", &[html, ("cookie", &cookie)]).expect(200);
+    let nothing = asks("/nope", &[html, ("cookie", &cookie)]);
+    assert!(nothing.status == 404 && nothing.text().contains("There is nothing at this address"));
+    asks("/nope", &[("cookie", &cookie)]).refused(404, "no_such_page");
+}

@@ -96,6 +96,62 @@ fn pictures_are_of_the_size_that_was_asked_for_and_kept() {
 }
 
 #[test]
+fn pictures_of_parts_fit_beside_each_other() {
+    let bench = indexed();
+    // Quiet for a second, and louder by 54 dB after it.
+    let rate = 22_050;
+    bench.wav(
+        "sounds/rise.wav",
+        (0..4 * rate).map(|n| {
+            let amplitude = if n < rate { 0.001 } else { 0.5 };
+            let turns = f64::from(n) / f64::from(rate) * std::f64::consts::TAU;
+            amplitude * ((440.0 * turns).sin() + (1_900.0 * turns).sin()) / 2.0
+        }),
+    );
+    bench.run(&["index", "sounds", "-q"]).expect(0);
+    let served = Served::start(bench, &[]);
+    let id = served.ids("rise")[0];
+    let picture = |query: &str| {
+        let path = format!("/v1/recordings/{id}/spectrogram.png?height=128&{query}");
+        let body = served.get(&path).expect(200).body;
+        resvg::tiny_skia::Pixmap::decode_png(&body).unwrap()
+    };
+    let whole = picture("width=2000");
+    for second in 0..4 {
+        let part = picture(&format!("start_s={second}&end_s={}&width=500", second + 1));
+        let (mut sum, mut count) = (0.0, 0.0);
+        // The 8 columns (16 ms) at each edge are of windows that reach into what is beside: half of one.
+        for x in 8..492 {
+            for y in 0..128 {
+                let own = part.pixel(x, y).unwrap();
+                let there = whole.pixel(500 * second + x, y).unwrap();
+                sum += f64::from(own.green().abs_diff(there.green()));
+                count += 1.0;
+            }
+        }
+        // Columns may be a step of 2 ms apart, in which steady tones change by no more than rounding;
+        // colours of its own made the quiet second differ by 60 and more.
+        let difference = sum / count;
+        assert!(difference < 2.0, "second {second}: {difference}");
+    }
+}
+
+#[test]
+fn a_form_is_told_from_a_file() {
+    let served = Served::new();
+    let bearer = format!("Bearer {}", served.token);
+    let file = fs::read(served.bench.path("sounds/tone-0.wav")).unwrap();
+    let form = ("content-type", "multipart/form-data; boundary=x");
+    let refused = served.send("POST", "/v1/uploads", &[("authorization", &bearer), form], &file);
+    refused.refused(415, "not_a_file");
+    assert!(refused.text().contains("--data-binary"), "{}", refused.text());
+    // As curl sends it.
+    let plain = ("content-type", "application/x-www-form-urlencoded");
+    let taken = served.send("POST", "/v1/uploads", &[("authorization", &bearer), plain], &file);
+    taken.expect(201);
+}
+
+#[test]
 fn files_that_are_gone_or_are_links_to_elsewhere_now_are_refused() {
     let served = Served::new();
     let [first, second] = served.ids("tone")[..] else { panic!("two tones") };

@@ -60,6 +60,18 @@ fn a_head_is_trained_asked_corrected_and_removed() {
     let predicted = served.post("/v1/heads/sorts/predict", &json!({}));
     let said = served.done(predicted);
     assert!(said["labels"].as_u64().unwrap() > 10, "{said}");
+    // People's labels and the head's are told apart.
+    let by = |who: &str| {
+        let address = format!("/v1/labels?class=rain&limit=1000&by={who}");
+        served.get(&address).json()["labels"].as_array().unwrap().clone()
+    };
+    let (people, heads) = (by("people"), by("heads"));
+    assert!(!people.is_empty() && people.iter().all(|label| label["source"] == "page"));
+    assert!(!heads.is_empty() && heads.iter().all(|label| label["source"] == "head:sorts"));
+    let library = served.get("/v1/library").json();
+    let classes = library["label_classes"].as_array().unwrap();
+    let rain = classes.iter().find(|one| one["class"] == "rain").unwrap();
+    assert_eq!(rain["by_people"], people.len());
     let again = served.done(served.post("/v1/heads/sorts/predict", &json!({})));
     assert_eq!((&again["added"], &again["removed"]), (&json!(0), &json!(0)));
     let by_head =
@@ -74,6 +86,10 @@ fn a_head_is_trained_asked_corrected_and_removed() {
         "recording_id": judged["recording_id"], "class": judged["class"], "kind": "unsure",
     });
     served.post("/v1/labels", &label).expect(201);
+    let refused = served.post("/v1/heads", &head);
+    refused.refused(409, "head_exists");
+    assert!(refused.text().contains("replace"), "{}", refused.text());
+    let head = json!({"name": "sorts", "folds": 3, "seed": 1, "replace": true});
     let result = served.done(served.post("/v1/heads", &head));
     assert_eq!(result["replaced"], true);
     assert_eq!(served.get("/v1/heads").json()["heads"].as_array().unwrap().len(), 1);

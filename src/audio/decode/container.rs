@@ -27,6 +27,7 @@ use super::caf::CafTrack;
 use super::codec::{Codec, Samples};
 use super::declared::{self, Declared};
 use super::demuxers::{choose_track, not_recognised, open_matroska, open_mp4, probe};
+use super::flac;
 use super::matroska::Outline;
 use super::mix::Frames;
 use super::mp4::Movie;
@@ -187,7 +188,9 @@ impl ContainerSource {
                 Self::with_demuxer(demuxer, track, codec, said, joined)
             }
             _ => {
-                let demuxer = probe(Window::new(file, 0..file_bytes)?, "flac")?;
+                let wrong = flac::wrong_table(&mut file, file_bytes)?;
+                let source = Window::new(file, 0..file_bytes)?.with(wrong);
+                let demuxer = probe(source, "flac")?;
                 let said = Said {
                     declared: Some(Declared::FrameCount { slack: 0 }),
                     clock: Some(Clock::EXACT),

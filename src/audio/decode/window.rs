@@ -15,12 +15,19 @@ pub(super) struct Window {
     part: Range<u64>,
     /// Where to read next, counted from the beginning of the part.
     position: u64,
+    /// A byte of the part that is read as another.
+    instead: Option<(u64, u8)>,
 }
 
 impl Window {
     pub(super) fn new(mut file: File, part: Range<u64>) -> Result<Self> {
         file.seek(SeekFrom::Start(part.start))?;
-        Ok(Self { file, part, position: 0 })
+        Ok(Self { file, part, position: 0, instead: None })
+    }
+
+    /// The same, in which the byte at a place is read as another.
+    pub(super) fn with(self, instead: Option<(u64, u8)>) -> Self {
+        Self { instead, ..self }
     }
 
     fn len(&self) -> u64 {
@@ -33,6 +40,12 @@ impl Read for Window {
         let left = self.len().saturating_sub(self.position);
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
         let count = self.file.read(&mut buffer[..most])?;
+        if let Some((place, byte)) = self.instead
+            && let Some(at) = place.checked_sub(self.position)
+            && let Some(read) = usize::try_from(at).ok().and_then(|at| buffer[..count].get_mut(at))
+        {
+            *read = byte;
+        }
         self.position += count as u64;
         Ok(count)
     }

@@ -32,7 +32,7 @@ Ctrl-C and SIGTERM finish what is in flight and end it.",
 )]
 pub(crate) struct ServeArgs {
     /// Where to listen; port 0 takes one that is free
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7340")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7340", value_parser = address)]
     pub(crate) bind: SocketAddr,
     /// What has to be sent by whoever asks, 16 characters or more [default: a random one, which the
     /// page hands out on loopback]
@@ -56,4 +56,13 @@ pub(crate) struct ServeArgs {
     /// pictures and labels stay the library's
     #[arg(long, value_name = "ADDRESS", long_help = super::store::HELP)]
     pub(crate) store: Option<String>,
+}
+
+/// An address to listen at.
+fn address(written: &str) -> Result<SocketAddr, String> {
+    written.parse().map_err(|_| {
+        let port = written.trim_start_matches(':');
+        let port = port.parse::<u16>().map_or_else(|_| "7340".to_owned(), |port| port.to_string());
+        format!("expected an address and a port up to 65535, such as 127.0.0.1:{port}")
+    })
 }

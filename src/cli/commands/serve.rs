@@ -54,10 +54,27 @@ pub(crate) fn run(args: &ServeArgs, settings: &Settings, printer: &mut Printer) 
         if let Some(token) = &started.token {
             printer.note(&format!("Token for programs: {token}"));
         }
+        if let Some(usual) = listening.usual.as_ref().filter(|usual| !usual.others.is_empty()) {
+            printer.note(&said_of(usual));
+        }
         printer.note("Ctrl-C ends it.");
         Ok(())
     })?;
     Ok(Status::Done)
+}
+
+/// Which model is meant where none is named, why, and how to choose another.
+fn said_of(usual: &server::Usual) -> String {
+    let why = match usual.why {
+        server::Why::Chosen => "--model says so",
+        server::Why::HasWords => "it has the most words for what it hears",
+        server::Why::HasMost => "it has heard the most recordings",
+    };
+    let (name, others) = (&usual.name, usual.others.join(", "));
+    format!(
+        "Model where none is named: {name}; {why}. Others of the library: {others}; the page lets \
+         you choose, and --model NAME."
+    )
 }
 
 /// Where it is served.
@@ -66,6 +83,8 @@ struct Started {
     url: String,
     address: SocketAddr,
     token: Option<String>,
+    /// What is meant where a request names none.
+    model: Option<String>,
 }
 
 impl Started {
@@ -78,6 +97,7 @@ impl Started {
         // Who chose a token knows it, and need not find it in a log.
         let is_chosen = args.token.as_ref().is_some_and(|token| !token.is_empty());
         let token = listening.token.clone().filter(|_| !is_chosen);
-        Self { url: format!("http://{address}/"), address: listening.address, token }
+        let model = listening.usual.as_ref().map(|usual| usual.name.clone());
+        Self { url: format!("http://{address}/"), address: listening.address, token, model }
     }
 }

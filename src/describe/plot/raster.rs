@@ -76,18 +76,24 @@ impl LevelRange {
 }
 
 /// `spectrogram`, low frequencies below.
-pub fn spectrogram(
+pub fn spectrogram(spectrogram: &Spectrogram, size: (usize, usize)) -> (Raster, LevelRange) {
+    let range = LevelRange::of(&spectrogram.levels(size.0));
+    (spectrogram_within(spectrogram, size, range), range)
+}
+
+/// `spectrogram`, low frequencies below, in the colours of `range`: pictures of parts of a recording
+/// that have the same range can stand side by side.
+pub fn spectrogram_within(
     spectrogram: &Spectrogram,
     (width, height): (usize, usize),
-) -> (Raster, LevelRange) {
+    range: LevelRange,
+) -> Raster {
     let levels = spectrogram.levels(width);
-    let range = LevelRange::of(&levels);
-    let raster = Raster::new(width, height, |x, y| {
+    Raster::new(width, height, |x, y| {
         let band = (height - 1 - y) * BANDS / height;
         let level = levels.get(x * BANDS + band).copied().unwrap_or(FLOOR_DB);
         colour(range.share(level))
-    });
-    (raster, range)
+    })
 }
 
 /// The score of `class` along time, and black below it where an event is. What is silent is

@@ -13,12 +13,15 @@ use utoipa::IntoParams;
 use super::audio::StretchQuery;
 use super::described::{self, OfRecording, OfUpload};
 use crate::server::audio::{of_bytes, tag_of};
-use crate::server::errand::{Asked, PathBytes, Picture, Seconds};
-use crate::server::error::Answer;
+use crate::server::errand::{Asked, Levels, PathBytes, Picture, Seconds};
+use crate::server::error::{Answer, Refusal};
 use crate::server::extract::{Path, Query, count};
 use crate::server::images::{Key, MOST_SIZE, USUAL_SIZE};
 use crate::server::roots::FileOf;
 use crate::server::state::{Server, Work};
+
+/// Of how pictures are drawn: another number, and browsers ask for them anew.
+const DRAWN_AS: u32 = 2;
 
 /// How large.
 #[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
@@ -58,10 +61,10 @@ async fn of_recording(
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
         let of = server.roots.file(library, &recording)?;
         let tag = tag_of(&of.metadata()?);
-        Ok((of, format!("{id} {tag}")))
+        let sound = Sound { known_as: format!("{id} {tag}"), duration_s: recording.duration_s, of };
+        Ok(sound)
     });
-    let (of, known_as) = found.await?;
-    let (picture, tag) = draw(&server, known_as, of, wanted).await?;
+    let (picture, tag) = draw(&server, found.await?, wanted).await?;
     Ok(of_bytes(&picture, headers, "image/png", &tag))
 }
 
@@ -73,20 +76,28 @@ async fn of_upload(
 ) -> Answer<Response> {
     // Held until it is drawn: the file goes with the last who holds it.
     let upload = server.uploads.get(&id)?;
-    let (picture, tag) = draw(&server, id, upload.file(), wanted).await?;
+    let sound = Sound { known_as: id, duration_s: upload.stored.duration_s, of: upload.file() };
+    let (picture, tag) = draw(&server, sound, wanted).await?;
     Ok(of_bytes(&picture, headers, "image/png", &tag))
 }
 
-/// The picture of a file, which is known as `known_as`, drawn unless it was drawn before; and its tag.
+/// What is drawn.
+struct Sound {
+    /// What tells it from others, and from its earlier self.
+    known_as: String,
+    duration_s: f64,
+    of: FileOf,
+}
+
+/// The picture of a sound, drawn unless it was drawn before; and its tag.
 async fn draw(
     server: &Arc<Server>,
-    known_as: String,
-    of: FileOf,
+    Sound { known_as, duration_s, of }: Sound,
     (picture, stretch, size): Wanted,
 ) -> Answer<(Bytes, String)> {
     let bits = stretch.map(|(start_s, end_s)| (start_s.to_bits(), end_s.map(f64::to_bits)));
     let key = Key { of: known_as, stretch: bits, picture, size };
-    let tag = format!("\"{}\"", blake3::hash(format!("{key:?}").as_bytes()).to_hex());
+    let tag = format!("\"{}\"", blake3::hash(format!("{DRAWN_AS} {key:?}").as_bytes()).to_hex());
     if let Some(known) = server.pictures.get(&key) {
         return Ok((known, tag));
     }
@@ -95,7 +106,11 @@ async fn draw(
         if let Some(known) = server.pictures.get(&key) {
             return Ok(known);
         }
-        let asked = Asked::Draw { path: PathBytes::new(&of.path), stretch, picture, size };
+        let levels = match picture {
+            Picture::Spectrogram => Some(levels(server, &key.of, duration_s, &of)?),
+            Picture::Waveform => None,
+        };
+        let asked = Asked::Draw { path: PathBytes::new(&of.path), stretch, picture, size, levels };
         let drawn = Bytes::from(server.decode(&asked, &of.path, &of.name)?);
         server.pictures.put(key, drawn.clone());
         Ok(drawn)
@@ -103,7 +118,21 @@ async fn draw(
     Ok((drawn.await?, tag))
 }
 
-/// The spectrogram of a stretch: mel scale, low frequencies below, darker is louder.
+/// What colours stand for in all spectrograms of a file, so that pictures of its parts fit each other.
+fn levels(server: &Server, known_as: &str, duration_s: f64, of: &FileOf) -> Answer<Levels> {
+    if let Some(known) = server.pictures.levels(known_as) {
+        return Ok(known);
+    }
+    let asked = Asked::Level { path: PathBytes::new(&of.path), duration_s };
+    let found = server.decode(&asked, &of.path, &of.name)?;
+    let found: Levels =
+        serde_json::from_slice(&found).map_err(|error| Refusal::internal(&error))?;
+    server.pictures.put_levels(known_as.to_owned(), found);
+    Ok(found)
+}
+
+/// The spectrogram of a stretch: mel scale, low frequencies below, darker is louder. Colours stand for the
+/// same levels in all pictures of a recording, so that they fit beside each other.
 #[utoipa::path(
     get,
     path = "/v1/recordings/{id}/spectrogram.png",

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use sonoteca::Error;
 use sonoteca::audio::segment::TimeRange;
-use sonoteca::store::labels::{LabelSelection, NewLabel};
+use sonoteca::store::labels::{LabelSelection, MACHINE, NewLabel};
 use utoipa::{IntoParams, ToSchema};
 
 use super::views::{Kind, Label};
@@ -29,11 +29,22 @@ pub(in crate::server) struct LabelsQuery {
     recording_id: Option<i64>,
     /// Those of this class, in upper or lower case.
     class: Option<String>,
+    /// Those that people said, and what they trust, or those that heads said; of both, where nothing
+    /// is said.
+    by: Option<Author>,
     /// How many at most, 1 to 1000; 100, where nothing is said.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u64>,
     /// Those behind this id: `next` of the page before.
     after: Option<i64>,
+}
+
+/// Who said a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::server) enum Author {
+    People,
+    Heads,
 }
 
 /// A page of labels.
@@ -58,7 +69,16 @@ pub(in crate::server) async fn list(
 ) -> Answer<Json<Labels>> {
     let limit = count("limit", query.limit, 100, 1..=1_000)?;
     let found = server.with_library(Work::Reading, move |_, library| {
+        let mut sources = Vec::new();
+        if let Some(author) = query.by {
+            sources = library.label_sources()?;
+            sources.retain(|source| source.starts_with(MACHINE) == (author == Author::Heads));
+            if sources.is_empty() {
+                return Ok(Labels { labels: Vec::new(), next: None });
+            }
+        }
         let selection = LabelSelection {
+            sources,
             classes: query.class.into_iter().collect(),
             recordings: query.recording_id.map(|id| vec![id]),
             ..LabelSelection::default()

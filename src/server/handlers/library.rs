@@ -25,6 +25,8 @@ pub(in crate::server) struct Library {
     duration_s: f64,
     labels: u64,
     models: Vec<Model>,
+    /// The model that is meant where a request names none; null, while nothing is indexed.
+    default_model: Option<String>,
     heads: Vec<HeadSummary>,
     label_classes: Vec<LabelClass>,
 }
@@ -54,6 +56,8 @@ pub(in crate::server) struct HeadSummary {
     task: String,
     /// `recording` or `segment`.
     by: String,
+    /// Whether it learnt that what is not labelled in a labelled recording is not there.
+    exhaustive: bool,
     trained_at: String,
     recordings: usize,
     /// Held out, with its interval of 95 %.
@@ -84,6 +88,7 @@ impl HeadSummary {
             classes: card.classes.clone(),
             task: format!("{:?}", card.task).to_lowercase(),
             by: format!("{:?}", card.settings.by).to_lowercase(),
+            exhaustive: card.settings.exhaustive,
             trained_at: card.trained_at.clone(),
             recordings: card.learnt_from.recordings,
             accuracy: accuracy.value,
@@ -137,6 +142,7 @@ pub(in crate::server) async fn library(State(server): State<Arc<Server>>) -> Ans
             duration_s: totals.duration_s,
             labels: library.count_labels(&all)?,
             models: described,
+            default_model: server.collections.usual(library)?.map(|usual| usual.name),
             heads: super::heads::summaries(library)?,
             label_classes: classes.collect(),
         })

@@ -65,7 +65,7 @@ pub(in crate::server) async fn list(
         let folders = server.roots.folders(library)?;
         let text = query.text.as_deref().unwrap_or_default();
         // One more than are sent says whether there are more.
-        let mut found = match among(library, filter.as_ref(), text)? {
+        let mut found = match among(server, library, filter.as_ref(), text)? {
             None => library.recordings_after(after, limit + 1)?,
             Some(ids) => {
                 let behind = ids.partition_point(|&id| id <= after);
@@ -86,7 +86,12 @@ pub(in crate::server) async fn list(
 
 /// The ids of recordings that pass `filter` and have all words of `text`; nothing, where neither
 /// says anything.
-fn among(library: &Library, filter: Option<&Filter>, text: &str) -> Result<Option<Vec<i64>>> {
+fn among(
+    server: &Server,
+    library: &Library,
+    filter: Option<&Filter>,
+    text: &str,
+) -> Result<Option<Vec<i64>>> {
     let mut ids = match filter {
         None => None,
         Some(filter) => {
@@ -94,6 +99,13 @@ fn among(library: &Library, filter: Option<&Filter>, text: &str) -> Result<Optio
             let model = match model_of_classes(library, filter, None) {
                 Ok(model) => model.id,
                 Err(Error::NoVectors { .. }) => 0,
+                // All of these know its classes.
+                Err(Error::AmbiguousModel { models }) => {
+                    let usual = server.collections.usual(library)?.map(|usual| usual.name);
+                    let usual = usual.filter(|usual| models.contains(usual));
+                    let name = usual.or_else(|| models.into_iter().next());
+                    server.collections.model(library, name.as_deref())?.id
+                }
                 Err(error) => return Err(error),
             };
             match library.passing(filter, model, Level::Recording)? {
@@ -122,9 +134,18 @@ fn among(library: &Library, filter: Option<&Filter>, text: &str) -> Result<Optio
 pub(in crate::server) struct RecordingDetail {
     #[serde(flatten)]
     recording: Recording,
-    /// By the model that is meant where none is named; the first that has some.
+    /// By the model that was named; where none was, by the one that is meant then, or, where that has no
+    /// words for it, by the first that has some.
     classes: Vec<Class>,
     labels: Vec<Label>,
+}
+
+/// Which model's classes.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(in crate::server) struct DetailQuery {
+    /// The model whose classes are meant.
+    model: Option<String>,
 }
 
 /// One recording.
@@ -132,20 +153,26 @@ pub(in crate::server) struct RecordingDetail {
     get,
     path = "/v1/recordings/{id}",
     tag = "recordings",
-    params(OfRecording),
+    params(OfRecording, DetailQuery),
     responses((status = 200, body = RecordingDetail))
 )]
 pub(in crate::server) async fn show(
     State(server): State<Arc<Server>>,
     Path(OfRecording { id }): Path<OfRecording>,
+    Query(query): Query<DetailQuery>,
 ) -> Answer<Json<RecordingDetail>> {
     let found = server.with_library(Work::Reading, move |server, library| {
         let recording = library.recording(id)?.ok_or(Error::UnknownRecording { id })?;
         let folders = server.roots.folders(library)?;
+        let meant = match query.model.as_deref() {
+            Some(name) => Some(server.collections.model(library, Some(name))?),
+            // A library without vectors is no reason to tell nothing.
+            None => server.collections.model(library, None).ok(),
+        };
         let mut classes = Vec::new();
-        for model in server.collections.models(library)?.iter() {
+        for model in meant.iter().chain(server.collections.models(library)?.iter()) {
             classes = Class::all(library.classes(id, model.id)?);
-            if !classes.is_empty() {
+            if !classes.is_empty() || query.model.is_some() {
                 break;
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use bytes::BytesMut;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,7 +36,8 @@ pub(in crate::server) struct UploadView {
 }
 
 /// Takes an audio file of any format, up to 64 MiB and ten minutes. It is kept for an hour at most, in
-/// a folder of the server's own, and never becomes part of the library.
+/// a folder of the server's own, and never becomes part of the library. The body is the file's bytes alone,
+/// not a form.
 #[utoipa::path(
     post,
     path = "/v1/uploads",
@@ -51,6 +52,15 @@ pub(in crate::server) async fn create(
 ) -> Answer<(StatusCode, Json<UploadView>)> {
     let name = request.headers().get("x-file-name").and_then(|name| name.to_str().ok());
     let name = name.filter(|name| name.len() <= MOST_NAME).map(str::to_owned);
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/")) {
+        return Err(Refusal::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "not_a_file",
+            "the body is a form, expected the bytes of an audio file alone",
+        )
+        .hint("send them as they are, as `curl --data-binary @FILE` does"));
+    }
     let place = server.place_to_receive().await?;
     let receiving = receive(&server, Arriving::of(request, MOST_BYTES, WITHIN)?).await?;
     if receiving.is_empty() {

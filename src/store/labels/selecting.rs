@@ -190,6 +190,20 @@ impl Library {
         count().map(i64::cast_unsigned).map_err(|error| self.error("read", error))
     }
 
+    /// Who said labels: people and what they trust, and heads, which begin with [`MACHINE`].
+    ///
+    /// # Errors
+    /// [`Error::Store`](crate::Error::Store).
+    pub fn label_sources(&self) -> Result<Vec<String>> {
+        let list = || -> rusqlite::Result<Vec<String>> {
+            self.connection
+                .prepare_cached("SELECT DISTINCT source FROM labels ORDER BY source")?
+                .query_map([], |row| row.get(0))?
+                .collect()
+        };
+        list().map_err(|error| self.error("read", error))
+    }
+
     /// The classes of labels, each in one of its spellings, without counts: one look into the index
     /// a class.
     ///

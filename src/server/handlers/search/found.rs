@@ -219,4 +219,12 @@ impl Found {
             ..Self::new(hits, model, Vec::new())
         }
     }
+
+    /// The same; where it is empty, with why.
+    pub(in crate::server) fn warned(mut self, why: impl FnOnce() -> String) -> Self {
+        if self.hits.is_empty() {
+            self.warnings.push(why());
+        }
+        self
+    }
 }

@@ -4,6 +4,7 @@ import { get, post, remove } from './api.js';
 import { pageOf, picture, soundOf } from './card.js';
 import { byId, clearProblem, el, emptyState, isTyping, problemText, range, say, showProblem } from './dom.js';
 import { isDetection } from './lanes.js';
+import { chosenModel } from './library.js';
 import { play, stop, toggle } from './player.js';
 
 const ANSWERS = [
@@ -142,7 +143,7 @@ export async function alike(name) {
   const positive = labels.filter((label) => label.kind === 'positive').slice(-8);
   const example = ({ recording_id, start_s, end_s }) => ({ recording_id, ...(start_s === null ? {} : { start_s, end_s }) });
   const asked = positive.length ? { like: positive.map(example) } : { text: name };
-  const { hits } = await post('/v1/search', { ...asked, by: 'event', per_recording: 1, limit: 60 });
+  const { hits } = await post('/v1/search', { ...asked, model: await chosenModel(), by: 'event', per_recording: 1, limit: 60 });
   const judged = new Set(labels.map((label) => label.recording_id));
   return hits.filter((hit) => !judged.has(hit.recording_id)).slice(0, 20);
 }

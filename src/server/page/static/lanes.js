@@ -8,13 +8,32 @@ const CLASS_LANES = 5;
 /** Whether a head wrote a label: those are detections. */
 export const isDetection = (label) => label.source?.startsWith('head') ?? false;
 
+/** Rows of a lane: labels that share time stand under each other. */
+const MOST_ROWS = 8;
+const ROW_PIXELS = 22;
+
+/** The row of each of `stretches`, in the order of their starts: the first whose last one is over. */
+function rowsOf(stretches) {
+  const ends = [];
+  return stretches.map(({ start, end }) => {
+    const free = ends.findIndex((over) => over <= start);
+    const row = free < 0 ? ends.length : free;
+    ends[row] = end;
+    return row;
+  });
+}
+
 /** Lanes of `labels`, placed by `timeline`; `picked` hears of the one that was clicked. */
 export function stretchLane(name, labels, timeline, picked) {
   const lane = el('div', { class: 'lane', role: 'group', 'aria-label': name }, el('span', { class: 'lane-name right', text: labels.length ? name : `no ${name.toLowerCase()}` }));
-  for (const label of labels) {
-    const start = label.start_s ?? 0;
-    const end = label.end_s ?? timeline.duration;
-    if (end < timeline.start || start > timeline.end) continue;
+  const within = labels.map((label) => ({ label, start: label.start_s ?? 0, end: label.end_s ?? timeline.duration }))
+    .sort((a, b) => a.start - b.start || b.end - a.end);
+  const rows = rowsOf(within);
+  const count = Math.max(1, ...rows.map((row) => row + 1));
+  lane.style.height = `${Math.min(count, MOST_ROWS) * ROW_PIXELS + 4}px`;
+  lane.classList.toggle('scrolls', count > MOST_ROWS);
+  within.forEach(({ label, start, end }, place) => {
+    if (end < timeline.start || start > timeline.end) return;
     const stretch = el('button', {
       type: 'button', class: `stretch ${label.kind}${isDetection(label) ? ' detection' : ''}`, text: label.class,
       title: `${label.class} (${label.kind}), ${range(start, end)}`, 'aria-label': `${label.class}, ${label.kind}, ${range(start, end)}`,
@@ -23,8 +42,9 @@ export function stretchLane(name, labels, timeline, picked) {
     const left = Math.max(-10, timeline.x(start));
     stretch.style.left = `${left}px`;
     stretch.style.width = `${Math.min(timeline.width + 10, timeline.x(end)) - left}px`;
+    stretch.style.top = `${rows[place] * ROW_PIXELS + 3}px`;
     lane.append(stretch);
-  }
+  });
   return lane;
 }
 

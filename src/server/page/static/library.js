@@ -9,10 +9,38 @@ function duration(seconds) {
 
 let asked = null;
 
+/** What was chosen on whichever page; the browser keeps it. */
+const KEPT = 'sonoteca model';
+
+/** Shows the models to choose from, where there are several. */
+function offerModels({ models, default_model }) {
+  const names = [...new Set(models.filter((model) => model.recordings > 0).map((model) => model.name))];
+  const kept = localStorage.getItem(KEPT);
+  const [asked] = new URLSearchParams(location.search).getAll('model');
+  const select = byId('model');
+  select.replaceChildren(...names.map((name) => el('option', { value: name, text: name === default_model ? `${name} (default)` : name })));
+  select.value = [asked, kept, default_model].find((name) => names.includes(name)) ?? names[0] ?? '';
+  byId('model-chooser').hidden = names.length < 2;
+  select.addEventListener('change', () => {
+    localStorage.setItem(KEPT, select.value);
+    document.dispatchEvent(new CustomEvent('model', { detail: select.value }));
+  });
+}
+
+/** The model that is chosen; undefined, where the library has one only. */
+export async function chosenModel() {
+  await library();
+  return byId('model-chooser').hidden ? undefined : byId('model').value;
+}
+
+/** Calls `chosen(name)` when another model is chosen. */
+export const onModel = (chosen) => document.addEventListener('model', (event) => chosen(event.detail));
+
 /** The library's description, asked for once. */
 export function library() {
   asked ??= get('/v1/library').then((found) => {
     byId('library').textContent = `${many(found.recordings, 'recording')} · ${many(found.segments, 'segment')} · ${duration(found.duration_s)}`;
+    offerModels(found);
     return found;
   });
   return asked;

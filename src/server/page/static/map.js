@@ -3,7 +3,7 @@
 import { clip, get } from './api.js';
 import { pageOf, picture } from './card.js';
 import { byId, el, many, range, showProblem } from './dom.js';
-import { library } from './library.js';
+import { chosenModel, onModel } from './library.js';
 import { parts, shade, SHADES } from './palette.js';
 import { Plane } from './plane.js';
 import { play, stop, toggle } from './player.js';
@@ -137,8 +137,8 @@ function listen(answer) {
 }
 
 async function start() {
-  library().catch(() => {});
-  const answer = await get('/v1/map', { limit: MOST_POINTS });
+  onModel(() => location.reload());
+  const answer = await get('/v1/map', { limit: MOST_POINTS, model: await chosenModel() });
   points = answer.points;
   const count = points.x.length;
   if (!count) {

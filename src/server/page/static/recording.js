@@ -3,7 +3,7 @@
 import { clip, CLIP_SECONDS, get, post, remove, whole } from './api.js';
 import { byId, clearProblem, el, emptyState, isTyping, many, range, say, showProblem, time } from './dom.js';
 import { classLanes, isDetection, stretchLane } from './lanes.js';
-import { library, suggestClasses } from './library.js';
+import { chosenModel, library, onModel, suggestClasses } from './library.js';
 import { element, isPlaying, play, seek, stop } from './player.js';
 import { Timeline } from './timeline.js';
 
@@ -12,6 +12,8 @@ const sound = { recording_id: id };
 const MOST_SEGMENTS = 2000;
 
 let recording;
+/** Whose classes are shown; undefined, where there is one model only. */
+let model;
 let timeline;
 let labels = [];
 let segments = [];
@@ -38,7 +40,7 @@ function showFacts() {
       filled.style.width = `${100 * Math.min(1, found.score)}%`;
       return el('tr', {}, el('td', {}, el('a', { href: `/?q=${encodeURIComponent(found.class)}`, text: found.class })), el('td', {}, el('span', { class: 'bar' }, filled)), el('td', { class: 'number', text: found.score.toFixed(2) }));
     })))
-    : el('p', { class: 'quiet', text: 'No class was heard in it.' }));
+    : el('p', { class: 'quiet', text: model ? `${model} names no class in it. Another model may: choose it above.` : 'No class was heard in it.' }));
 }
 
 function showLabels() {
@@ -70,7 +72,7 @@ async function loadSegments() {
   let shown = 0;
   try {
     for (let from = start, more = true; more;) {
-      const page = await get(`/v1/recordings/${id}/segments`, { start_s: from.toFixed(3), end_s: end.toFixed(3), limit: MOST_SEGMENTS }, { signal });
+      const page = await get(`/v1/recordings/${id}/segments`, { start_s: from.toFixed(3), end_s: end.toFixed(3), limit: MOST_SEGMENTS, model }, { signal });
       const before = found.size;
       // Windows overlap: a page begins with some of the one before.
       for (const segment of page.segments) found.set(segment.id, segment);
@@ -270,8 +272,10 @@ function fromAddress() {
 }
 
 async function start() {
+  onModel(() => location.reload());
   try {
-    recording = await get(`/v1/recordings/${id}`);
+    model = await chosenModel();
+    recording = await get(`/v1/recordings/${id}`, { model });
   } catch (error) {
     if (error.status !== 404) throw error;
     byId('recording').replaceChildren(emptyState('There is no such recording', 'It may have been removed from the library. ', el('a', { href: '/', text: 'Search the library' }), '.'));

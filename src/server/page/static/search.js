@@ -3,7 +3,7 @@
 import { clip, get, post, upload } from './api.js';
 import { card } from './card.js';
 import { byId, clearProblem, el, emptyState, many, problemText, range, say, showProblem } from './dom.js';
-import { library, suggestClasses } from './library.js';
+import { chosenModel, library, onModel, suggestClasses } from './library.js';
 import { microphone } from './microphone.js';
 import { Picker } from './picker.js';
 import { stop, toggle } from './player.js';
@@ -55,7 +55,7 @@ function showFilters() {
   for (const name of FILTERS) form.elements[name].value = question.filters[name] ?? '';
   form.elements.by.value = question.by;
   form.elements.limit.value = question.limit;
-  form.elements.model.value = question.model;
+  if (question.model) byId('model').value = question.model;
   const count = Object.keys(question.filters).filter((name) => name !== 'class_score').length;
   byId('filters-count').hidden = count === 0;
   byId('filters-count').textContent = count;
@@ -181,11 +181,12 @@ async function byFile(blob, name) {
     question.examples = [{ kind: 'like', upload_id, duration_s, name, start_s: null, end_s: null }];
     Object.assign(question, { words: '', head: '', headClass: '', current: 0 });
     say(`${name} was read`);
+    byId('recording-state').textContent = '';
     await ask();
   } catch (error) {
+    // Where one looks; what is below still answers the earlier question.
+    byId('recording-state').textContent = `${name} was not taken${asks(question) ? '; what is below answers the earlier question' : ''}.`;
     showProblem(error);
-  } finally {
-    byId('recording-state').textContent = '';
   }
 }
 
@@ -236,11 +237,11 @@ function listen() {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     question.filters = Object.fromEntries(FILTERS.map((name) => [name, form.elements[name].value.trim()]).filter(([, value]) => value));
-    Object.assign(question, { by: form.elements.by.value, limit: form.elements.limit.value, model: form.elements.model.value });
+    Object.assign(question, { by: form.elements.by.value, limit: form.elements.limit.value });
     ask();
   });
   form.addEventListener('reset', () => {
-    Object.assign(question, { filters: {}, by: 'event', limit: '20', model: '' });
+    Object.assign(question, { filters: {}, by: 'event', limit: '20' });
     ask();
   });
   window.addEventListener('popstate', (event) => {
@@ -255,13 +256,13 @@ async function start() {
   // A reload still has the uploads, which the address has not.
   question = history.state?.examples ? history.state : fromAddress(location.search);
   if (Object.keys(question.filters).length) byId('filters').open = true;
+  // Without the library's models the question is asked all the same.
+  question.model ||= (await chosenModel().catch(() => undefined)) ?? '';
+  onModel((model) => {
+    question.model = model;
+    ask();
+  });
   ask({ keepAddress: true });
-  const found = await library();
-  if (found.models.length > 1) {
-    byId('model-choice').hidden = false;
-    byId('filters-form').elements.model.replaceChildren(el('option', { value: '', text: 'default' }), ...found.models.map((model) => el('option', { text: model.name })));
-    byId('filters-form').elements.model.value = question.model;
-  }
 }
 
 start().catch(showProblem);

@@ -4,7 +4,8 @@ import { follow, get, post, remove } from './api.js';
 import { card } from './card.js';
 import { byId, clearProblem, el, many, problemText, say, showProblem } from './dom.js';
 import { alike, heard, Judge, suggestions } from './judge.js';
-import { library, suggestClasses } from './library.js';
+import { isDetection } from './lanes.js';
+import { chosenModel, library, onModel, suggestClasses } from './library.js';
 import { scoreView } from './scores.js';
 
 let classes = [];
@@ -13,6 +14,7 @@ const chosen = new Set();
 let added = [];
 let head = null;
 const recordings = new Map();
+const MOST_EXAMPLES = 24;
 
 const judge = new Judge(byId('judge'), () => { refresh().catch(showProblem); });
 
@@ -75,6 +77,9 @@ async function judgeClass(name) {
   await judge.load(name, from ? { asks: suggestions, hears: heard }[how](from) : alike);
 }
 
+/** Who said a label. */
+const saidBy = (label) => (isDetection(label) ? `said by head ${label.source.replace(/^head:?/, '')}` : 'by a person');
+
 async function showExamples(name) {
   const host = byId('examples');
   byId('examples-note').textContent = name ?? '';
@@ -82,10 +87,12 @@ async function showExamples(name) {
     host.replaceChildren(el('p', { class: 'quiet', text: 'Choose a class to see its examples.' }));
     return;
   }
-  const { labels } = await get('/v1/labels', { class: name, limit: 24 });
+  // What people said comes first, whatever a head added later.
+  const [people, byHeads] = await Promise.all(['people', 'heads'].map((by) => get('/v1/labels', { class: name, by, limit: MOST_EXAMPLES })));
+  const labels = [...people.labels, ...byHeads.labels].slice(0, MOST_EXAMPLES);
   const hits = await Promise.all(labels.map(async (label) => {
     const recording = await recordingOf(label.recording_id);
-    return { ...label, name: recording.name, path: recording.path, duration_s: recording.duration_s, start_s: label.start_s ?? 0, end_s: label.end_s ?? recording.duration_s, labels: [{ class: label.kind === 'positive' ? label.class : `${label.kind}: ${label.class}`, kind: 'positive' }] };
+    return { ...label, name: recording.name, path: recording.path, duration_s: recording.duration_s, start_s: label.start_s ?? 0, end_s: label.end_s ?? recording.duration_s, labels: [{ class: `${label.kind === 'positive' ? label.class : `${label.kind}: ${label.class}`} · ${saidBy(label)}`, kind: 'positive', source: label.source }] };
   }));
   const unlabel = { text: 'Remove', label: 'Take this label back', key: 'Delete', act: async (hit, article) => {
     try {
@@ -98,7 +105,11 @@ async function showExamples(name) {
       showProblem(error);
     }
   } };
-  byId('examples-note').textContent = `${name}, ${many(hits.length, 'label')}${hits.length === 24 ? ' and more' : ''}`;
+  const counted = classes.find((one) => one.class === name);
+  const all = (counted?.positive ?? 0) + (counted?.negative ?? 0) + (counted?.unsure ?? 0);
+  const ofPeople = counted?.by_people ?? 0;
+  const counts = [`${many(ofPeople, 'label')} by people`, all > ofPeople ? `${(all - ofPeople).toLocaleString('en')} by heads` : null];
+  byId('examples-note').textContent = [name, counts.filter(Boolean).join(', '), all > hits.length ? `${hits.length} are shown` : null].filter(Boolean).join(' · ');
   host.replaceChildren(...(hits.length ? hits.map((hit) => card(hit, [unlabel])) : [el('p', { class: 'quiet', text: 'No example yet: judge what is found above.' })]));
 }
 
@@ -119,9 +130,9 @@ async function showJob(host, started, what) {
   return job;
 }
 
-async function train(form) {
+async function train(form, replace = false) {
   const name = form.elements.name.value.trim();
-  const body = { name, head: form.elements.head.value, by: form.elements.by.value };
+  const body = { name, head: form.elements.head.value, by: form.elements.by.value, model: await chosenModel(), replace };
   body.task = form.elements.task.value;
   if (body.task === 'multi') body.exhaustive = form.elements.exhaustive.checked;
   if (chosen.size) body.classes = [...chosen];
@@ -136,17 +147,51 @@ async function train(form) {
     byId('judge-from').value = `asks ${name}`;
     if (byId('judge-class').value) judgeClass(byId('judge-class').value);
   } catch (error) {
-    byId('train-job').replaceChildren(el('div', { class: 'notice error', role: 'alert' }, problemText(error)));
+    if (error.code === 'head_exists') askToReplace(form, name);
+    else byId('train-job').replaceChildren(el('div', { class: 'notice error', role: 'alert' }, problemText(error)));
   } finally {
     button.disabled = false;
   }
+}
+
+/** What a head was trained with, in the words of the form. */
+function settingsOf(one) {
+  const form = byId('train-form');
+  const shown = (field, value) => [...form.elements[field].options].find((option) => option.value === value)?.text ?? value;
+  return `${shown('head', one.kind)}, from ${shown('by', one.by)} of ${one.model}, says ${shown('task', one.task)}`;
+}
+
+/** A head of that name is there: it is lost only if somebody says so. */
+function askToReplace(form, name) {
+  const known = heads.find((one) => one.name === name);
+  const yes = el('button', { type: 'button', class: 'primary', text: `Replace ${name}`, onclick: () => train(form, true) });
+  byId('train-job').replaceChildren(el('div', { class: 'notice', role: 'alert' },
+    el('p', { text: `There is a head called ${name}${known ? ` (${settingsOf(known)}; trained on ${many(known.recordings, 'recording')})` : ''}. Training it anew replaces it: what it learnt is lost.` }),
+    el('div', { class: 'row' }, yes, el('button', { type: 'button', text: 'Keep it', onclick: () => { byId('train-job').replaceChildren(); form.elements.name.focus(); } }))));
+  yes.focus();
+}
+
+/** Fills the form as `one` was trained, so that training it again makes the same kind of head. */
+function fillForm(one) {
+  const { elements } = byId('train-form');
+  elements.name.value = one.name;
+  for (const [field, value] of [['head', one.kind], ['by', one.by], ['task', one.task]]) {
+    const select = elements[field];
+    // Kinds that only the command line and the API offer.
+    if (![...select.options].some((option) => option.value === value)) select.append(el('option', { value, text: value }));
+    select.value = value;
+  }
+  elements.task.dataset.touched = 'yes';
+  elements.exhaustive.checked = one.exhaustive;
+  proposeTask();
 }
 
 async function showHead(name) {
   const found = await get(`/v1/heads/${encodeURIComponent(name)}`);
   head = name;
   showHeads();
-  byId('train-form').elements.name.value = name;
+  const known = heads.find((one) => one.name === name);
+  if (known) fillForm(known);
   byId('scores').replaceChildren(...scoreView(found));
   byId('scores-links').replaceChildren(
     el('button', { type: 'button', class: 'small', text: 'Run on the library', onclick: () => predict(name) }), ' ',
@@ -191,6 +236,7 @@ async function start() {
   byId('judge-class').addEventListener('change', (event) => judgeClass(event.target.value));
   byId('judge-from').addEventListener('change', () => judgeClass(byId('judge-class').value));
   suggestClasses(byId('class-names'), [byId('new-class-name')]);
+  onModel(() => { if (byId('judge-class').value) judgeClass(byId('judge-class').value); });
   await library();
   await refresh();
   if (heads.length) await showHead(heads[0].name);
