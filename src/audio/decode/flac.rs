@@ -90,7 +90,7 @@ mod tests {
         made
     }
 
-    fn late(path: &Path) -> std::result::Result<Vec<f32>, String> {
+    fn late(path: &Path) -> Result<Vec<f32>, String> {
         let stretch = Stretch { start_s: 0.3, end_s: Some(0.35) };
         let part = Part { stretch: Some(stretch), channel: None };
         let read = || -> crate::Result<Vec<f32>> {

@@ -1,6 +1,7 @@
 //! `sonoteca label import`: files of labels into the library, all at once.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -84,7 +85,7 @@ pub(super) fn run(
             Ok(format) => import.printer.detail(&format!("{}: {format:?}", path.display())),
             // A file that is none costs itself; a library that fails, everything.
             Err(error @ (Error::Labels { .. } | Error::Io { .. } | Error::Usage { .. })) => {
-                import.fail(path, &error)
+                import.fail(path, &error);
             }
             Err(error) => return Err(error),
         }
@@ -265,13 +266,14 @@ impl Report {
         if !self.tells_classes || self.classes.is_empty() {
             return text;
         }
+        // Writing to a string does not fail.
         if self.classes.len() <= CLASSES_TOLD {
             let each = self.classes.iter();
             let each: Vec<String> =
                 each.map(|(class, count)| format!("{class} {}", grouped(*count))).collect();
-            text += &format!("Classes: {}.\n", each.join(", "));
+            let _ = writeln!(text, "Classes: {}.", each.join(", "));
         } else {
-            text += &format!("Classes: {}.\n", grouped(self.classes.len() as u64));
+            let _ = writeln!(text, "Classes: {}.", grouped(self.classes.len() as u64));
         }
         text
     }
