@@ -8,8 +8,8 @@
 //! The library knows nothing of this room. Without the feature `milvus` nothing in it reaches a server:
 //! every address that reads is refused with the way to build it in.
 //!
-//! - [`address`] is the one place of settings, [`columns`] of what lies in a collection.
-//! - [`filtering`] turns filters into Milvus's expressions, or says why it cannot.
+//! - [`address`] is the one place of settings, `columns` of what lies in a collection.
+//! - `filtering` turns filters into Milvus's expressions, or says why it cannot.
 //! - [`importing`] brings datasets in, [`searching`] answers questions, [`reading`] gives vectors back.
 //! - `client` asks the server; nothing else imports the SDK.
 

@@ -105,7 +105,8 @@ async function showExamples(name) {
       showProblem(error);
     }
   } };
-  const counted = classes.find((one) => one.class === name);
+  // As many as there are now: a head may have spoken since the classes were listed.
+  const counted = (await get('/v1/library')).label_classes.find((one) => one.class === name);
   const all = (counted?.positive ?? 0) + (counted?.negative ?? 0) + (counted?.unsure ?? 0);
   const ofPeople = counted?.by_people ?? 0;
   const counts = [`${many(ofPeople, 'label')} by people`, all > ofPeople ? `${(all - ofPeople).toLocaleString('en')} by heads` : null];
