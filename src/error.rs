@@ -396,6 +396,13 @@ pub enum Error {
         nearest: Vec<String>,
     },
 
+    /// A file that the library does not have.
+    #[error("{} is not in the library", path.display())]
+    NotTakenIn {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// An id that no recording has.
     #[error("the library has no recording id:{id}")]
     UnknownRecording {

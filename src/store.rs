@@ -276,12 +276,16 @@ impl Writer<'_> {
         let added = self.added.borrow().clone();
         run("SAVEPOINT attempt")?;
         let done = write();
-        if done.is_err() {
-            run("ROLLBACK TO attempt")?;
-            self.added.replace(added);
+        match done {
+            Ok(done) => run("RELEASE attempt").map(|()| done),
+            Err(error) => {
+                self.added.replace(added);
+                // SQLite may have taken everything back by itself, where the disk is full: then there is
+                // nothing to go back to, and why is what has to be said.
+                let _ = run("ROLLBACK TO attempt; RELEASE attempt");
+                Err(error)
+            }
         }
-        run("RELEASE attempt")?;
-        done
     }
 
     fn error(&self, error: rusqlite::Error) -> Error {

@@ -178,13 +178,23 @@ fn classes_of_which_nothing_is_left_are_not_learnt() {
 fn numbers_that_are_text_or_fields_are_told() {
     let bench = labelled();
     fs::write(bench.path("site.csv"), "path,site\nsounds/tone/0.wav,\"3,5\"\n").unwrap();
-    bench.run(&["metadata", "import", "site.csv"]).expect(0);
+    let answer = bench.run(&["metadata", "import", "site.csv"]).expect(0);
+    assert!(answer.err.contains("`site` has numbers with a decimal comma"), "{}", answer.err);
     refused(
         &bench,
         &["train", "x", "--target", "site"],
         &["`site` is text, such as `3,5`", "decimal point"],
     );
     refused(&bench, &["train", "x", "--target", "duration"], &["a field of filters"]);
+    // A spreadsheet's table of half of the world: semicolons, and commas before decimals.
+    let rows = "path;weight;code\nsounds/tone/0.wav;3,5;007,5\nsounds/tone/1.wav;-0,25;a\n";
+    fs::write(bench.path("weights.csv"), rows).unwrap();
+    let answer = bench.run(&["metadata", "import", "weights.csv"]).expect(0);
+    assert!(answer.err.contains("`code`") && !answer.err.contains("`weight`"), "{}", answer.err);
+    let passing = ["label", "list", "--where", "weight = -0.25", "--format", "json"];
+    let found = bench.run(&passing).expect(0).json();
+    let path = found[0]["path"].as_str().unwrap();
+    assert!(found.len() == 1 && path.ends_with("tone/1.wav"), "{found:?}");
 }
 
 #[test]

@@ -269,7 +269,6 @@ fn folders_are_classes() {
     label(&bench, &["import", "--from-folders", "nowhere"]).expect(2);
 }
 
-/// What was acknowledged is there, and what was not is not there at all.
 #[test]
 fn a_folder_that_is_not_the_right_one_is_told() {
     let bench =
@@ -283,10 +282,22 @@ fn a_folder_that_is_not_the_right_one_is_told() {
     fs::create_dir_all(bench.path("new/robin")).unwrap();
     let unknown = label(&bench, &["import", "--from-folders", "new"]);
     assert!(unknown.err.contains("no recording below new"), "{}", unknown.err);
+    // A folder stands for what lies below it, where labels are listed and removed; a file that was not
+    // indexed is told apart from a name that nothing has.
+    let listed = label(&bench, &["list", "birds/tit", "--format", "json"]).expect(0).json();
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    let added = label(&bench, &["add", "birds/tit", "Tit"]).expect(2);
+    assert!(added.err.contains("a folder is no recording"), "{}", added.err);
+    fs::write(bench.path("later.wav"), "").unwrap();
+    let later = label(&bench, &["add", "later.wav", "Tit"]).expect(2);
+    assert!(later.err.contains("sonoteca index 'later.wav'"), "{}", later.err);
+    label(&bench, &["remove", "--recording", "birds/tit"]).expect(0);
+    assert_eq!(all(&bench).len(), 1);
     let folder = label(&bench, &["import", "birds"]).expect(2);
     assert!(folder.err.contains("--from-folders FOLDER"), "{}", folder.err);
 }
 
+/// What was acknowledged is there, and what was not is not there at all.
 #[test]
 fn an_import_that_is_killed_leaves_nothing_behind() {
     let bench = bench(&[("day.wav", 1e6)]);

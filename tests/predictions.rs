@@ -298,8 +298,13 @@ fn commands_to_paste_are_of_the_same_library() {
     assert_eq!(all_labels(&bench, "sonoteca.db"), before.0);
     assert_eq!(all_labels(&bench, other), before.1 + 1);
     // Asked about a class, it is the class that is answered about.
-    for row in json(&bench, &["suggest", "kinds", "--class", "noise"]) {
+    let search = json(&bench, &["search", "--head", "kinds", "--class", "noise", "-k", "50"]);
+    for row in &json(&bench, &["suggest", "kinds", "--class", "noise"]) {
         assert_eq!(row["class"], "noise", "{row}");
+        let path = row["path"].as_str().unwrap();
+        let said = search.iter().find(|hit| hit["path"] == path).unwrap();
+        let score = |row: &Value| row["score"].as_f64().unwrap();
+        assert!((score(row) - score(said)).abs() < 1e-6, "the score of that class: {row}");
     }
     // In the usual library nothing has to be said.
     let rows = json(&bench, &["suggest", "kinds"]);

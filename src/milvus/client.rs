@@ -95,6 +95,12 @@ impl Client {
             ));
             match found {
                 Ok(sdk) => break sdk,
+                Err(error) if !passes(&error) => {
+                    let source = said(error).into();
+                    return Err(
+                        address.failed(MilvusProblem::Refused { action: "be called", source })
+                    );
+                }
                 Err(_) if started.elapsed() < patience => std::thread::sleep(PAUSE.0),
                 Err(error) => return Err(silent(&address, started, error)),
             }
@@ -275,7 +281,13 @@ impl Client {
         self.ask("put rows on the disk", patience, async |sdk, _| {
             let flushed = sdk.flush_collections([name]).await?;
             let sealed = flushed.get(name).cloned().unwrap_or_default();
+            let started = Instant::now();
             loop {
+                if started.elapsed() > patience {
+                    let waited_s = patience.as_secs();
+                    let late = format!("rows were not on its disk after {waited_s} s");
+                    return Err(SdkError::Unexpected(late));
+                }
                 let segments = sdk.list_persistent_segments(name.clone()).await?;
                 let is_on_disk = |id: &i64| {
                     let segment = segments.iter().find(|segment| segment.segment_id == *id);

@@ -91,11 +91,16 @@ impl Import<'_> {
                     self.put_long(&recording, &mut rows)?;
                 }
                 Row::Recording(recording) => {
+                    let segments = all_segments(&mut rows)?;
+                    if !group::fits(self.store, &recording, &segments) {
+                        self.report.failed += 1;
+                        continue;
+                    }
                     if group.has(&recording.path) {
                         // One message with two rows of one key would leave both.
                         self.put(std::mem::take(&mut group))?;
                     }
-                    group.add(recording, all_segments(&mut rows)?);
+                    group.add(recording, segments);
                 }
                 Row::Failure(_) => self.report.failures += 1,
                 // Whoever reads rows refuses segments without their recording.

@@ -230,6 +230,7 @@ fn inspect_module(
     MODULE.clone_into(&mut card.weights.file);
     card.weights.sha256 = Sha256(sha2::Sha256::digest(archive).into());
     own::settle(&mut card)?;
+    own::check_overlap(&card)?;
     let front_end = own::front_end(&card);
     card.batch_patches = own::batch_patches(&front_end);
     let model = |base: &Base| EmbeddingModel::load(&base.name, store, compute);
@@ -274,6 +275,7 @@ fn add_server(
     card.remote = Some(remote);
     card.embedding_dimension = found.dimension;
     own::settle(&mut card)?;
+    own::check_overlap(&card)?;
     card.batch_patches = own::batch_patches(&own::front_end(&card));
     let network = Box::new(Hosted::open(&card, None)?);
     finish(card, network, None, store, compute)

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use sonoteca::audio::encode::WavForm;
@@ -27,6 +28,8 @@ const RMS: Rgb = [50, 70, 110];
 const LEVEL_STRETCHES: u32 = 8;
 const LEVEL_STRETCH_S: f64 = 8.0;
 const LEVEL_COLUMNS: usize = 512;
+/// Time after which no further stretch is looked at: what is known by then has to do.
+const LEVEL_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A kind of picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -156,9 +159,13 @@ fn levels(path: &Path, duration_s: f64) -> Result<Levels> {
     if duration_s <= f64::from(LEVEL_STRETCHES) * LEVEL_STRETCH_S {
         add(Part::default())?;
     } else {
+        let started = Instant::now();
         let step_s = (duration_s - LEVEL_STRETCH_S) / f64::from(LEVEL_STRETCHES - 1);
         for number in 0..LEVEL_STRETCHES {
             let start_s = f64::from(number) * step_s;
+            if number > 0 && started.elapsed() > LEVEL_PATIENCE {
+                break;
+            }
             let stretch = (start_s, Some(start_s + LEVEL_STRETCH_S));
             match add(part_of(Some(stretch))) {
                 // Some are shorter than they say.

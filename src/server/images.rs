@@ -3,7 +3,7 @@
 //! In: what of which sound, and how large. Out: PNG. Refuses sizes that no screen has.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bytes::Bytes;
 
@@ -27,12 +27,15 @@ pub(super) struct Key {
 /// Files whose levels are remembered.
 const MOST_LEVELS: usize = 4_096;
 
+/// The levels of one file, once they were looked for.
+type LevelsOfOne = Arc<OnceLock<Option<Levels>>>;
+
 /// Pictures that were drawn.
 #[derive(Debug, Default)]
 pub(super) struct Pictures {
     kept: Mutex<Kept>,
     /// By file with its tag: what colours stand for in all pictures of one.
-    levels: Mutex<HashMap<String, Levels>>,
+    levels: Mutex<HashMap<String, LevelsOfOne>>,
 }
 
 #[derive(Debug, Default)]
@@ -48,18 +51,18 @@ impl Pictures {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).pictures.get(key).cloned()
     }
 
-    /// What colours stand for in pictures of a file, which is known as `of`.
-    pub(super) fn levels(&self, of: &str) -> Option<Levels> {
-        self.levels.lock().unwrap_or_else(PoisonError::into_inner).get(of).copied()
-    }
-
-    pub(super) fn put_levels(&self, of: String, found: Levels) {
-        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
-        if levels.len() >= MOST_LEVELS {
-            // They are found again.
-            levels.clear();
-        }
-        levels.insert(of, found);
+    /// What colours stand for in pictures of a file, which is known as `of`: as `find` finds once. Whoever
+    /// asks meanwhile waits for that; where it finds nothing, nothing is known for good.
+    pub(super) fn levels(&self, of: &str, find: impl FnOnce() -> Option<Levels>) -> Option<Levels> {
+        let place = {
+            let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+            if levels.len() >= MOST_LEVELS && !levels.contains_key(of) {
+                // They are found again.
+                levels.clear();
+            }
+            Arc::clone(levels.entry(of.to_owned()).or_default())
+        };
+        *place.get_or_init(find)
     }
 
     pub(super) fn put(&self, key: Key, picture: Bytes) {

@@ -201,9 +201,10 @@ impl Security {
         }
         let is_given = headers.contains_key(header::AUTHORIZATION) || in_address.is_some();
         let message = if is_given {
-            "the token that was sent is not this server's, which is another with every start"
+            "the token that was sent is not this server's, which is another with every start unless \
+             it was chosen"
         } else {
-            "this needs the token that the server printed when it started"
+            "this needs the server's token, which it was given or printed when it started"
         };
         let refusal = Refusal::new(StatusCode::UNAUTHORIZED, "no_token", message);
         let hint = if self.hands_out {

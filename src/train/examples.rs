@@ -124,10 +124,12 @@ impl Examples {
         }
         let survey = Survey::of(library, selection)?;
         let mut classes = survey.wanted(selection.classes, selection.keep_classes)?;
-        let task = selection.task.unwrap_or_else(|| survey.task(&classes, selection.exhaustive));
         let is_asked = selection.keep_classes || !selection.classes.is_empty();
         let mut dropped = Vec::new();
         loop {
+            // Of fewer classes something else may be to be said.
+            let task =
+                selection.task.unwrap_or_else(|| survey.task(&classes, selection.exhaustive));
             let mut examples = Self::of_classes(library, selection, classes, task)?;
             let groups = examples.groups_by_class();
             let without = |class: usize| groups[class] == 0;

@@ -153,6 +153,9 @@ With --weights a linear head is written as plain JSON instead, for programs of y
         /// Print plain weights, JSON
         #[arg(long)]
         weights: bool,
+        /// Write over files of an earlier export
+        #[arg(long, conflicts_with = "weights")]
+        replace: bool,
     },
     /// Bring in a head from its files
     #[command(
@@ -226,6 +229,6 @@ pub(crate) enum WeightsName {
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
-        _ => Err("expected a share between 0 and 1, such as 0.2".to_owned()),
+        _ => Err("expected a share between 0 and 1, such as 0.9".to_owned()),
     }
 }

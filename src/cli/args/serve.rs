@@ -49,7 +49,8 @@ pub(crate) struct ServeArgs {
     /// library's recordings lie in]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) folder: Vec<PathBuf>,
-    /// The network that is meant where a request names none [default: the library's only one]
+    /// The network that is meant where a request names none [default: yamnet, or
+    /// else the one with most recordings]
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Answer searches from a collection on a Milvus server: milvus://HOST:PORT/COLLECTION; sound,

@@ -1,7 +1,9 @@
 //! `sonoteca head`: the heads of a library, in and out.
 
 use serde::Serialize;
+use sonoteca::case::folded;
 use sonoteca::store::Library;
+use sonoteca::store::labels::MACHINE;
 use sonoteca::train::head::card::HeadCard;
 use sonoteca::train::head::{Head, read_files, write_files};
 use sonoteca::train::score::Estimate;
@@ -11,7 +13,7 @@ use super::train::require_report_format;
 use crate::cli::Status;
 use crate::cli::args::{Format, HeadCommand};
 use crate::cli::printer::{Printer, Row};
-use crate::cli::settings::Settings;
+use crate::cli::settings::{Settings, quoted};
 
 pub(crate) fn run(
     command: &HeadCommand,
@@ -35,9 +37,9 @@ pub(crate) fn run(
             printer.object(&head.plain_weights()?)?;
             Ok(Status::Done)
         }
-        HeadCommand::Export { name, out, weights: false } => {
+        HeadCommand::Export { name, out, weights: false, replace } => {
             let head = Head::load(&library, name)?;
-            for path in write_files(&head, out)? {
+            for path in write_files(&head, out, *replace)? {
                 printer.note(&format!("Written: {}", path.display()));
             }
             Ok(Status::Done)
@@ -82,6 +84,17 @@ pub(crate) fn run(
             }
             writer.commit()?;
             printer.note(&format!("Removed {}.", names.join(", ")));
+            let sources = library.label_sources()?;
+            for name in names {
+                let source = format!("{MACHINE}{name}");
+                if sources.iter().any(|other| folded(other) == folded(&source)) {
+                    let remove = format!("sonoteca label remove --source {}", quoted(&source));
+                    printer.note(&format!(
+                        "The labels that it said stay; to take them away: {}",
+                        settings.pasted(&remove)
+                    ));
+                }
+            }
             Ok(Status::Done)
         }
     }

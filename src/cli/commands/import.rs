@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
                 counted(segments, "segment")
             ));
         }
-        return tell(&report, "they stay in the dataset", settings, printer);
+        return tell(&report, None, settings, printer);
     }
     let mut library = Library::open_or_create(&settings.library)?;
     let _lock = take_lock(&library, "import", &cancel, printer)?;
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
         }
     }
     check_counts(args, listed.as_ref(), &report)?;
-    tell(&report, "sonoteca failures", settings, printer)
+    tell(&report, Some("sonoteca failures"), settings, printer)
 }
 
 /// Refuses other counts than the dataset's manifest says.
@@ -97,10 +97,10 @@ fn check_counts(args: &ImportArgs, listed: Option<&Manifest>, report: &Report) -
     Err(Error::Dataset { path: args.parquet.clone(), problem })
 }
 
-/// Says what was done; `failures` is where these are to be found.
+/// Says what was done; `failures` is where these were noted, if anywhere.
 fn tell(
     report: &Report,
-    failures: &str,
+    failures: Option<&str>,
     settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
@@ -126,7 +126,10 @@ fn tell(
     }
     if report.failures > 0 {
         let noted = counted(report.failures, "failure");
-        parts.push(format!("; {noted} noted: {failures}"));
+        parts.push(match failures {
+            Some(failures) => format!("; {noted} noted: {failures}"),
+            None => format!("; {noted} in the dataset, which are not brought in"),
+        });
     }
     if report.interrupted {
         parts.push("; stopped before all was done: run it again to go on".to_owned());

@@ -35,7 +35,7 @@ pub(crate) fn run(
         LabelCommand::Add(args) => add::run(args, &mut library, printer),
         LabelCommand::Remove(args) => remove::run(args, &mut library, printer),
         LabelCommand::List(args) => list::run(args, &library, settings, printer),
-        LabelCommand::Import(args) => import::run(args, &mut library, printer),
+        LabelCommand::Import(args) => import::run(args, &mut library, settings, printer),
         LabelCommand::Export(args) => export::run(args, &library, settings, printer),
     }
 }
@@ -61,7 +61,8 @@ fn judgement(name: JudgementName) -> Judgement {
 /// A filter as it was typed, and the model whose class scores it speaks of.
 type TypedFilter<'a> = (Option<&'a str>, Option<&'a str>);
 
-/// The recordings that these are the names of, and that pass this filter; `None`: all.
+/// The recordings that these are the names of, or that lie below them, and that pass this filter;
+/// `None`: all.
 fn recordings(
     library: &Library,
     names: &[OsString],
@@ -73,8 +74,18 @@ fn recordings(
         return Ok(passing);
     }
     let places = Places::read(library)?;
-    let mut named =
-        names.iter().map(|name| recording(&places, name)).collect::<Result<Vec<i64>>>()?;
+    let mut named = Vec::new();
+    for name in names {
+        match recording(&places, name) {
+            Ok(id) => named.push(id),
+            Err(error) => match below(&places, Path::new(name)) {
+                some if some.is_empty() => return Err(error),
+                some => named.extend(some),
+            },
+        }
+    }
+    named.sort_unstable();
+    named.dedup();
     if let Some(passing) = passing {
         named.retain(|id| passing.binary_search(id).is_ok());
     }
@@ -113,8 +124,27 @@ fn recording(places: &Places, name: &OsStr) -> Result<i64> {
     }
 }
 
+/// The recordings that lie below the folder called `name`; none, where it is none.
+fn below(places: &Places, name: &Path) -> Vec<i64> {
+    let Ok(folder) = name.canonicalize() else { return Vec::new() };
+    if !folder.is_dir() {
+        return Vec::new();
+    }
+    places.paths().filter(|(path, _)| path.starts_with(&folder)).map(|(_, id)| id).collect()
+}
+
 /// That no recording is called `name`, and what the nearest are called.
 fn not_called_so(places: &Places, name: &Path) -> Error {
+    if name.is_dir() {
+        return Error::Usage {
+            problem: "a folder is no recording",
+            hint: "label each of its recordings; or, where folders are classes, all at once: sonoteca \
+                   label import --from-folders FOLDER",
+        };
+    }
+    if name.is_file() {
+        return Error::NotTakenIn { path: name.to_owned() };
+    }
     let file_name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let names: Vec<String> = places.paths().filter_map(|(path, _)| file_name(path)).collect();
     let typed = file_name(name).unwrap_or_default();

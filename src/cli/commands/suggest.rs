@@ -36,7 +36,7 @@ pub(crate) fn run(
     for suggestion in &found {
         // What another process removed meanwhile is no suggestion.
         if let Some(recording) = library.recording(suggestion.recording)? {
-            rows.push(SuggestionRow::new(suggestion, &recording, (head.card(), class), settings));
+            rows.push(SuggestionRow::new(suggestion, &recording, head.card(), settings));
         }
     }
     if rows.is_empty() {
@@ -83,19 +83,15 @@ struct SuggestionRow {
 }
 
 impl SuggestionRow {
-    /// Of a head, where only class `asked` was asked about, if any.
     fn new(
         suggestion: &Suggestion,
         recording: &StoredRecording,
-        (card, asked): (&HeadCard, Option<usize>),
+        card: &HeadCard,
         settings: &Settings,
     ) -> Self {
         let name = |class: usize| card.classes[class].clone();
         let (kind, class, other, why) = match suggestion.why {
             Why::Between(first, second) => {
-                // Whoever asks about a class is answered about it.
-                let is_second = asked == Some(second);
-                let (first, second) = if is_second { (second, first) } else { (first, second) };
                 let why = format!("unsure between {} and {}", name(first), name(second));
                 ("unsure", first, Some(second), why)
             }
@@ -106,7 +102,12 @@ impl SuggestionRow {
             format!("@{}-{}", seconds(range.start_s), seconds(range.end_s))
         });
         let label = |class: usize, further: &str| {
-            let (id, class) = (recording.id, quoted(&name(class)));
+            let (id, class) = (recording.id, name(class));
+            // Not taken for an option.
+            let class = match quoted(&class) {
+                word if class.starts_with('-') => format!("--class={word}"),
+                word => word,
+            };
             settings.pasted(&format!("sonoteca label add id:{id}{stretch} {class}{further}"))
         };
         let other_command =

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
     let model = search::choose_model(&library, args.model.as_deref())?;
     let wanted = TrainingSettings {
         by: args.by.level(),
-        classes: args.classes.clone(),
+        classes: classes_of(&args.classes)?,
         target: args.target.clone(),
         exhaustive: args.exhaustive,
         group_by: args.group_by.clone(),
@@ -89,15 +89,13 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
     }
     for Dropped { class, recordings } in &trained.dropped {
         printer.warning(&format!(
-            "`{class}` was left out: {} it, and none by itself{}",
+            "`{class}` was left out: {} labelled so, and nothing could be learnt of it, because other \
+             classes are there too, or because it is too short; its labels: {}",
             match recordings {
-                1 => "1 recording has".to_owned(),
-                count => format!("{} recordings have", grouped(*count)),
+                1 => "1 recording is".to_owned(),
+                count => format!("{} recordings are", grouped(*count)),
             },
-            settings.pasted(&format!(
-                "; look at its labels: sonoteca label list --class {}",
-                quoted(class)
-            ))
+            settings.pasted(&format!("sonoteca label list --class {}", quoted(class)))
         ));
     }
     let report = report_of(&trained, &library)?;
@@ -114,6 +112,18 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
         settings.pasted(&format!("sonoteca predict {}", card.name))
     ));
     Ok(Status::Done)
+}
+
+/// The classes that were typed between commas.
+fn classes_of(typed: &[String]) -> Result<Vec<String>> {
+    let classes: Vec<String> = typed.iter().map(|class| class.trim().to_owned()).collect();
+    if classes.iter().any(String::is_empty) {
+        return Err(Error::Usage {
+            problem: "between two commas of --classes, or behind the last one, stands no class",
+            hint: "for example: --classes robin,wren",
+        });
+    }
+    Ok(classes)
 }
 
 /// Refuses options that say nothing of numbers, instead of passing over them.

@@ -37,6 +37,11 @@ impl Error {
                 "times count from the recording's beginning, the start first: @START-END, or --start \
                  and --end"
             }
+            Self::NotInLibrary { path } => {
+                return Some(
+                    format!("take it in first: sonoteca index '{}'", path.display()).into(),
+                );
+            }
             Self::NotCalledSo { nearest, .. } => return Some(name_hint(nearest)),
             Self::ClipTooLong { .. } => {
                 "copy moments instead of whole recordings: --by segment, and a smaller --padding"

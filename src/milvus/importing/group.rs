@@ -238,6 +238,14 @@ impl<'a> Long<'a> {
     }
 }
 
+/// Whether all that is to be written of a recording has a form that the store takes.
+pub(super) fn fits(store: &Store, recording: &RecordingRow, segments: &[SegmentRow]) -> bool {
+    let is_unit = |vector: &[f32]| Unit::new(vector, store.dimension(), String::new).is_ok();
+    shared(recording).is_ok()
+        && is_unit(&recording.vector)
+        && segments.iter().all(|segment| is_unit(&segment.vector))
+}
+
 fn wanted_of(recording: &RecordingRow) -> (i64, u32) {
     (recording_id(&recording.content_hash), recording.segments)
 }

@@ -14,7 +14,7 @@ use super::audio::StretchQuery;
 use super::described::{self, OfRecording, OfUpload};
 use crate::server::audio::{of_bytes, tag_of};
 use crate::server::errand::{Asked, Levels, PathBytes, Picture, Seconds};
-use crate::server::error::{Answer, Refusal};
+use crate::server::error::Answer;
 use crate::server::extract::{Path, Query, count};
 use crate::server::images::{Key, MOST_SIZE, USUAL_SIZE};
 use crate::server::roots::FileOf;
@@ -107,7 +107,7 @@ async fn draw(
             return Ok(known);
         }
         let levels = match picture {
-            Picture::Spectrogram => Some(levels(server, &key.of, duration_s, &of)?),
+            Picture::Spectrogram => levels(server, &key.of, duration_s, &of),
             Picture::Waveform => None,
         };
         let asked = Asked::Draw { path: PathBytes::new(&of.path), stretch, picture, size, levels };
@@ -118,17 +118,14 @@ async fn draw(
     Ok((drawn.await?, tag))
 }
 
-/// What colours stand for in all spectrograms of a file, so that pictures of its parts fit each other.
-fn levels(server: &Server, known_as: &str, duration_s: f64, of: &FileOf) -> Answer<Levels> {
-    if let Some(known) = server.pictures.levels(known_as) {
-        return Ok(known);
-    }
-    let asked = Asked::Level { path: PathBytes::new(&of.path), duration_s };
-    let found = server.decode(&asked, &of.path, &of.name)?;
-    let found: Levels =
-        serde_json::from_slice(&found).map_err(|error| Refusal::internal(&error))?;
-    server.pictures.put_levels(known_as.to_owned(), found);
-    Ok(found)
+/// What colours stand for in all spectrograms of a file, so that pictures of its parts fit each other; nothing,
+/// where parts of it cannot be read: one that can may be drawn by itself.
+fn levels(server: &Server, known_as: &str, duration_s: f64, of: &FileOf) -> Option<Levels> {
+    server.pictures.levels(known_as, || {
+        let asked = Asked::Level { path: PathBytes::new(&of.path), duration_s };
+        let found = server.decode(&asked, &of.path, &of.name).ok()?;
+        serde_json::from_slice(&found).ok()
+    })
 }
 
 /// The spectrogram of a stretch: mel scale, low frequencies below, darker is louder. Colours stand for the

@@ -142,7 +142,11 @@ pub(in crate::server) async fn library(State(server): State<Arc<Server>>) -> Ans
             duration_s: totals.duration_s,
             labels: library.count_labels(&all)?,
             models: described,
-            default_model: server.collections.usual(library)?.map(|usual| usual.name),
+            // Searches are answered by a store where there is one.
+            default_model: match &server.store {
+                Some(store) => Some(store.header().identity.name.clone()),
+                None => server.collections.usual(library)?.map(|usual| usual.name),
+            },
             heads: super::heads::summaries(library)?,
             label_classes: classes.collect(),
         })

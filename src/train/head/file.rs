@@ -105,19 +105,20 @@ impl Saved {
     }
 }
 
-/// Writes `NAME.json` and `NAME.safetensors` of a head into `folder`; returns their paths.
+/// Writes `NAME.json` and `NAME.safetensors` of a head into `folder`, in place of those that are there if
+/// `replace` says so; returns their paths.
 ///
 /// # Errors
 /// [`Error::Exists`] when one is there, [`Error::Io`].
-pub fn write_files(head: &Head, folder: &Path) -> Result<[PathBuf; 2]> {
+pub fn write_files(head: &Head, folder: &Path, replace: bool) -> Result<[PathBuf; 2]> {
     let name = file_name(&head.card().name);
     let paths = ["json", "safetensors"].map(|extension| folder.join(format!("{name}.{extension}")));
     let mut json = head.card().json();
     json.push('\n');
     let contents = [json.into_bytes(), head.saved().encode(head.card())?];
     for path in &paths {
-        if path.symlink_metadata().is_ok() {
-            let options = "name another folder with --out DIR";
+        if !replace && path.symlink_metadata().is_ok() {
+            let options = "name another folder with --out DIR, or take its place: --replace";
             return Err(Error::Exists { path: path.clone(), options });
         }
     }
@@ -131,7 +132,7 @@ pub fn write_files(head: &Head, folder: &Path) -> Result<[PathBuf; 2]> {
             .and_then(|mut file| {
                 file.write_all(&contents)?;
                 file.sync()?;
-                file.publish(path, false)
+                file.publish(path, replace)
             })
             .map_err(|source| Error::Io { action: "write", path: path.clone(), source })?;
     }

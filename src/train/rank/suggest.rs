@@ -193,8 +193,11 @@ fn of_recording(
                 continue;
             }
             let margin = f64::from(values[first]) - f64::from(values[second]);
-            if is_wanted(first) || is_wanted(second) {
+            if is_wanted(first) {
                 doubts.push(make(Why::Between(first, second), first, margin));
+            } else if is_wanted(second) && is_free(second) {
+                // Whoever asks about a class is answered about it.
+                doubts.push(make(Why::Between(second, first), second, margin));
             }
             if is_wanted(first) {
                 likely.push(make(Why::Probably(first), first, margin));

@@ -20,6 +20,7 @@ use super::{judgement, recording, user_name};
 use crate::cli::Status;
 use crate::cli::args::{FileFormat, ImportLabelsArgs};
 use crate::cli::printer::{Printer, Row, counted, grouped, reason};
+use crate::cli::settings::{Settings, quoted};
 
 /// Rows that were left out and are shown to people; programs see more.
 const SHOWN: u64 = 20;
@@ -36,6 +37,7 @@ const TOLD: usize = 10_000;
 pub(super) fn run(
     args: &ImportLabelsArgs,
     library: &mut Library,
+    settings: &Settings,
     printer: &mut Printer,
 ) -> Result<Status> {
     let places = Places::read(library)?;
@@ -53,16 +55,22 @@ pub(super) fn run(
         import.report.tells_classes = true;
         let meant = folders::read(folder, &places, &mut |row| import.take(folder, row))?;
         if let Some(meant) = meant {
-            let meant = meant.display();
+            let import_of = |folder: &Path| {
+                let folder = quoted(&folder.to_string_lossy());
+                settings.pasted(&format!("sonoteca label import --from-folders {folder}"))
+            };
             import.printer.warning(&format!(
-                "all of it has one class, and lies in folders of {meant}; if they are the classes: \
-                 sonoteca label import --from-folders {meant}"
+                "all of it has one class, and lies in folders of {}; if they are the classes: {}",
+                meant.display(),
+                import_of(&meant)
             ));
         }
         if import.report.classes.is_empty() {
+            let index = format!("sonoteca index {}", quoted(&folder.to_string_lossy()));
             import.printer.note(&format!(
-                "The library holds no recording below {folder}; to take them in: sonoteca index {folder}",
-                folder = folder.display()
+                "The library holds no recording below {}; to take them in: {}",
+                folder.display(),
+                settings.pasted(&index)
             ));
         }
     }

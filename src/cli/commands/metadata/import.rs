@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 
 use csv::ByteRecord;
@@ -56,6 +56,12 @@ pub(super) fn run(
     } else {
         writer.commit()?;
     }
+    for (column, cell) in &report.commas {
+        printer.warning(&format!(
+            "`{column}` has numbers with a decimal comma, such as `{cell}`, which are text where commas \
+             part the cells; as numbers they are taken from a table parted by semicolons"
+        ));
+    }
     for unmatched in report.unmatched.iter().take(SHOWN) {
         printer.warning(&format!(
             "line {}: `{}` {}",
@@ -75,17 +81,37 @@ pub(super) fn run(
     })
 }
 
+/// What a cell holds. Spreadsheets part cells with semicolons where the comma stands before decimals.
+fn value_of(cell: &str, delimiter: u8) -> MetadataValue {
+    if delimiter == b';' && has_decimal_comma(cell) {
+        let number = MetadataValue::of_cell(&cell.replace(',', "."));
+        if !matches!(number, MetadataValue::Text(_)) {
+            return number;
+        }
+    }
+    MetadataValue::of_cell(cell)
+}
+
+/// Whether `cell` is a number with a comma before its decimals.
+fn has_decimal_comma(cell: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let parts = cell.strip_prefix('-').unwrap_or(cell).split_once(',');
+    parts.is_some_and(|(whole, decimals)| digits(whole) && digits(decimals))
+}
+
 /// Pieces by recording and key in lower case: where a table names one twice, the last one counts.
 type Pieces = BTreeMap<(i64, String), (String, MetadataValue)>;
 
 impl Table<'_> {
     /// The names of its columns, its pieces, and what became of its lines.
     fn read(&self, library: &Library) -> Result<(Vec<String>, Pieces, Report)> {
+        let mut input = self.open()?;
+        let delimiter = self.delimiter(&mut input)?;
         let mut reader = csv::ReaderBuilder::new()
-            .delimiter(self.delimiter())
+            .delimiter(delimiter)
             .flexible(true)
             .trim(csv::Trim::All)
-            .from_reader(self.open()?);
+            .from_reader(input);
         let (names, columns) = self.columns(reader.byte_headers().map_err(|e| self.error(e))?)?;
         let endings = library.endings()?;
         let folders = self.folders();
@@ -136,7 +162,11 @@ impl Table<'_> {
             for (index, (column, cell)) in columns.iter().zip(cells).enumerate() {
                 let cell = cell.unwrap_or_default();
                 if index != names && !column.is_empty() && !cell.is_empty() {
-                    let piece = (column.clone(), MetadataValue::of_cell(cell));
+                    let value = value_of(cell, delimiter);
+                    if has_decimal_comma(cell) && matches!(value, MetadataValue::Text(_)) {
+                        report.commas.entry(column.clone()).or_insert_with(|| cell.to_owned());
+                    }
+                    let piece = (column.clone(), value);
                     pieces.insert((recording, column.to_ascii_lowercase()), piece);
                 }
             }
@@ -178,7 +208,7 @@ impl Table<'_> {
         }
     }
 
-    fn open(&self) -> Result<Box<dyn Read>> {
+    fn open(&self) -> Result<Box<dyn BufRead>> {
         if self.is_standard_input() {
             return Ok(Box::new(io::stdin().lock()));
         }
@@ -194,12 +224,31 @@ impl Table<'_> {
         self.path == Path::new("-")
     }
 
-    fn delimiter(&self) -> u8 {
+    /// What parts the cells: what was said, what the file's name says, or what parts the first line so
+    /// that a column names recordings.
+    fn delimiter(&self, input: &mut dyn BufRead) -> Result<u8> {
+        if let Some(delimiter) = self.delimiter {
+            return Ok(delimiter);
+        }
         let extension = self.path.extension().and_then(|extension| extension.to_str());
         let is_tabbed = extension.is_some_and(|extension| {
             ["tsv", "tab"].iter().any(|e| extension.eq_ignore_ascii_case(e))
         });
-        self.delimiter.unwrap_or(if is_tabbed { b'\t' } else { b',' })
+        if is_tabbed {
+            return Ok(b'\t');
+        }
+        let failed = |source| Error::Io { action: "read", path: self.path.to_owned(), source };
+        let start = input.fill_buf().map_err(failed)?;
+        let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let first = String::from_utf8_lossy(first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(first));
+        let names = |delimiter: char| {
+            let is_key = |cell: &str| match self.key {
+                Some(key) => cell.eq_ignore_ascii_case(key),
+                None => KEYS.iter().any(|key| cell.eq_ignore_ascii_case(key)),
+            };
+            first.split(delimiter).any(|cell| is_key(cell.trim().trim_matches('"')))
+        };
+        Ok(if !names(',') && names(';') { b';' } else { b',' })
     }
 
     /// What relative names may be relative to.
@@ -251,6 +300,9 @@ struct Report {
     unchanged: u64,
     unmatched: Vec<Unmatched>,
     dry_run: bool,
+    /// Columns with numbers that were taken as text for their commas, each with one.
+    #[serde(skip)]
+    commas: BTreeMap<String, String>,
 }
 
 /// A line that was not brought in.

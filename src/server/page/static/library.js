@@ -15,6 +15,8 @@ const KEPT = 'sonoteca model';
 /** Shows the models to choose from, where there are several. */
 function offerModels({ models, default_model }) {
   const names = [...new Set(models.filter((model) => model.recordings > 0).map((model) => model.name))];
+  // A store's model, of which the library may have nothing.
+  if (names.length && default_model && !names.includes(default_model)) names.unshift(default_model);
   const kept = localStorage.getItem(KEPT);
   const [asked] = new URLSearchParams(location.search).getAll('model');
   const select = byId('model');

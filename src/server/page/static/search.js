@@ -68,6 +68,11 @@ const actions = [
 ];
 
 function useAs(hit, how) {
+  // A recording of a store only has a number of 64 bits, which is rounded here: it would be another one's.
+  if (hit.recording_id !== undefined && !Number.isSafeInteger(hit.recording_id)) {
+    say('It is in the store only: bring it into the library first, or search by its file');
+    return;
+  }
   const { recording_id, start_s, end_s, name, duration_s } = hit;
   const example = { kind: how === 'unlike' ? 'unlike' : 'like', recording_id, start_s, end_s, name, duration_s };
   if (how === 'only') question.examples = [];

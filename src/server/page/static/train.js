@@ -148,7 +148,7 @@ async function train(form, replace = false) {
     byId('judge-from').value = `asks ${name}`;
     if (byId('judge-class').value) judgeClass(byId('judge-class').value);
   } catch (error) {
-    if (error.code === 'head_exists') askToReplace(form, name);
+    if (error.code === 'head_exists') await askToReplace(form, name);
     else byId('train-job').replaceChildren(el('div', { class: 'notice error', role: 'alert' }, problemText(error)));
   } finally {
     button.disabled = false;
@@ -163,11 +163,12 @@ function settingsOf(one) {
 }
 
 /** A head of that name is there: it is lost only if somebody says so. */
-function askToReplace(form, name) {
+async function askToReplace(form, name) {
+  const modelNow = (await chosenModel()) ?? (await get('/v1/library')).default_model;
   const known = heads.find((one) => one.name === name);
   const yes = el('button', { type: 'button', class: 'primary', text: `Replace ${name}`, onclick: () => train(form, true) });
   byId('train-job').replaceChildren(el('div', { class: 'notice', role: 'alert' },
-    el('p', { text: `There is a head called ${name}${known ? ` (${settingsOf(known)}; trained on ${many(known.recordings, 'recording')})` : ''}. Training it anew replaces it: what it learnt is lost.` }),
+    el('p', { text: `There is a head called ${name}${known ? ` (${settingsOf(known)}; trained on ${many(known.recordings, 'recording')})` : ''}. Training it anew replaces it by what the form and the ticked classes say${known && known.model !== modelNow ? `, from ${modelNow}` : ''}: what it learnt is lost.` }),
     el('div', { class: 'row' }, yes, el('button', { type: 'button', text: 'Keep it', onclick: () => { byId('train-job').replaceChildren(); form.elements.name.focus(); } }))));
   yes.focus();
 }
@@ -182,6 +183,10 @@ function fillForm(one) {
     if (![...select.options].some((option) => option.value === value)) select.append(el('option', { value, text: value }));
     select.value = value;
   }
+  // Of the same classes, too, as far as they are still there.
+  chosen.clear();
+  for (const name of one.classes ?? []) if (classes.some((known) => known.class === name)) chosen.add(name);
+  showClasses();
   elements.task.dataset.touched = 'yes';
   elements.exhaustive.checked = one.exhaustive;
   proposeTask();
