@@ -37,7 +37,7 @@ impl Error {
                 "times count from the recording's beginning, the start first: @START-END, or --start \
                  and --end"
             }
-            Self::NotInLibrary { path } => {
+            Self::NotTakenIn { path } => {
                 return Some(
                     format!("take it in first: sonoteca index '{}'", path.display()).into(),
                 );

@@ -36,8 +36,9 @@ impl Filtered {
         let bench = Bench::with(recordings);
         let lock = BuilderLock::try_take(&bench.library, "test").unwrap().unwrap();
         let model = bench.model();
-        let built = builder(&lock, 1).build(&bench.library, &model, level).unwrap().unwrap();
-        assert!(built.recall.is_some(), "there is a graph");
+        let build = || builder(&lock, 1).build(&bench.library, &model, level).unwrap().unwrap();
+        // How rows are linked is drawn by chance, and a graph that finds too little is not kept.
+        assert!((0..5).any(|_| build().recall.is_some()), "there is a graph");
         let collection = bench.open(level);
         assert!(!collection.is_exact());
         let options = CollectionOptions { exact: true };
