@@ -21,7 +21,8 @@ The library is made where there is none. Recordings that it holds with the same 
 
 With --store the rows go to a Milvus server instead, into a collection that is made where there is none. \
                   They count as imported once the server has them on its disk and counts them; at \
-                  the end its count is held against the dataset's manifest. Failures stay in the \
+                  the end its counts are held against the dataset's manifest: it may have more, of \
+                  other datasets, and no fewer. Failures stay in the \
                   dataset.",
     after_help = "Examples:
   sonoteca import --parquet vectors

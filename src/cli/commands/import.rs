@@ -4,12 +4,12 @@ use serde::Serialize;
 use sonoteca::dataset::PartReader;
 use sonoteca::dataset::folder::{Manifest, manifest, parts};
 use sonoteca::dataset::importing::{ImportOptions, Report, import};
-use sonoteca::milvus::Address;
 use sonoteca::milvus::importing::import as import_into_store;
+use sonoteca::milvus::{Address, Counts};
 use sonoteca::model::{identity_of, registry};
 use sonoteca::store::Library;
 use sonoteca::store::vector::Precision;
-use sonoteca::{DatasetProblem, Error, Result};
+use sonoteca::{DatasetProblem, Error, MilvusProblem, Result};
 
 use super::embedding::{cancel_on_interrupt, take_lock};
 use super::refresh::refresh;
@@ -47,6 +47,9 @@ pub(crate) fn run(args: &ImportArgs, settings: &Settings, printer: &mut Printer)
             warn_of_version(&store, printer)?;
             let counts = store.counts()?;
             let (recordings, segments) = (counts.recordings, counts.segments);
+            if let Some(manifest) = listed.as_ref().filter(|_| !report.interrupted) {
+                check_store(&address, counts, manifest, &report)?;
+            }
             printer.note(&format!(
                 "{address} holds {} with {}",
                 counted(recordings, "recording"),
@@ -95,6 +98,28 @@ fn check_counts(args: &ImportArgs, listed: Option<&Manifest>, report: &Report) -
     let (what, expected) = ("recordings", manifest.recordings);
     let problem = DatasetProblem::Count { what, found, expected };
     Err(Error::Dataset { path: args.parquet.clone(), problem })
+}
+
+/// Refuses a server that has fewer rows than the dataset it was given, of earlier runs included; it may have
+/// more, of other datasets.
+fn check_store(
+    address: &Address,
+    counts: Counts,
+    manifest: &Manifest,
+    report: &Report,
+) -> Result<()> {
+    // How many segments those had that it cannot hold is not known.
+    let segments = if report.failed == 0 { manifest.segments } else { 0 };
+    let recordings = manifest.recordings.saturating_sub(report.failed);
+    for (what, found, expected) in
+        [("recordings", counts.recordings, recordings), ("segments", counts.segments, segments)]
+    {
+        if found < expected {
+            let problem = MilvusProblem::Lost { what, found, expected };
+            return Err(Error::Milvus { address: address.to_string(), problem });
+        }
+    }
+    Ok(())
 }
 
 /// Says what was done; `failures` is where these were noted, if anywhere.
