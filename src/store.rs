@@ -6,6 +6,7 @@
 
 pub mod changes;
 pub mod contents;
+mod creating;
 pub mod dates;
 pub mod embedded;
 pub mod endings;
@@ -88,7 +89,21 @@ impl Library {
     /// [`Error::NotALibrary`], [`Error::LibraryTooNew`], [`Error::LibraryBusy`] or
     /// [`Error::Store`].
     pub fn open_or_create(path: &Path) -> Result<Self> {
+        creating::make_whole(path);
+        Self::open_in_place(path)
+    }
+
+    /// The same; a new one is made where it stands.
+    fn open_in_place(path: &Path) -> Result<Self> {
         Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// Opens the library at `path`; `None` where [`open_or_create`](Self::open_or_create) would make one.
+    ///
+    /// # Errors
+    /// As [`open_or_create`](Self::open_or_create).
+    pub fn open_if_any(path: &Path) -> Result<Option<Self>> {
+        if check_file(path)? { Ok(None) } else { Self::open(path).map(Some) }
     }
 
     /// Opens the library at `path`.

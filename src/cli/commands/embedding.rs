@@ -142,10 +142,9 @@ impl<'a> Embedding<'a> {
             }
             return Ok(self.args.model.clone());
         }
-        match Library::open(&self.settings.library) {
-            Ok(library) => search::held_models(&library),
-            Err(Error::LibraryMissing { .. }) => Ok(vec![search::first_model().to_owned()]),
-            Err(error) => Err(error),
+        match Library::open_if_any(&self.settings.library)? {
+            Some(library) => search::held_models(&library),
+            None => Ok(vec![search::first_model().to_owned()]),
         }
     }
 }
