@@ -127,6 +127,7 @@ impl Data {
             folds: &folds,
             fold_count,
             class_weights: ClassWeights::None,
+            augmentation: None,
             seed: 0,
             watch: None,
         };

@@ -3,7 +3,8 @@
 //! and the last on everything), reading included.
 //!
 //! `cargo bench --bench sequence -- mlp lstm` trains these kinds; all, where none is named. Settings
-//! were chosen on the same data.
+//! were chosen on the same data. `SEEDS=5` trains by five seeds, and `AUGMENT=mixup` (none, masks, both)
+//! changes rows as `train --augment` does.
 
 #![allow(
     missing_docs,
@@ -27,7 +28,7 @@ use sonoteca::store::labels::{Judgement, NewLabel};
 use sonoteca::store::metadata::MetadataValue;
 use sonoteca::store::segments::Level;
 use sonoteca::train::head::card::TrainingSettings;
-use sonoteca::train::learner::{ClassWeights, HeadKind};
+use sonoteca::train::learner::{Augmentation, ClassWeights, HeadKind};
 use sonoteca::train::split::Plan;
 use sonoteca::train::task::Targets;
 use sonoteca::train::training::{Order, train};
@@ -49,6 +50,7 @@ fn main() {
     let model = library.models().unwrap().remove(0);
     let named: Vec<String> =
         std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let augmentation = augmentation();
     let seeds: u64 = std::env::var("SEEDS").map_or(1, |seeds| seeds.parse().unwrap());
     for kind in KINDS {
         if !named.is_empty() && !named.iter().any(|name| name == kind.as_str()) {
@@ -64,6 +66,7 @@ fn main() {
                 filter: None,
                 plan: Plan::Folds(5),
                 class_weights: ClassWeights::None,
+                augmentation,
                 precision: 0.9,
                 seed,
             };
@@ -93,6 +96,12 @@ fn main() {
             );
         }
     }
+}
+
+/// How rows are changed, as `AUGMENT` says.
+fn augmentation() -> Option<Augmentation> {
+    let name = std::env::var("AUGMENT").ok()?;
+    Some(serde_json::from_value(name.into()).unwrap())
 }
 
 /// Labels every recording by its folder, and says its fold: the first digit of its name.

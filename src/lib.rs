@@ -43,6 +43,7 @@ pub mod model;
 pub mod near;
 pub mod objects;
 pub mod search;
+pub mod shell;
 pub mod store;
 pub mod train;
 pub mod units;

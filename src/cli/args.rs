@@ -30,7 +30,7 @@ pub(crate) use duplicates::DuplicatesArgs;
 pub(crate) use export::ExportArgs;
 pub(crate) use extract::ExtractArgs;
 pub(crate) use heads::{
-    EvaluateArgs, HeadArgs, HeadCommand, HeadName, TaskName, TrainArgs, WeightsName,
+    AugmentName, EvaluateArgs, HeadArgs, HeadCommand, HeadName, TaskName, TrainArgs, WeightsName,
 };
 pub(crate) use import::ImportArgs;
 pub(crate) use label::{

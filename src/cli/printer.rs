@@ -37,6 +37,8 @@ pub(crate) trait Row: Serialize {
 pub(crate) struct Printer {
     format: Format,
     verbosity: Verbosity,
+    /// The option that commands about the same library need.
+    library_option: Option<String>,
     output: BufWriter<anstream::Stdout>,
 }
 
@@ -45,6 +47,7 @@ impl Printer {
         Self {
             format: settings.format,
             verbosity: settings.verbosity,
+            library_option: settings.library_option(),
             output: BufWriter::new(anstream::stdout()),
         }
     }
@@ -199,16 +202,53 @@ impl Printer {
     }
 
     /// Prints an error, its causes, and what to try.
-    #[expect(clippy::unused_self, reason = "an error is printed by whoever prints the rest")]
     pub(crate) fn error(&self, error: &Error) {
         say(format_args!("{ERROR}error:{ERROR:#} {error}"));
         for cause in causes(error) {
             say(format_args!("  because {cause}"));
         }
         if let Some(hint) = error.hint() {
-            say(format_args!("{HINT}hint:{HINT:#} {hint}"));
+            let option = self.library_option.as_ref().filter(|_| names_library_command(&hint));
+            let option = option.map(|option| format!(" (with {option})")).unwrap_or_default();
+            say(format_args!("{HINT}hint:{HINT:#} {hint}{option}"));
         }
     }
+}
+
+/// Commands that are about a library.
+const LIBRARY_COMMANDS: [&str; 19] = [
+    "index",
+    "sync",
+    "remove",
+    "failures",
+    "search",
+    "duplicates",
+    "reindex",
+    "info",
+    "compact",
+    "label",
+    "metadata",
+    "train",
+    "evaluate",
+    "predict",
+    "suggest",
+    "head",
+    "serve",
+    "import",
+    "export",
+];
+
+/// Whether a hint has a command in it that reads or writes a library.
+fn names_library_command(hint: &str) -> bool {
+    let of_library = |command: &str| {
+        let mut words = command.split([' ', '`', ':', ';', ',']);
+        match words.next() {
+            Some("models") => words.next() == Some("drop"),
+            Some(first) => LIBRARY_COMMANDS.contains(&first) && words.all(|word| word != "--help"),
+            None => false,
+        }
+    };
+    hint.split("sonoteca ").skip(1).any(of_library)
 }
 
 fn laid_out(headings: &[&str], rows: Vec<Vec<String>>) -> Table {
@@ -320,4 +360,24 @@ pub(crate) fn readable_bytes(bytes: u64) -> String {
         size /= 1_000.0;
     }
     format!("{size:.1} TB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_that_need_the_library_are_told_from_others() {
+        for (hint, needs) in [
+            ("`sonoteca label list` lists the labels", true),
+            ("sonoteca models drop yamnet", true),
+            ("get it again: sonoteca models pull yamnet; then sonoteca index FOLDER", true),
+            ("get it again: sonoteca models pull yamnet", false),
+            ("the language of filters: sonoteca search --help", false),
+            ("use the sonoteca that wrote it", false),
+            ("save it as text in UTF-8", false),
+        ] {
+            assert_eq!(names_library_command(hint), needs, "{hint}");
+        }
+    }
 }

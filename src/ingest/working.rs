@@ -201,6 +201,9 @@ impl Work<'_> {
                 let Some(model) = recording.model(part) else { return Ok(false) };
                 let first = steps_read[part];
                 steps_read[part] += patches.health.len();
+                recording.wait_for_turn(part, first, || {
+                    self.cancel.is_cancelled() || self.queue.is_over()
+                });
                 let piece = Piece { recording: Arc::clone(recording), part, first, patches };
                 Ok(!self.cancel.is_cancelled() && self.queue.push(model, piece))
             }

@@ -142,7 +142,9 @@ pub enum RowProblem {
     #[error("expected a start, an end and a label, parted by tabs")]
     NotALabel,
     /// Bytes that are no text.
-    #[error("it is not UTF-8")]
+    #[error(
+        "it is not UTF-8: save the file as text in UTF-8, which spreadsheets offer as a kind of CSV"
+    )]
     NotUtf8,
     /// A selection in a further file, without its time in it.
     #[error(

@@ -76,7 +76,7 @@ impl Compute {
     }
 
     /// Whether the device has instructions for the precision; without them a network runs, but
-    /// gains nothing over float32.
+    /// slower than with float32.
     pub fn is_fast_here(self) -> bool {
         match (self.precision, self.device) {
             (Precision::Float32, _) | (Precision::Bfloat16, Device::Cuda | Device::Mps) => true,

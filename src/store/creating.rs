@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use super::Library;
+use crate::files::remove_if_interrupted;
 
 /// Makes a library at `path`, where there is none and the disk can do it this way: one that knows no hard
 /// links (FAT) cannot. Then it is made where it stands, as when something is wrong with the folder, which
@@ -19,13 +20,14 @@ pub(super) fn make_whole(path: &Path) {
     }
 }
 
-fn make_beside(path: &Path) -> std::result::Result<(), Box<dyn std::error::Error>> {
+fn make_beside(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     // A folder, not a file: SQLite gives the file the rights that the user's mask leaves it.
     let scratch = tempfile::Builder::new().prefix(".new-library-").tempdir_in(folder)?;
+    remove_if_interrupted(scratch.path());
     let made = scratch.path().join("library");
     // Closing it folds its journal into it: what is linked is all of it.
     drop(Library::open_in_place(&made)?);

@@ -72,7 +72,8 @@ impl Head {
         let Some(stored) = library.head(name)? else {
             let heads = library.heads()?;
             let nearest = near::nearest(name, heads.iter().map(|head| head.name.as_str()));
-            return Err(TrainingProblem::NoHead { name: name.to_owned(), nearest }.into());
+            let (name, is_any) = (name.to_owned(), !heads.is_empty());
+            return Err(TrainingProblem::NoHead { name, nearest, is_any }.into());
         };
         let card = HeadCard::parse(&stored.name, &stored.card)?;
         let saved = Saved::decode(&stored.name, &stored.tensors)?;

@@ -99,6 +99,22 @@ pub enum ClassWeights {
     Balanced,
 }
 
+/// How rows are changed while they are learnt from, so that there seem to be more of them: of kinds
+/// that learn by gradients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Augmentation {
+    /// Not at all.
+    None,
+    /// Two rows and what is known of them are mixed (Zhang and others, "mixup", ICLR 2018).
+    Mixup,
+    /// Stretches of bands and of time are hidden (Park and others, "`SpecAugment`", Interspeech 2019,
+    /// without its warping of time).
+    Masks,
+    /// Both.
+    Both,
+}
+
 /// Somebody who is told which share of the work is done, and says whether to go on.
 #[derive(Clone, Copy)]
 pub struct Watch<'a>(pub &'a dyn Fn(f64) -> bool);
@@ -130,6 +146,8 @@ pub struct Lesson<'a> {
     pub fold_count: usize,
     /// How much each class counts.
     pub class_weights: ClassWeights,
+    /// How rows are changed; as the kind does best, where nothing is said.
+    pub augmentation: Option<Augmentation>,
     /// What chance is drawn from.
     pub seed: u64,
     /// Who watches, if somebody does.
@@ -167,6 +185,11 @@ pub struct Learnt {
 /// [`Error::Training`](crate::Error::Training) where the kind does not fit the task, [`Error::Io`](crate::Error::Io), [`Error::Network`](crate::Error::Network).
 pub fn learn(kind: HeadKind, lesson: &Lesson<'_>) -> Result<Learnt> {
     let unfit = |task| Err(TrainingProblem::Unfit { kind: kind.as_str(), task }.into());
+    let by_gradients =
+        matches!(kind, HeadKind::Mlp | HeadKind::Lstm | HeadKind::Crnn | HeadKind::TfLstm);
+    if lesson.augmentation.is_some() && !by_gradients {
+        return Err(TrainingProblem::NotAugmented { kind: kind.as_str() }.into());
+    }
     match (kind, lesson.targets) {
         (HeadKind::Prototype | HeadKind::Logistic, Targets::Numbers(_)) => unfit("a number"),
         (HeadKind::Ridge, Targets::Single(_) | Targets::Multi(_)) => unfit("classes"),

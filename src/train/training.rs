@@ -112,6 +112,7 @@ pub fn train_watched(
         folds: &folds.of_rows(&examples.groups),
         fold_count: folds.count,
         class_weights: settings.class_weights,
+        augmentation: settings.augmentation,
         seed: settings.seed,
         watch: Some(Watch(&learns)),
     };

@@ -62,6 +62,10 @@ pub(crate) struct TrainArgs {
     /// How much classes count: as they are, or rare ones as much as frequent ones
     #[arg(long, value_name = "HOW", default_value = "none")]
     pub(crate) class_weights: WeightsName,
+    /// Change rows while they are learnt from: mix two (mixup), hide stretches of bands and time (masks, as
+    /// in SpecAugment), or both; of heads that learn by gradients [default: what helps the kind]
+    #[arg(long, value_name = "HOW")]
+    pub(crate) augment: Option<AugmentName>,
     /// The precision that each class's threshold is to have [default: 0.9]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) precision: Option<f64>,
@@ -214,6 +218,19 @@ pub(crate) enum TaskName {
     Multi,
     /// A number.
     Regression,
+}
+
+/// How rows are changed while they are learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AugmentName {
+    /// Not at all.
+    None,
+    /// Two are mixed.
+    Mixup,
+    /// Stretches of bands and of time are hidden.
+    Masks,
+    /// Both.
+    Both,
 }
 
 /// How much classes count.

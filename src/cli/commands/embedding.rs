@@ -107,7 +107,7 @@ impl<'a> Embedding<'a> {
         }
         if !compute.is_fast_here() {
             printer.warning(&format!(
-                "{} has no instructions for {}, which gains nothing here",
+                "{} has no instructions for {}: networks take longer by it here, some ten times as long",
                 compute.device, compute.precision,
             ));
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sonoteca::case::folded;
+use sonoteca::shell::quoted;
 use sonoteca::store::Library;
 use sonoteca::store::labels::MACHINE;
 use sonoteca::train::head::card::HeadCard;
@@ -13,7 +14,7 @@ use super::train::require_report_format;
 use crate::cli::Status;
 use crate::cli::args::{Format, HeadCommand};
 use crate::cli::printer::{Printer, Row};
-use crate::cli::settings::{Settings, quoted};
+use crate::cli::settings::Settings;
 
 pub(crate) fn run(
     command: &HeadCommand,

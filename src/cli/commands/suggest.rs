@@ -4,6 +4,7 @@ use serde::Serialize;
 use sonoteca::Result;
 use sonoteca::filter::Filter;
 use sonoteca::search::{self, Scope};
+use sonoteca::shell::quoted;
 use sonoteca::store::Library;
 use sonoteca::store::recordings::StoredRecording;
 use sonoteca::train::head::Head;
@@ -14,7 +15,7 @@ use super::predict::tell_of_left;
 use crate::cli::Status;
 use crate::cli::args::{By, Format, SuggestArgs};
 use crate::cli::printer::{Printer, Row, path_hex, readable_path};
-use crate::cli::settings::{Settings, quoted};
+use crate::cli::settings::Settings;
 
 pub(crate) fn run(
     args: &SuggestArgs,

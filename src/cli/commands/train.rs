@@ -9,11 +9,12 @@ use std::path::Path;
 use sonoteca::files::NewFile;
 use sonoteca::filter::Filter;
 use sonoteca::search::{self, Level};
+use sonoteca::shell::quoted;
 use sonoteca::store::Library;
 use sonoteca::store::models::StoredModel;
 use sonoteca::train::examples::Dropped;
 use sonoteca::train::head::card::{HeadCard, TrainingSettings, check_name};
-use sonoteca::train::learner::{ClassWeights, HeadKind, Watch};
+use sonoteca::train::learner::{Augmentation, ClassWeights, HeadKind, Watch};
 use sonoteca::train::report::Report;
 use sonoteca::train::split::Plan;
 use sonoteca::train::task::Task;
@@ -21,9 +22,9 @@ use sonoteca::train::training::{self, Order, Trained};
 use sonoteca::{Error, Result, dates};
 
 use crate::cli::Status;
-use crate::cli::args::{Format, HeadName, TaskName, TrainArgs, WeightsName};
+use crate::cli::args::{AugmentName, Format, HeadName, TaskName, TrainArgs, WeightsName};
 use crate::cli::printer::{Printer, counted, grouped};
-use crate::cli::settings::{Settings, quoted};
+use crate::cli::settings::Settings;
 use progress::TrainingProgress;
 
 /// The precision that thresholds are to have where none is said.
@@ -63,6 +64,12 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
             WeightsName::None => ClassWeights::None,
             WeightsName::Balanced => ClassWeights::Balanced,
         },
+        augmentation: args.augment.map(|how| match how {
+            AugmentName::None => Augmentation::None,
+            AugmentName::Mixup => Augmentation::Mixup,
+            AugmentName::Masks => Augmentation::Masks,
+            AugmentName::Both => Augmentation::Both,
+        }),
         precision: args.precision.unwrap_or(USUAL_PRECISION),
         seed: args.seed,
     };
@@ -85,7 +92,7 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
         printer.note(&format!("The earlier head {} was replaced.", card.name));
     }
     for difference in earlier.iter().flat_map(|earlier| differences(earlier, card)) {
-        printer.warning(&format!("unlike the earlier {}: {difference}", card.name));
+        printer.warning(&format!("the earlier {} was trained {difference}", card.name));
     }
     for Dropped { class, recordings } in &trained.dropped {
         printer.warning(&format!(
@@ -150,28 +157,40 @@ fn same_task(earlier: Option<&HeadCard>, args: &TrainArgs) -> Option<Task> {
 /// inherit, in words.
 fn differences(earlier: &HeadCard, card: &HeadCard) -> Vec<String> {
     let (before, now) = (&earlier.settings, &card.settings);
-    let option = |name: &str, value: &Option<String>| {
-        value.as_ref().map_or_else(|| format!("no {name}"), |value| format!("{name} {value}"))
+    let option = |name: &str, value: &Option<String>| match value {
+        None => format!("without {name}"),
+        Some(value) => format!("with {name} {}", quoted(value)),
     };
     let by = |level: Level| match level {
-        Level::Recording => "--by recording".to_owned(),
-        Level::Segment => "--by segment".to_owned(),
+        Level::Recording => "with --by recording".to_owned(),
+        Level::Segment => "with --by segment".to_owned(),
     };
     let all = [
-        (format!("--head {}", earlier.kind.as_str()), format!("--head {}", card.kind.as_str())),
+        (
+            format!("with --head {}", earlier.kind.as_str()),
+            format!("with --head {}", card.kind.as_str()),
+        ),
         (by(before.by), by(now.by)),
         (option("--group-by", &before.group_by), option("--group-by", &now.group_by)),
         (option("--where", &before.filter), option("--where", &now.filter)),
         (option("--target", &before.target), option("--target", &now.target)),
+        (augmented(before.augmentation), augmented(now.augmentation)),
         (exhaustive(before.exhaustive), exhaustive(now.exhaustive)),
-        (format!("--seed {}", before.seed), format!("--seed {}", now.seed)),
+        (format!("with --seed {}", before.seed), format!("with --seed {}", now.seed)),
     ];
     let changed = all.into_iter().filter(|(before, now)| before != now);
-    changed.map(|(before, now)| format!("{now}, which had {before}")).collect()
+    changed.map(|(before, now)| format!("{before}, this one {now}")).collect()
+}
+
+fn augmented(how: Option<Augmentation>) -> String {
+    match how {
+        None => "without --augment".to_owned(),
+        Some(how) => format!("with --augment {how:?}").to_lowercase(),
+    }
 }
 
 fn exhaustive(is_exhaustive: bool) -> String {
-    if is_exhaustive { "--exhaustive" } else { "no --exhaustive" }.to_owned()
+    if is_exhaustive { "with --exhaustive" } else { "without --exhaustive" }.to_owned()
 }
 
 /// Trains a head as `settings` say.

@@ -177,3 +177,29 @@ fn an_embedding_that_is_no_number_is_refused() {
     let error = assembly(None).take(0, &[f32::NAN, 1.0], &[0.0; 3], WHOLE).unwrap_err();
     assert!(error.to_string().contains("/a.wav"), "{error}");
 }
+
+#[test]
+fn what_is_far_ahead_waits_for_what_is_missing() {
+    let assembly = assembly(None);
+    // Two values and three scores a step.
+    let ahead = EARLY_BYTES / 20;
+    assembly.wait_for_turn(ahead, || panic!("it is near enough"));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assembly.wait_for_turn(ahead + 2, || false);
+            sender.send("its turn").unwrap();
+            assembly.wait_for_turn(ahead + 9, || false);
+            sender.send("in vain").unwrap();
+        });
+        let take = |index| assembly.take(index, &[0.0, 1.0], &[0.0; 3], WHOLE).unwrap();
+        assert!(take(0).is_none());
+        assert!(receiver.recv_timeout(LOOK_AGAIN * 2).is_err());
+        assert!(take(1).is_none());
+        assert_eq!(receiver.recv().unwrap(), "its turn");
+        assembly.fail();
+        assert_eq!(receiver.recv().unwrap(), "in vain");
+    });
+    let other = self::assembly(None);
+    other.wait_for_turn(ahead + 1, || true);
+}

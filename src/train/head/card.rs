@@ -12,7 +12,7 @@ use crate::model::ModelIdentity;
 use crate::model::card::Sha256;
 use crate::store::segments::Level;
 use crate::train::held_out::HeldOut;
-use crate::train::learner::{ClassWeights, HeadKind};
+use crate::train::learner::{Augmentation, ClassWeights, HeadKind};
 use crate::train::network::Input;
 use crate::train::report::{self, Report};
 use crate::train::score::Scores;
@@ -117,6 +117,9 @@ pub struct TrainingSettings {
     pub plan: Plan,
     /// How much each class counts.
     pub class_weights: ClassWeights,
+    /// How rows were changed while they were learnt from; as the kind does, where nothing was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augmentation: Option<Augmentation>,
     /// The precision that thresholds were looked for.
     pub precision: f64,
     /// What chance is drawn from.

@@ -12,6 +12,7 @@ use sonoteca::label::places::Places;
 use sonoteca::label::problem::Refusal;
 use sonoteca::label::reading::{ReadingSpec, read};
 use sonoteca::label::{LabelFormat, ReadLabel, folders};
+use sonoteca::shell::quoted;
 use sonoteca::store::labels::{Judgement, NewLabel, Once};
 use sonoteca::store::{Library, Writer};
 use sonoteca::{Error, Result};
@@ -20,7 +21,7 @@ use super::{judgement, recording, user_name};
 use crate::cli::Status;
 use crate::cli::args::{FileFormat, ImportLabelsArgs};
 use crate::cli::printer::{Printer, Row, counted, grouped, reason};
-use crate::cli::settings::{Settings, quoted};
+use crate::cli::settings::Settings;
 
 /// Rows that were left out and are shown to people; programs see more.
 const SHOWN: u64 = 20;
@@ -86,11 +87,17 @@ pub(super) fn run(
             class_column: args.class_column.as_deref(),
             recording,
         };
+        let rows_before = import.report.rows;
         let result = open(path).and_then(|mut input| {
             read(&mut input, &spec, &places, &mut |row| import.take(path, row))
         });
         match result {
-            Ok(format) => import.printer.detail(&format!("{}: {format:?}", path.display())),
+            Ok(format) => {
+                import.printer.detail(&format!("{}: {format:?}", path.display()));
+                if import.report.rows == rows_before {
+                    import.printer.warning(&format!("{}: there is no label in it", path.display()));
+                }
+            }
             // A file that is none costs itself; a library that fails, everything.
             Err(error @ (Error::Labels { .. } | Error::Io { .. } | Error::Usage { .. })) => {
                 import.fail(path, &error);

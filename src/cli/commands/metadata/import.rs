@@ -155,7 +155,9 @@ impl Table<'_> {
             let cells: Vec<Option<&str>> =
                 record.iter().map(|cell| str::from_utf8(cell).ok()).collect();
             if cells.iter().enumerate().any(|(index, cell)| index != names && cell.is_none()) {
-                refuse("stands in a line that is not UTF-8".to_owned());
+                refuse(
+                    "stands in a line that is not UTF-8: save the file as CSV in UTF-8".to_owned(),
+                );
                 continue;
             }
             recordings.push(recording);
@@ -185,8 +187,11 @@ impl Table<'_> {
         for heading in headings {
             // Spreadsheets begin their files with a mark.
             let heading = heading.strip_prefix(b"\xef\xbb\xbf").unwrap_or(heading);
-            let heading = str::from_utf8(heading)
-                .map_err(|_| self.problem("its first line is not UTF-8".to_owned()))?;
+            let heading = str::from_utf8(heading).map_err(|_| {
+                self.problem(
+                    "its first line is not UTF-8: save the file as CSV in UTF-8".to_owned(),
+                )
+            })?;
             // The library tells keys apart as SQLite does: by more than the case of ASCII.
             let same = |known: &String| !heading.is_empty() && known.eq_ignore_ascii_case(heading);
             if columns.iter().any(same) {

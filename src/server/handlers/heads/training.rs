@@ -132,6 +132,7 @@ pub(in crate::server) async fn train(
         filter,
         plan: Plan::Folds(folds),
         class_weights: ClassWeights::None,
+        augmentation: None,
         precision: 0.9,
         seed: u64::from(body.seed),
     };

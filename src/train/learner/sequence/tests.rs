@@ -69,6 +69,7 @@ impl Class {
             folds: &self.folds,
             fold_count: 2,
             class_weights: ClassWeights::Balanced,
+            augmentation: None,
             seed: 3,
             watch: None,
         }
