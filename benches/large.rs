@@ -63,10 +63,10 @@ fn main() {
         grown::add(&mut Library::open_or_create(&path).unwrap(), &mut seeds, rows);
     }
     let store_s = started.elapsed().as_secs_f64();
-    let stored_peak = peak_bytes();
+    let stored_peak = grown::peak_bytes();
 
     let (build_s, built) = build(&path);
-    let built_peak = peak_bytes();
+    let built_peak = grown::peak_bytes();
     let cache = path.with_extension("db.cache");
     let cache_bytes: u64 =
         fs::read_dir(cache).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
@@ -85,7 +85,7 @@ fn main() {
             "built": format!("{built:?}"),
             "cache_bytes": cache_bytes,
             "library_bytes": fs::metadata(&path).unwrap().len(),
-            "peak_bytes_after": { "storing": stored_peak, "building": built_peak, "all": peak_bytes() },
+            "peak_bytes_after": { "storing": stored_peak, "building": built_peak, "all": grown::peak_bytes() },
             "searched": searched,
         })
     );
@@ -140,11 +140,4 @@ fn percentiles(mut seconds: Vec<f64>) -> serde_json::Value {
     seconds.sort_by(f64::total_cmp);
     let at = |share: f64| seconds[((seconds.len() - 1) as f64 * share) as usize];
     json!({ "median": at(0.5), "99 %": at(0.99) })
-}
-
-/// The most memory that this process ever held, in bytes; elsewhere than on Linux nothing.
-fn peak_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1_024)
 }

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// The stages in order: a module may use the ones above it, and itself.
 const STAGES: &[&str] = &[
-    "units", "case", "near", "dot", "dates", "error", "files", "audio", "frontend", "model",
-    "filter", "store", "objects", "index", "dataset", "manifest", "extract", "search", "milvus",
-    "label", "describe", "train", "ingest", "server", "cli",
+    "units", "case", "near", "shell", "dot", "dates", "error", "files", "audio", "frontend",
+    "model", "filter", "store", "objects", "index", "dataset", "manifest", "extract", "search",
+    "milvus", "label", "describe", "train", "ingest", "server", "cli",
 ];
 
 /// Modules that a stage above may nevertheless be asked for, each with its reason.

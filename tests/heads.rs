@@ -82,7 +82,7 @@ fn a_head_is_trained_judged_on_what_was_held_out_and_the_same_every_time() {
 fn what_cannot_be_learnt_is_refused_with_a_reason() {
     let bench = indexed();
     refused(&bench, &["train", "x"], &["no labels", "label import"]);
-    refused(&bench, &["evaluate", "x"], &["no head called `x`", "head list"]);
+    refused(&bench, &["evaluate", "x"], &["no head called `x`", "there is none yet"]);
     assert_eq!(bench.run(&["head", "list"]).code, 1);
     assert_eq!(bench.run(&["label", "add", "id:1", "Tone"]).code, 0);
     refused(&bench, &["train", "x"], &["nothing says where Tone is not", "--negative"]);
@@ -98,6 +98,8 @@ fn what_cannot_be_learnt_is_refused_with_a_reason() {
     assert_eq!(report["accuracy"], Value::Null);
     assert!(report["notes"].to_string().contains("nothing could be held out"), "{report}");
     refused(&bench, &["train", "x", "--head", "ridge"], &["ridge", "classes"]);
+    refused(&bench, &["train", "x", "--augment", "mixup"], &["logistic", "--head mlp"]);
+    refused(&bench, &["predict", "y"], &["no head called `y`", "head list"]);
 }
 
 #[test]

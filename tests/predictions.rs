@@ -373,9 +373,9 @@ fn training_again_says_what_is_otherwise() {
     let again = ["train", "kinds", "--folds", "3", "--by", "segment", "--seed", "5"];
     let answer = bench.run(&again).expect(0);
     for difference in [
-        "--head logistic, which had --head prototype",
-        "--by segment, which had --by recording",
-        "--seed 5, which had --seed 0",
+        "was trained with --head prototype, this one with --head logistic",
+        "was trained with --by recording, this one with --by segment",
+        "was trained with --seed 0, this one with --seed 5",
     ] {
         assert!(answer.err.contains(difference), "{difference}: {}", answer.err);
     }

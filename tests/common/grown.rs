@@ -84,11 +84,21 @@ impl Seeds {
         Self { vectors, units, nearest, random: Random(0x2545_f491_4f6c_dd1d) }
     }
 
+    /// The ids of the segments.
+    pub fn ids(&self) -> Vec<i64> {
+        self.vectors.iter().map(|(id, _)| id).collect()
+    }
+
     /// A new vector.
     pub fn grow(&mut self) -> Vec<f32> {
         let first = self.random.below(self.units.len());
+        self.grow_from(first)
+    }
+
+    /// A new vector, grown from the segment at this place.
+    pub fn grow_from(&mut self, first: usize) -> Vec<f32> {
         if self.nearest[first].is_none() {
-            let ids: Vec<i64> = self.vectors.iter().map(|(id, _)| id).collect();
+            let ids = self.ids();
             let found = self
                 .vectors
                 .search(&self.units[first], NEIGHBOURS + 1, &|id| id != ids[first])
@@ -129,6 +139,11 @@ impl Seeds {
 
 /// Adds `count` segments, grown from `seeds`, to `library`, in recordings of [`SEGMENTS`].
 pub fn add(library: &mut Library, seeds: &mut Seeds, count: usize) {
+    add_by(library, count, &mut |_| seeds.grow());
+}
+
+/// The same; the vectors are what `grow` says for the recording's number.
+pub fn add_by(library: &mut Library, count: usize, grow: &mut dyn FnMut(u64) -> Vec<f32>) {
     let card = registry::find("yamnet").unwrap();
     let classes = registry::class_names("yamnet").unwrap();
     let format = StreamFormat {
@@ -156,7 +171,7 @@ pub fn add(library: &mut Library, seeds: &mut Seeds, count: usize) {
             let mut mean = vec![0.0; card.embedding_dimension];
             let segments: Vec<_> = (0..SEGMENTS)
                 .map(|place| {
-                    let vector = seeds.grow();
+                    let vector = grow(*number);
                     mean.iter_mut().zip(&vector).for_each(|(sum, x)| *sum += x / SEGMENTS as f32);
                     let start_s = 0.48 * place as f64;
                     Ok(NewSegment {
@@ -180,4 +195,11 @@ fn hash(number: u64) -> [u8; 32] {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&number.to_le_bytes());
     hash
+}
+
+/// The most memory that this process ever held, in bytes; elsewhere than on Linux nothing.
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1_024)
 }
