@@ -183,9 +183,13 @@ fn what_cannot_be_a_label_is_refused_whole() {
 #[test]
 fn hints_name_a_library_that_was_named() {
     let bench = three();
-    std::fs::rename(bench.path("sonoteca.db"), bench.path("my sounds.db")).unwrap();
+    fs::rename(bench.path("sonoteca.db"), bench.path("my sounds.db")).unwrap();
     let answer = bench.run(&["train", "x", "--library", "my sounds.db"]).expect(2);
-    assert!(answer.err.contains("--model yamnet (with --library 'my sounds.db')"), "{}", answer.err);
+    assert!(
+        answer.err.contains("--model yamnet (with --library 'my sounds.db')"),
+        "{}",
+        answer.err
+    );
     let answer =
         bench.run(&["label", "add", "id:99", "Dog", "--library", "my sounds.db"]).expect(2);
     assert!(!answer.err.contains("with --library"), "{}", answer.err);
@@ -199,7 +203,7 @@ fn a_table_without_rows_or_in_another_encoding_is_told() {
         let told = format!("warning: {name}: there is no label in it");
         assert!(answer.err.contains(&told), "{}", answer.err);
     }
-    std::fs::write(bench.path("latin1.csv"), b"path,class\nday.wav,B\xe4r\n").unwrap();
+    fs::write(bench.path("latin1.csv"), b"path,class\nday.wav,B\xe4r\n").unwrap();
     let answer = label(&bench, &["import", "latin1.csv"]).expect(2);
     assert!(answer.err.contains("line 2: it is not UTF-8: save the file as"), "{}", answer.err);
 }

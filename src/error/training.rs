@@ -251,10 +251,65 @@ const FIELDS: [&str; 8] =
 impl TrainingProblem {
     /// What to try.
     pub(super) fn hint(&self) -> Option<Cow<'static, str>> {
-        let mean = |nearest: &[String]| {
-            let all = nearest.join("` or `");
-            (!nearest.is_empty()).then(|| Cow::Owned(format!("did you mean `{all}`?")))
-        };
+        match self {
+            Self::NoLabels
+            | Self::NoSuchClass { .. }
+            | Self::FilteredOut { .. }
+            | Self::NeverPositive { .. }
+            | Self::OneClass { .. }
+            | Self::NoNumbers { .. }
+            | Self::NoNegatives { .. }
+            | Self::NoTarget
+            | Self::NoSuchTarget { .. }
+            | Self::NoSuchGroup { .. } => self.hint_of_labels(),
+            Self::NothingLeft => Some(
+                "check --where, --classes and --by; `sonoteca label list` lists the labels".into(),
+            ),
+            Self::AllLearnt { head } => Some(
+                format!("without --where, heads like it are asked about what was held out: sonoteca evaluate {head}").into(),
+            ),
+            Self::GroupsUnknown { head } => {
+                Some(format!("train it again, which notes them: sonoteca train {head}").into())
+            }
+            Self::HeadName { .. } => Some(
+                "choose one of letters, digits, `.`, `_` and `-`, such as birds; `retrieval` is what \
+                 searches are evaluated by"
+                    .into(),
+            ),
+            Self::NotLinear { head, .. } => Some(
+                format!("write its files: sonoteca head export {head}; or train a logistic head").into(),
+            ),
+            Self::NotAugmented { .. } => {
+                Some("leave --augment out, or choose --head mlp, lstm, crnn or tf-lstm".into())
+            }
+            Self::Unfit { .. } => Some("choose another --head, or another --task".into()),
+            Self::NoHead { is_any: false, .. } => {
+                Some("there is none yet; train one: sonoteca train NAME".into())
+            }
+            Self::NoHead { nearest, .. } => {
+                mean(nearest).or(Some("`sonoteca head list` lists them".into()))
+            }
+            Self::OtherModel { head, expected, found } => Some(other_model(head, expected, found).into()),
+            Self::TooNew { .. } => Some("use a newer sonoteca".into()),
+            Self::Damaged { .. } => Some("train it again: sonoteca train NAME".into()),
+            Self::NoHidden { .. } => Some("train one with --head mlp".into()),
+            Self::ClassOfHead { .. }
+            | Self::OtherInput { .. }
+            | Self::NoExtractor
+            | Self::NoSequences { .. }
+            | Self::Interrupted => None,
+            Self::WhichClass { known, .. } => {
+                known.first().map(|class| format!("name one: --class {}", quoted(class)).into())
+            }
+            Self::NotOfClasses { head, .. } => {
+                Some(format!("`sonoteca search --head {head}` ranks by its number").into())
+            }
+            Self::Diverged { .. } => Some("try another --head, such as logistic".into()),
+        }
+    }
+
+    /// The same of what is wrong with what there is to learn from.
+    fn hint_of_labels(&self) -> Option<Cow<'static, str>> {
         match self {
             Self::NoLabels => Some(
                 "give it labels: sonoteca label import FILE, or sonoteca label add id:N CLASS"
@@ -307,55 +362,50 @@ impl TrainingProblem {
             Self::NoSuchTarget { nearest, .. } | Self::NoSuchGroup { nearest, .. } => {
                 mean(nearest).or(Some("`sonoteca metadata list` lists what there is".into()))
             }
-            Self::NothingLeft => Some(
-                "check --where, --classes and --by; `sonoteca label list` lists the labels".into(),
-            ),
-            Self::AllLearnt { head } => Some(
-                format!("without --where, heads like it are asked about what was held out: sonoteca evaluate {head}").into(),
-            ),
-            Self::GroupsUnknown { head } => {
-                Some(format!("train it again, which notes them: sonoteca train {head}").into())
-            }
-            Self::HeadName { .. } => Some(
-                "choose one of letters, digits, `.`, `_` and `-`, such as birds; `retrieval` is what \
-                 searches are evaluated by"
-                    .into(),
-            ),
-            Self::NotLinear { head, .. } => Some(
-                format!("write its files: sonoteca head export {head}; or train a logistic head").into(),
-            ),
-            Self::NotAugmented { .. } => {
-                Some("leave --augment out, or choose --head mlp, lstm, crnn or tf-lstm".into())
-            }
-            Self::Unfit { .. } => Some("choose another --head, or another --task".into()),
-            Self::NoHead { is_any: false, .. } => {
-                Some("there is none yet; train one: sonoteca train NAME".into())
-            }
-            Self::NoHead { nearest, .. } => {
-                mean(nearest).or(Some("`sonoteca head list` lists them".into()))
-            }
-            Self::OtherModel { head, expected, found } => Some(
-                format!(
-                    "embed them with {expected}: sonoteca index FOLDER --model {expected}; or train it on \
-                     what there is: sonoteca train {head} --model {found}"
-                )
-                .into(),
-            ),
-            Self::TooNew { .. } => Some("use a newer sonoteca".into()),
-            Self::Damaged { .. } => Some("train it again: sonoteca train NAME".into()),
-            Self::NoHidden { .. } => Some("train one with --head mlp".into()),
-            Self::ClassOfHead { .. }
-            | Self::OtherInput { .. }
-            | Self::NoExtractor
-            | Self::NoSequences { .. }
-            | Self::Interrupted => None,
-            Self::WhichClass { known, .. } => {
-                known.first().map(|class| format!("name one: --class {}", quoted(class)).into())
-            }
-            Self::NotOfClasses { head, .. } => {
-                Some(format!("`sonoteca search --head {head}` ranks by its number").into())
-            }
-            Self::Diverged { .. } => Some("try another --head, such as logistic".into()),
+            _ => None,
         }
+    }
+}
+
+/// Those that may have been meant.
+fn mean(nearest: &[String]) -> Option<Cow<'static, str>> {
+    let all = nearest.join("` or `");
+    (!nearest.is_empty()).then(|| Cow::Owned(format!("did you mean `{all}`?")))
+}
+
+/// What to try where a head meets vectors of another model than it was trained on. Both are described by
+/// their names, and their versions in parentheses.
+fn other_model(head: &str, expected: &str, found: &str) -> String {
+    let name = |model: &str| model.split(" (").next().unwrap_or_default().to_owned();
+    let (expected, found) = (name(expected), name(found));
+    let train = format!("sonoteca train {head} --model {found}");
+    if expected == found {
+        return format!("another version of the model made them; train it again: {train}");
+    }
+    format!(
+        "have it hear vectors of {expected}: sonoteca index FOLDER --model {expected}; or train it on what \
+         there is: {train}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_name_models_without_their_versions() {
+        let of = |found: &str| {
+            let problem = TrainingProblem::OtherModel {
+                head: "birds".to_owned(),
+                expected: "yamnet (0123456789ab, front end 1)".to_owned(),
+                found: found.to_owned(),
+            };
+            problem.hint().unwrap().into_owned()
+        };
+        let other = of("crepe (ba9876543210, front end 2)");
+        assert!(other.contains("sonoteca index FOLDER --model yamnet;"), "{other}");
+        assert!(other.ends_with("sonoteca train birds --model crepe"), "{other}");
+        let newer = of("yamnet (ba9876543210, front end 1)");
+        assert!(newer.ends_with("again: sonoteca train birds --model yamnet"), "{newer}");
     }
 }

@@ -12,11 +12,14 @@ mod choice;
 mod curvature;
 mod loss;
 mod problem;
+mod products;
 mod spans;
 mod terms;
 
 use std::collections::BTreeMap;
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde_json::json;
 
 use super::lbfgs::Enough;
@@ -180,7 +183,7 @@ fn fit_some(
             lesson.folds.iter().map(|fold| out.is_none() || fold != out).collect();
         Problem::new(lesson, moments.clone(), &learns)
     });
-    let mut losses = Losses::new(lesson, problems.collect())?;
+    let mut losses = Losses::new(lesson, problems.collect());
     losses.set_strengths(strengths);
     let points = losses.minimise(points, enough, || lesson.goes_on(choice::CHOOSING))?;
     Ok(moments.into_iter().zip(points).map(|(moments, point)| Fitted { moments, point }).collect())
@@ -218,13 +221,18 @@ struct Sample {
 }
 
 impl Sample {
-    /// Rows at even distances, `most` of them; nothing where there are no more than that.
+    /// One row of every few, by chance, `most` of them; nothing where there are no more than that. At even
+    /// distances they might all be the beginnings of recordings, or of every second class.
     fn of_at_most(most: usize, lesson: &Lesson<'_>) -> Result<Option<Self>> {
         let stride = lesson.rows.len().div_ceil(most);
         if stride <= 1 {
             return Ok(None);
         }
-        let numbers: Vec<usize> = (0..lesson.rows.len()).step_by(stride).collect();
+        let mut chance = ChaCha8Rng::seed_from_u64(lesson.seed);
+        let firsts = (0..lesson.rows.len()).step_by(stride);
+        let one =
+            |first: usize| chance.random_range(first..(first + stride).min(lesson.rows.len()));
+        let numbers: Vec<usize> = firsts.map(one).collect();
         let classes = lesson.class_count;
         let targets = match lesson.targets {
             Targets::Single(all) => Targets::Single(numbers.iter().map(|&n| all[n]).collect()),

@@ -126,7 +126,7 @@ pub(super) fn choose(lesson: &Lesson<'_>, kept: &[Option<u32>]) -> Result<Choice
         let learns: Vec<bool> = cells.iter().map(|cell| !without.leaves_out(*cell)).collect();
         Problem::new(lesson, sums.moments(|cell| !without.leaves_out(cell)), &learns)
     };
-    let mut losses = Losses::new(lesson, fits.all.iter().map(problem).collect())?;
+    let mut losses = Losses::new(lesson, fits.all.iter().map(problem).collect());
     let width = lesson.class_count * (lesson.rows.dimension() + 1);
     let mut points = vec![vec![0.0; width]; fits.all.len()];
     if inner_count < 2 || !is_enough(lesson) {

@@ -7,16 +7,14 @@
 use std::mem;
 
 use rayon::prelude::*;
-use tch::Tensor;
 
-use super::super::failed;
 use super::super::lbfgs::{self, Enough, Evaluation};
 use super::curvature::{Curvature, Curve, Way};
 use super::problem::Problem;
+use super::products::Outputs;
 use super::spans::{Span, Spans, use_threads};
 use super::terms::{Sums, Terms};
 use crate::error::{Result, TrainingProblem};
-use crate::model::torch::{Torch, to_vec};
 use crate::train::learner::Lesson;
 
 /// Heads that are evaluated at once by a thread: their number sets the order of no sum.
@@ -37,19 +35,19 @@ struct Group<'a> {
     numbers: &'a [usize],
     curves: &'a [Curve],
     weights: Vec<Vec<f32>>,
-    raw: (Tensor, Tensor),
+    raw: Outputs,
 }
 
 impl<'a> Losses<'a> {
-    pub(super) fn new(lesson: &'a Lesson<'a>, problems: Vec<Problem>) -> Result<Self> {
+    pub(super) fn new(lesson: &'a Lesson<'a>, problems: Vec<Problem>) -> Self {
         let terms = Terms {
             dimension: lesson.rows.dimension(),
             classes: lesson.class_count,
             targets: lesson.targets,
             problems,
         };
-        let spans = Spans::of(lesson.rows)?;
-        Ok(Self { lesson, terms, spans })
+        let spans = Spans::of(lesson.rows);
+        Self { lesson, terms, spans }
     }
 
     /// Sets C of all problems.
@@ -88,15 +86,13 @@ impl<'a> Losses<'a> {
     fn curves(&self, points: &[Vec<f32>]) -> Result<(Curvature, Vec<Curve>)> {
         let numbers: Vec<usize> = (0..points.len()).collect();
         let terms = &self.terms;
-        let of_spans = self.of_outputs(points, |first, outputs| {
-            let (of_rows, of_heads) = terms.slack(&numbers, first, outputs)?;
-            Ok((to_vec(&of_rows)?, to_vec(&of_heads)?))
-        })?;
+        let of_spans =
+            self.of_outputs(points, |first, outputs| terms.slack(&numbers, first, outputs))?;
         let mut of_heads = vec![0.0_f64; points.len()];
         let mut of_rows = Vec::with_capacity(self.lesson.rows.len());
         for (_, (rows, heads)) in of_spans.into_iter().flatten() {
             of_rows.extend(rows);
-            of_heads.iter_mut().zip(heads).for_each(|(sum, more)| *sum += f64::from(more));
+            of_heads.iter_mut().zip(heads).for_each(|(sum, more)| *sum += more);
         }
         use_threads(1);
         // Of one head those of all others are much the same.
@@ -129,23 +125,17 @@ impl<'a> Losses<'a> {
             .map(|(((numbers, points), curves), curvature)| {
                 use_threads(1);
                 let weights = curvature.turn(points, curves, Way::Out)?;
-                let raw = terms.raw(numbers, &weights).map_err(failed)?;
+                let raw = terms.raw(numbers, &weights);
                 Ok(Group { numbers, curves, weights, raw })
             })
             .collect::<Result<_>>()?;
-        let tasks: Vec<(&[usize], (Tensor, Tensor), Span<'_>)> = groups
+        let tasks: Vec<(&Group<'_>, Span<'_>)> = groups
             .iter()
-            .flat_map(|group| {
-                let each = self.spans.each().into_iter();
-                each.map(|span| (group.numbers, shared_pair(&group.raw), span))
-            })
+            .flat_map(|group| self.spans.each().map(move |span| (group, span)))
             .collect();
         let mut sums: Vec<Sums> = tasks
             .into_par_iter()
-            .map(|(numbers, raw, span)| {
-                use_threads(1);
-                terms.sums(numbers, &raw, &span)
-            })
+            .map(|(group, span)| terms.sums(group.numbers, &group.raw, &span))
             .collect::<Result<_>>()?;
         let of_group = sums.len() / groups.len().max(1);
         let parts: Vec<_> = groups
@@ -171,9 +161,8 @@ impl<'a> Losses<'a> {
         let count = self.lesson.rows.len();
         let mut found = vec![f32::NAN; points.len() * count];
         let terms = &self.terms;
-        let of_spans = self.of_outputs(points, |first, outputs| {
-            terms.row_losses(first, outputs)?.map_or(Ok(Vec::new()), |losses| to_vec(&losses))
-        })?;
+        let of_spans = self
+            .of_outputs(points, |first, outputs| terms.row_losses(first, outputs, points.len()))?;
         for (first, losses) in of_spans.into_iter().flatten() {
             for (row, losses) in losses.chunks_exact(points.len()).enumerate() {
                 for (head, loss) in losses.iter().enumerate() {
@@ -189,30 +178,21 @@ impl<'a> Losses<'a> {
     fn of_outputs<T: Send>(
         &self,
         points: &[Vec<f32>],
-        of_block: impl Fn(usize, &Tensor) -> Torch<T> + Sync,
+        of_block: impl Fn(usize, &[f32]) -> T + Sync,
     ) -> Result<Vec<Vec<(usize, T)>>> {
-        let terms = &self.terms;
         let numbers: Vec<usize> = (0..points.len()).collect();
-        let raw = terms.raw(&numbers, points).map_err(failed)?;
-        let tasks: Vec<_> =
-            self.spans.each().into_iter().map(|span| (span, shared_pair(&raw))).collect();
-        let of_span = |(span, raw): (Span<'_>, (Tensor, Tensor))| {
-            use_threads(1);
+        let raw = self.terms.raw(&numbers, points);
+        let spans: Vec<Span<'_>> = self.spans.each().collect();
+        let of_span = |span: Span<'_>| {
             let mut found = Vec::new();
             span.for_each_block(&mut |first, rows| {
-                let outputs = terms.outputs(rows, &raw, numbers.len())?;
-                found.push((first, of_block(first, &outputs)?));
+                found.push((first, of_block(first, &raw.of(rows))));
                 Ok(())
             })?;
             Ok(found)
         };
-        tasks.into_par_iter().map(of_span).collect()
+        spans.into_par_iter().map(of_span).collect()
     }
-}
-
-/// A tensor belongs to one thread at a time; a clone shares its numbers.
-fn shared_pair((weights, biases): &(Tensor, Tensor)) -> (Tensor, Tensor) {
-    (weights.shallow_clone(), biases.shallow_clone())
 }
 
 /// Evaluations with their gradients by coordinates instead of weights.

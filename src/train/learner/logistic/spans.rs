@@ -1,30 +1,26 @@
-//! The rows of a lesson as tensors, in spans that threads go through beside each other.
+//! The rows of a lesson in spans that threads go through beside each other.
 //!
 //! In: rows. Out: blocks of them, `[rows, dimension]`, in order within a span. How rows are divided
 //! depends on their number and width only, so that sums over them are the same however many threads
-//! there are. Each thread has a libtorch of one thread: libtorch's own threads wait for one another by
-//! spinning, which on a busy machine takes longer than the work.
+//! there are.
 
 use std::ops::Range;
 
 use half::f16;
-use tch::{Kind, Tensor};
 
-use super::super::failed;
+use super::products::widen;
 use crate::error::Result;
-use crate::model::torch::Torch;
 use crate::train::rows::Rows;
-use crate::units::signed;
 
-/// Bytes of a block, as float32: what a core's own cache holds, so that going back over the rows
-/// for slopes finds them there.
-const BLOCK_BYTES: usize = 2 << 20;
+/// Bytes of a block, as float32: what a core's own cache holds beside the weights, so that going back
+/// over the rows for slopes finds them there.
+const BLOCK_BYTES: usize = 512 << 10;
 
 /// Spans at most.
 const SPANS: usize = 32;
 
 /// What is done with every block: its first row's number, and its rows, `[rows, dimension]`.
-pub(super) type Visit<'a> = &'a mut dyn FnMut(usize, &Tensor) -> Torch<()>;
+pub(super) type Visit<'a> = &'a mut dyn FnMut(usize, &[f32]) -> Result<()>;
 
 /// Rows, divided.
 #[derive(Debug)]
@@ -32,8 +28,6 @@ pub(super) struct Spans<'a> {
     rows: &'a Rows,
     block_rows: usize,
     ranges: Vec<Range<usize>>,
-    /// All blocks, where the rows are in memory.
-    blocks: Vec<Tensor>,
 }
 
 /// One of the spans, for one thread.
@@ -42,69 +36,47 @@ pub(super) struct Span<'a> {
     rows: &'a Rows,
     block_rows: usize,
     range: Range<usize>,
-    blocks: Vec<Tensor>,
 }
 
 impl<'a> Spans<'a> {
     /// Divides `rows`.
-    pub(super) fn of(rows: &'a Rows) -> Result<Self> {
-        let dimension = rows.dimension();
-        let block_rows = (BLOCK_BYTES / (4 * dimension)).max(1);
+    pub(super) fn of(rows: &'a Rows) -> Self {
+        let block_rows = (BLOCK_BYTES / (4 * rows.dimension())).max(1);
         let span_rows = rows.len().div_ceil(SPANS).next_multiple_of(block_rows).max(1);
         let ranges = (0..rows.len())
             .step_by(span_rows)
             .map(|first| first..(first + span_rows).min(rows.len()))
             .collect();
-        let blocks = rows.in_memory().map_or(&[][..], |values| values);
-        let blocks = blocks
-            .chunks(block_rows * dimension)
-            .map(|block| Tensor::f_from_slice(block)?.f_view([-1, signed(dimension)]))
-            .collect::<Torch<Vec<Tensor>>>()
-            .map_err(failed)?;
-        Ok(Self { rows, block_rows, ranges, blocks })
+        Self { rows, block_rows, ranges }
     }
 
-    /// The spans, in order; their tensors share what they hold.
-    pub(super) fn each(&self) -> Vec<Span<'a>> {
-        let blocks_of = |range: &Range<usize>| {
-            let last = range.end.div_ceil(self.block_rows).min(self.blocks.len());
-            let first = (range.start / self.block_rows).min(last);
-            self.blocks[first..last].iter().map(Tensor::shallow_clone).collect()
-        };
-        let span = |range: &Range<usize>| Span {
-            rows: self.rows,
-            block_rows: self.block_rows,
-            range: range.clone(),
-            blocks: blocks_of(range),
-        };
-        self.ranges.iter().map(span).collect()
+    /// The spans, in order.
+    pub(super) fn each(&self) -> impl Iterator<Item = Span<'a>> {
+        let (rows, block_rows) = (self.rows, self.block_rows);
+        self.ranges.iter().map(move |range| Span { rows, block_rows, range: range.clone() })
     }
 }
 
 impl Span<'_> {
     /// Calls `visit` with every block.
     pub(super) fn for_each_block(&self, visit: Visit<'_>) -> Result<()> {
-        let _guard = tch::no_grad_guard();
         let dimension = self.rows.dimension();
         let (mut halves, mut singles) = (Vec::new(), Vec::new());
-        for (number, first) in self.range.clone().step_by(self.block_rows).enumerate() {
-            if let Some(block) = self.blocks.get(number) {
-                visit(first, block).map_err(failed)?;
+        for first in self.range.clone().step_by(self.block_rows) {
+            let count = self.block_rows.min(self.range.end - first) * dimension;
+            if let Some(values) = self.rows.in_memory() {
+                visit(first, &values[first * dimension..][..count])?;
                 continue;
             }
-            let count = self.block_rows.min(self.range.end - first);
-            let block = if self.rows.are_halves() {
-                halves.resize(count * dimension, f16::ZERO);
+            singles.resize(count, 0.0);
+            if self.rows.are_halves() {
+                halves.resize(count, f16::ZERO);
                 self.rows.read_halves(first, &mut halves)?;
-                Tensor::f_from_slice(&halves).and_then(|values| values.f_to_kind(Kind::Float))
+                widen(&halves, &mut singles);
             } else {
-                singles.resize(count * dimension, 0.0);
                 self.rows.read_range(first, &mut singles)?;
-                Tensor::f_from_slice(&singles)
-            };
-            block
-                .and_then(|block| visit(first, &block.f_view([-1, signed(dimension)])?))
-                .map_err(failed)?;
+            }
+            visit(first, &singles)?;
         }
         Ok(())
     }
@@ -118,7 +90,6 @@ pub(in crate::train::learner) fn use_threads(count: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::torch::to_vec;
     use crate::train::rows::RowsBuilder;
 
     #[test]
@@ -138,14 +109,14 @@ mod tests {
                 }
                 let rows = rows.finish().unwrap();
                 assert_eq!(rows.in_memory().is_some(), bytes == usize::MAX);
-                let spans = Spans::of(&rows).unwrap();
-                let each = spans.each();
+                let spans = Spans::of(&rows);
+                let each: Vec<Span<'_>> = spans.each().collect();
                 assert!((2..=SPANS).contains(&each.len()));
                 let mut next = 0;
                 for span in each {
                     span.for_each_block(&mut |first, block| {
                         assert_eq!(first, next);
-                        for row in to_vec(block)?.chunks_exact(dimension) {
+                        for row in block.chunks_exact(dimension) {
                             for column in [0, 63] {
                                 let expected = value(next, column) + third;
                                 assert_eq!(row[column].to_bits(), expected.to_bits());

@@ -4,15 +4,12 @@
 //! learns from. Standardisation is folded into the weights, so that the product with the rows is
 //! one for all heads, though each has its own moments.
 
-use tch::{Device, Kind, Tensor};
-
 use super::super::lbfgs::Evaluation;
 use super::problem::Problem;
+use super::products::{Outputs, add_slopes};
 use super::spans::Span;
 use crate::error::Result;
-use crate::model::torch::{Torch, to_vec};
 use crate::train::task::{Known, Targets};
-use crate::units::signed;
 
 /// Sums over rows: of losses, `[heads]`, and of their derivatives by the weights on raw rows,
 /// `[heads · classes, dimension]`, and by the biases, `[heads · classes]`.
@@ -52,9 +49,9 @@ pub(super) struct Terms<'a> {
 }
 
 impl Terms<'_> {
-    /// The weights of these heads on raw rows: `[heads · classes, dimension]` and the biases.
+    /// What these heads say, on raw rows: `[heads · classes]` outputs.
     #[expect(clippy::cast_possible_truncation, reason = "summed in f64, kept in f32")]
-    pub(super) fn raw(&self, numbers: &[usize], points: &[Vec<f32>]) -> Torch<(Tensor, Tensor)> {
+    pub(super) fn raw(&self, numbers: &[usize], points: &[Vec<f32>]) -> Outputs {
         let dimension = self.dimension;
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         for (&number, point) in numbers.iter().zip(points) {
@@ -69,38 +66,22 @@ impl Terms<'_> {
                 biases.push(bias as f32);
             }
         }
-        let weights = Tensor::f_from_slice(&weights)?.f_view([-1, signed(dimension)])?;
-        Ok((weights, Tensor::f_from_slice(&biases)?))
+        Outputs { weights, biases }
     }
 
-    /// What heads say of a block, `[rows, heads, classes]`.
-    pub(super) fn outputs(
-        &self,
-        rows: &Tensor,
-        (weights, biases): &(Tensor, Tensor),
-        heads: usize,
-    ) -> Torch<Tensor> {
-        let classes = signed(self.classes);
-        biases.f_addmm(rows, &weights.f_transpose(0, 1)?)?.f_view([-1, signed(heads), classes])
-    }
-
-    /// What a span gives to the values and slopes of the heads `numbers`, whose weights on raw rows
-    /// are `raw`.
-    pub(super) fn sums(
-        &self,
-        numbers: &[usize],
-        raw: &(Tensor, Tensor),
-        span: &Span<'_>,
-    ) -> Result<Sums> {
-        let (heads, width) = (numbers.len(), numbers.len() * self.classes);
-        let mut sums = Sums::of(heads, width, self.dimension);
+    /// What a span gives to the values and slopes of the heads `numbers`, whose outputs on raw rows are
+    /// `raw`.
+    pub(super) fn sums(&self, numbers: &[usize], raw: &Outputs, span: &Span<'_>) -> Result<Sums> {
+        let width = raw.biases.len();
+        let mut sums = Sums::of(numbers.len(), width, self.dimension);
+        let mut slopes = vec![0.0_f32; width * self.dimension];
         span.for_each_block(&mut |first, rows| {
-            let outputs = self.outputs(rows, raw, heads)?;
-            let (losses, errors) = self.errors(numbers, first, &outputs)?;
-            add(&mut sums.values, &to_vec(&losses)?);
-            let errors = errors.f_view([-1, signed(width)])?;
-            add(&mut sums.slopes, &to_vec(&errors.f_transpose(0, 1)?.f_matmul(rows)?)?);
-            add(&mut sums.biases, &to_vec(&errors.f_sum_dim_intlist(0, false, Kind::Float)?)?);
+            let mut errors = raw.of(rows);
+            self.turn_to_errors(numbers, first, &mut errors, &mut sums.values);
+            errors.chunks_exact(width).for_each(|errors| add(&mut sums.biases, errors));
+            slopes.fill(0.0);
+            add_slopes(rows, &errors, width, &mut slopes);
+            add(&mut sums.slopes, &slopes);
             Ok(())
         })?;
         Ok(sums)
@@ -147,42 +128,55 @@ impl Terms<'_> {
         evaluations.collect()
     }
 
-    /// What the cells of a block count by each of the heads `numbers`: `[rows, heads, 1]` of one
-    /// class, `[rows, heads, classes]` of several.
-    fn weights(&self, numbers: &[usize], first: usize, rows: usize) -> Torch<Tensor> {
+    /// Turns what the heads `numbers` say of a block, `[rows, heads, classes]`, into the derivatives of
+    /// their losses by it; adds the losses to `values`, `[heads]`.
+    fn turn_to_errors(
+        &self,
+        numbers: &[usize],
+        first: usize,
+        outputs: &mut [f32],
+        values: &mut [f64],
+    ) {
         let classes = self.classes;
-        let mut weights = Vec::new();
-        let width = match self.targets {
-            Targets::Single(found) => {
-                for (row, &class) in found.iter().enumerate().skip(first).take(rows) {
-                    weights.extend(numbers.iter().map(|&number| {
-                        let problem = &self.problems[number];
-                        problem.weights[row] * problem.yes[class as usize]
-                    }));
-                }
-                1
+        for (row, outputs) in outputs.chunks_exact_mut(numbers.len() * classes).enumerate() {
+            let heads = outputs.chunks_exact_mut(classes).zip(numbers).zip(&mut *values);
+            for ((outputs, &number), value) in heads {
+                *value += self.errors(&self.problems[number], first + row, outputs);
             }
-            Targets::Multi(cells) => {
-                let cells = cells.chunks_exact(classes).enumerate().skip(first).take(rows);
-                for (row, cells) in cells {
-                    for &number in numbers {
-                        let problem = &self.problems[number];
-                        weights.extend(cells.iter().enumerate().map(|(class, known)| {
-                            problem.weights[row]
-                                * match known {
-                                    Known::Yes => problem.yes[class],
-                                    Known::No => problem.no[class],
-                                    Known::Unknown => 0.0,
-                                }
-                        }));
-                    }
+        }
+    }
+
+    /// The same of one head and one row; its loss.
+    fn errors(&self, problem: &Problem, row: usize, outputs: &mut [f32]) -> f64 {
+        let weight = problem.weights[row];
+        match self.targets {
+            Targets::Single(found) => {
+                let class = found[row] as usize;
+                let weight = weight * problem.yes[class];
+                let log_sum = log_sum(outputs);
+                let loss = weight * (log_sum - outputs[class]);
+                for (place, output) in outputs.iter_mut().enumerate() {
+                    let wanted = if place == class { 1.0 } else { 0.0 };
+                    *output = weight * ((*output - log_sum).exp() - wanted);
                 }
-                classes
+                f64::from(loss)
+            }
+            Targets::Multi(_) => {
+                let mut loss = 0.0;
+                for (class, output) in outputs.iter_mut().enumerate() {
+                    let weight = self.weight(problem, row, class);
+                    let wanted = self.wanted(row, class);
+                    loss += f64::from(weight * cell_loss(*output, wanted));
+                    *output = weight * (sigmoid(*output) - wanted);
+                }
+                loss
             }
             // Refused before.
-            Targets::Numbers(_) => return Tensor::f_zeros([1], (Kind::Float, Device::Cpu)),
-        };
-        Tensor::f_from_slice(&weights)?.f_view([signed(rows), signed(numbers.len()), signed(width)])
+            Targets::Numbers(_) => {
+                outputs.fill(0.0);
+                0.0
+            }
+        }
     }
 
     /// The mean of p (1 − p) of each row of a block, over heads, `[rows]`, and of each head
@@ -191,99 +185,96 @@ impl Terms<'_> {
         &self,
         numbers: &[usize],
         first: usize,
-        outputs: &Tensor,
-    ) -> Torch<(Tensor, Tensor)> {
-        let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
-        let said = match self.targets {
-            Targets::Single(_) => outputs.f_softmax(-1, Kind::Float)?,
-            Targets::Multi(_) | Targets::Numbers(_) => outputs.f_sigmoid()?,
-        };
-        let slack = said.f_sub(&said.f_square()?)?;
-        let of_heads = slack
-            .f_mul(&self.weights(numbers, first, rows)?)?
-            .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?
-            .f_div_scalar(signed(self.classes))?;
-        Ok((slack.f_mean_dim([1_i64, 2].as_slice(), false, Kind::Float)?, of_heads))
-    }
-
-    /// The summed loss of each head over a block, `[heads]`, and its derivative by the outputs,
-    /// `[rows, heads, classes]`.
-    fn errors(&self, numbers: &[usize], first: usize, outputs: &Tensor) -> Torch<(Tensor, Tensor)> {
-        let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
+        outputs: &[f32],
+    ) -> (Vec<f32>, Vec<f64>) {
         let classes = self.classes;
-        let of_block = first..first + rows;
-        let weights = self.weights(numbers, first, rows)?;
-        match self.targets {
-            Targets::Single(found) => {
-                let wanted = wanted(&found[of_block], classes)?;
-                let logs = outputs.f_log_softmax(-1, Kind::Float)?;
-                let losses = logs
-                    .f_mul(&wanted)?
-                    .f_mul(&weights)?
-                    .f_sum_dim_intlist([0_i64, 2].as_slice(), false, Kind::Float)?
-                    .f_neg()?;
-                Ok((losses, logs.f_exp()?.f_sub(&wanted)?.f_mul(&weights)?))
+        let (mut of_rows, mut of_heads) = (Vec::new(), vec![0.0; numbers.len()]);
+        for (row, outputs) in outputs.chunks_exact(numbers.len() * classes).enumerate() {
+            let row = first + row;
+            let mut of_row = 0.0;
+            let heads = outputs.chunks_exact(classes).zip(numbers).zip(&mut of_heads);
+            for ((outputs, &number), of_head) in heads {
+                let log_sum = log_sum(outputs);
+                for (class, &output) in outputs.iter().enumerate() {
+                    let said = match self.targets {
+                        Targets::Single(_) => (output - log_sum).exp(),
+                        Targets::Multi(_) | Targets::Numbers(_) => sigmoid(output),
+                    };
+                    let slack = said - said * said;
+                    let weight = self.weight(&self.problems[number], row, class);
+                    of_row += slack;
+                    *of_head += f64::from(slack * weight) / classes as f64;
+                }
             }
-            Targets::Multi(cells) => {
-                let cells = &cells[of_block.start * classes..of_block.end * classes];
-                let wanted = presence(cells, classes)?;
-                let losses = cell_losses(outputs, &wanted)?.f_mul(&weights)?.f_sum_dim_intlist(
-                    [0_i64, 2].as_slice(),
-                    false,
-                    Kind::Float,
-                )?;
-                Ok((losses, outputs.f_sigmoid()?.f_sub(&wanted)?.f_mul(&weights)?))
-            }
-            Targets::Numbers(_) => Ok((outputs.f_zeros_like()?, outputs.f_zeros_like()?)),
+            of_rows.push(of_row / outputs.len() as f32);
         }
+        (of_rows, of_heads)
     }
 
     /// The loss of every row of a block by every head, `[rows, heads]`; NaN where nothing is known.
-    pub(super) fn row_losses(&self, first: usize, outputs: &Tensor) -> Torch<Option<Tensor>> {
-        let rows = usize::try_from(outputs.size()[0]).unwrap_or(0);
-        let of_block = first..first + rows;
+    pub(super) fn row_losses(&self, first: usize, outputs: &[f32], heads: usize) -> Vec<f32> {
+        let mut losses = Vec::with_capacity(outputs.len() / self.classes);
+        for (row, outputs) in outputs.chunks_exact(heads * self.classes).enumerate() {
+            let row = first + row;
+            losses.extend(outputs.chunks_exact(self.classes).map(|outputs| match self.targets {
+                Targets::Single(found) => log_sum(outputs) - outputs[found[row] as usize],
+                Targets::Multi(_) => {
+                    let (mut sum, mut count) = (0.0, 0.0);
+                    for (class, &output) in outputs.iter().enumerate() {
+                        if self.known(row, class) != Known::Unknown {
+                            sum += cell_loss(output, self.wanted(row, class));
+                            count += 1.0;
+                        }
+                    }
+                    // Nothing known: 0 / 0 is not a number.
+                    sum / count
+                }
+                Targets::Numbers(_) => f32::NAN,
+            }));
+        }
+        losses
+    }
+
+    /// What a cell counts by a head.
+    fn weight(&self, problem: &Problem, row: usize, class: usize) -> f32 {
+        problem.weights[row]
+            * match self.targets {
+                Targets::Single(found) => problem.yes[found[row] as usize],
+                Targets::Multi(_) | Targets::Numbers(_) => match self.known(row, class) {
+                    Known::Yes => problem.yes[class],
+                    Known::No => problem.no[class],
+                    Known::Unknown => 0.0,
+                },
+            }
+    }
+
+    /// What is known of a class in a row, of several that may be there at once.
+    fn known(&self, row: usize, class: usize) -> Known {
         match self.targets {
-            Targets::Single(found) => {
-                let wanted = wanted(&found[of_block], self.classes)?;
-                let logs = outputs.f_log_softmax(-1, Kind::Float)?;
-                let sums = logs.f_mul(&wanted)?.f_sum_dim_intlist(-1, false, Kind::Float)?;
-                Ok(Some(sums.f_neg()?))
-            }
-            Targets::Multi(cells) => {
-                let cells = &cells[of_block.start * self.classes..of_block.end * self.classes];
-                let known = cells.iter().map(|known| f32::from(u8::from(*known != Known::Unknown)));
-                let known: Vec<f32> = known.collect();
-                let known = Tensor::f_from_slice(&known)?.f_view([-1, 1, signed(self.classes)])?;
-                let sums = cell_losses(outputs, &presence(cells, self.classes)?)?
-                    .f_mul(&known)?
-                    .f_sum_dim_intlist(-1, false, Kind::Float)?;
-                // Nothing known: 0 / 0 is not a number.
-                sums.f_div(&known.f_sum_dim_intlist(-1, false, Kind::Float)?).map(Some)
-            }
-            Targets::Numbers(_) => Ok(None),
+            Targets::Multi(cells) => cells[row * self.classes + class],
+            Targets::Single(_) | Targets::Numbers(_) => Known::Unknown,
         }
     }
-}
 
-/// One where a row's class is, else zero, `[rows, 1, classes]`.
-fn wanted(found: &[u32], classes: usize) -> Torch<Tensor> {
-    let mut wanted = vec![0.0_f32; found.len() * classes];
-    for (row, class) in wanted.chunks_exact_mut(classes).zip(found) {
-        row[*class as usize] = 1.0;
+    /// One where a class is known to be, else zero.
+    fn wanted(&self, row: usize, class: usize) -> f32 {
+        if self.known(row, class) == Known::Yes { 1.0 } else { 0.0 }
     }
-    Tensor::f_from_slice(&wanted)?.f_view([-1, 1, signed(classes)])
 }
 
-/// One where a class is known to be, else zero, `[rows, 1, classes]`.
-fn presence(cells: &[Known], classes: usize) -> Torch<Tensor> {
-    let yes: Vec<f32> =
-        cells.iter().map(|known| f32::from(u8::from(*known == Known::Yes))).collect();
-    Tensor::f_from_slice(&yes)?.f_view([-1, 1, signed(classes)])
+/// log Σ e^z, of any z.
+fn log_sum(outputs: &[f32]) -> f32 {
+    let most = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    most + outputs.iter().map(|output| (output - most).exp()).sum::<f32>().ln()
 }
 
-/// log(1 + e^z) − t z, by cell.
-fn cell_losses(outputs: &Tensor, wanted: &Tensor) -> Torch<Tensor> {
-    outputs.f_softplus()?.f_sub(&outputs.f_mul(wanted)?)
+fn sigmoid(output: f32) -> f32 {
+    1.0 / (1.0 + (-output).exp())
+}
+
+/// log(1 + e^z) − t z.
+fn cell_loss(output: f32, wanted: f32) -> f32 {
+    output.max(0.0) + (-output.abs()).exp().ln_1p() - output * wanted
 }
 
 fn add(sums: &mut [f64], more: &[f32]) {
