@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Our heads and scikit-learn's beside each other, in one run on the same arrays.
 
-    run.py [--rows N] [--seeds N] [--json FILE] [--binary FILE] [--profile NAME]
+    run.py [--rows N] [--seeds N] [--no-sequences] [--json FILE] [--binary FILE] [--profile NAME]
 
 ESC-10 as `sonoteca index` stores it: a pooled YAMNet vector a recording, with the class of its
 folder and its own five folds. Compared are
@@ -9,6 +9,9 @@ folder and its own five folds. Compared are
 - five folds: the share of held-out recordings whose class is said, and the seconds of training with
   all folds, choosing the regularisation included (scikit-learn's logistic regression has C = 1 and
   chooses nothing; LogisticRegressionCV chooses among the same values by grouped folds inside);
+- heads over sequences, of segments (lstm) and of log-mel frames (crnn, tf-lstm), on the same five folds,
+  by benches/sequence.rs: what they hear is decoded again, which the seconds include; scikit-learn has no
+  peer of them. With --no-sequences they are left out;
 - few examples: 1, 5 and 10 recordings of each class, drawn 20 times, the same draws for everyone,
   all others asked about: means over the draws;
 - growth: rows like ESC-10's segments (mixed and disturbed as in benches/neighbours/run.py, labelled
@@ -37,6 +40,7 @@ from measure import ROOT, fail, say
 
 PEER = Path(__file__).resolve().parent / "peer.py"
 KINDS = ("prototype", "logistic", "mlp")
+SEQUENCES = ("lstm", "crnn", "tf-lstm")
 SHOTS = (1, 5, 10)
 
 
@@ -55,6 +59,7 @@ def main() -> None:
             peer("grow", folder, options, rows)
             record[f"ours, {rows} rows"] = ours(folder / str(rows), options)
             record[f"scikit-learn, {rows} rows"] = peer("fit", folder / str(rows), options)
+        record["sequences"] = sequences(folder, options) if options.sequences else []
     print(text(record, options))
     if options.json:
         options.json.write_text(json.dumps(record, indent=1))
@@ -65,6 +70,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=0, help="rows to grow to, such as 1000000")
     parser.add_argument("--seeds", type=int, default=20, help="draws of few examples")
+    parser.add_argument("--no-sequences", dest="sequences", action="store_false", help="leave them out")
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     parser.add_argument("--binary", type=Path, default=ROOT / "target/release/sonoteca")
     parser.add_argument("--profile", default="bench", help="cargo's profile of our side")
@@ -90,15 +96,30 @@ def export(folder: Path, binary: Path) -> None:
     run("export", "--by", "segment", "--npy", str(folder / "segments.npy"))
 
 
-def ours(folder: Path, options: argparse.Namespace) -> list[dict]:
-    """What the bench says of the tasks in `folder`."""
-    cargo = ["cargo", "bench", "--quiet", "--profile", options.profile, "--bench", "heads"]
-    command = [*cargo, "--", str(folder)]
-    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+def bench(name: str, words: list[str], options: argparse.Namespace, **variables: str) -> list[str]:
+    """The lines that one of cargo's benches prints."""
+    cargo = ["cargo", "bench", "--quiet", "--profile", options.profile, "--bench", name]
+    command = [*cargo, "--", *words]
+    environ = os.environ | variables
+    result = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=ROOT, env=environ
+    )
     if result.returncode:
         fail(f"{' '.join(command)}: {result.stderr}")
+    return result.stdout.splitlines()
+
+
+def sequences(folder: Path, options: argparse.Namespace) -> list[str]:
+    """What heads over sequences reach."""
+    library = str(folder / "sequences.db")
+    return bench("sequence", list(SEQUENCES), options, SONOTECA_BENCH_LIBRARY=library)
+
+
+def ours(folder: Path, options: argparse.Namespace) -> list[dict]:
+    """What the bench says of the tasks in `folder`."""
+    lines = bench("heads", [str(folder)], options)
     tasks = json.loads((folder / "tasks.json").read_text())
-    said = [json.loads(line) for line in result.stdout.splitlines()]
+    said = [json.loads(line) for line in lines]
     return [task | answer for task, answer in zip(tasks, said, strict=True)]
 
 
@@ -128,6 +149,7 @@ def text(record: dict, options: argparse.Namespace) -> str:
         lines.append(f"  sonoteca {kind:22} {share(record['ours'], head=kind, shots=0)}")
     for kind in ("C = 1", "C chosen"):
         lines.append(f"  scikit-learn {kind:18} {share(record['scikit-learn'], head=kind, shots=0)}")
+    lines.extend(f"  sonoteca {line}" for line in record["sequences"])
     lines.append(f"few examples of a class: mean of {options.seeds} draws, seconds of all draws")
     for shots in SHOTS:
         for kind in KINDS[:2]:
