@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use sonoteca::train::held_out::RowPlace;
-use sonoteca::train::learner::{ClassWeights, HeadKind, Learnt, Lesson, learn};
+use sonoteca::train::learner::{Augmentation, ClassWeights, HeadKind, Learnt, Lesson, learn};
 use sonoteca::train::network::Network;
 use sonoteca::train::rows::{Rows, RowsBuilder};
 use sonoteca::train::task::Targets;
@@ -127,7 +127,7 @@ impl Data {
             folds: &folds,
             fold_count,
             class_weights: ClassWeights::None,
-            augmentation: None,
+            augmentation: Augmentation::None,
             seed: 0,
             watch: None,
         };

@@ -47,16 +47,9 @@ impl Watcher for Silent {
 }
 
 fn main() {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let [seeds, rows, folder] = &arguments[..] else {
-        // `cargo bench` runs this too; without a library to grow from there is nothing to do.
-        return;
-    };
-    let rows: usize = rows.parse().unwrap();
-    fs::create_dir_all(folder).unwrap();
-    let path = Path::new(folder).join(format!("{rows}.db"));
-    let mut seeds = grown::Seeds::new(&Library::open(Path::new(seeds)).unwrap());
+    let Some((seeds, rows, folder)) = grown::arguments() else { return };
+    let path = folder.join(format!("{rows}.db"));
+    let mut seeds = grown::Seeds::new(&Library::open(&seeds).unwrap());
 
     let started = Instant::now();
     if !path.exists() {

@@ -29,23 +29,16 @@ use sonoteca::store::Library;
 use sonoteca::store::labels::{Judgement, NewLabel};
 use sonoteca::store::segments::Level;
 use sonoteca::train::head::card::TrainingSettings;
-use sonoteca::train::learner::{ClassWeights, HeadKind};
+use sonoteca::train::learner::{Augmentation, ClassWeights, HeadKind};
 use sonoteca::train::split::Plan;
 use sonoteca::train::training::{Order, train};
 
 fn main() {
-    let arguments: Vec<String> =
-        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let [seeds, rows, folder] = &arguments[..] else {
-        // `cargo bench` runs this too; without a library to grow from there is nothing to do.
-        return;
-    };
-    let rows: usize = rows.parse().unwrap();
-    std::fs::create_dir_all(folder).unwrap();
-    let path = Path::new(folder).join(format!("{rows}-labelled.db"));
+    let Some((seeds, rows, folder)) = grown::arguments() else { return };
+    let path = folder.join(format!("{rows}-labelled.db"));
     let started = Instant::now();
     if !path.exists() {
-        make(&path, Path::new(seeds), rows);
+        make(&path, &seeds, rows);
     }
     let made_s = started.elapsed().as_secs_f64();
     let before = grown::peak_bytes();
@@ -61,7 +54,7 @@ fn main() {
         filter: None,
         plan: Plan::Folds(5),
         class_weights: ClassWeights::None,
-        augmentation: None,
+        augmentation: Augmentation::None,
         precision: 0.9,
         seed: 0,
     };

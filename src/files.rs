@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, NamedTempFile, TempDir};
 
 /// How temporary names begin. Where datasets are written, all that begins with `.tmp` is left over.
 const PREFIX: &str = ".tmp-sonoteca-";
@@ -108,6 +108,28 @@ impl Seek for NewFile {
 /// # Errors
 /// What making it fails with.
 pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
+    let (mut unfinished, folder) = begin_beside(path)?;
+    let file = Builder::new().prefix(PREFIX).make_in(folder, create)?;
+    // File systems without locks have nothing removed.
+    let _ = file.as_file().try_lock();
+    unfinished.add(file.path());
+    Ok(file)
+}
+
+/// A new folder in the folder of `path`, which goes away with all that is in it. It is for what takes a
+/// moment: one that is a minute old counts as left over.
+///
+/// # Errors
+/// What making it fails with.
+pub fn temporary_folder_beside(path: &Path) -> io::Result<TempDir> {
+    let (mut unfinished, beside) = begin_beside(path)?;
+    let folder = Builder::new().prefix(PREFIX).tempdir_in(beside)?;
+    unfinished.add(folder.path());
+    Ok(folder)
+}
+
+/// The folder of `path`, rid of what was left there, and what nobody else may add to meanwhile.
+fn begin_beside(path: &Path) -> io::Result<(MutexGuard<'static, Unfinished>, &Path)> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let mut unfinished = unfinished();
@@ -117,11 +139,7 @@ pub fn temporary_beside(path: &Path) -> io::Result<NamedTempFile> {
     if unfinished.swept.insert(folder.to_owned()) {
         remove_left_over(folder, LEAST_AGE);
     }
-    let file = Builder::new().prefix(PREFIX).make_in(folder, create)?;
-    // File systems without locks have nothing removed.
-    let _ = file.as_file().try_lock();
-    unfinished.add(file.path());
-    Ok(file)
+    Ok((unfinished, folder))
 }
 
 /// Has `path`, a temporary file or folder of somebody else's making, go away when the process is
@@ -136,9 +154,14 @@ pub fn remove_unfinished() {
     let mut unfinished = unfinished();
     unfinished.is_over = true;
     for path in std::mem::take(&mut unfinished.paths) {
-        // What has its name by now, or cannot be removed, is not there under this one.
-        let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        remove(&path);
     }
+}
+
+/// Removes a file or a folder, if it is there: it may have its own name by now, or somebody else may have
+/// been faster.
+fn remove(path: &Path) {
+    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
 }
 
 fn unfinished() -> MutexGuard<'static, Unfinished> {
@@ -167,7 +190,7 @@ fn create(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Removes temporary files in `folder` that nobody holds and that have been there for `age`.
+/// Removes temporary files in `folder` that nobody holds, and folders, that have been there for `age`.
 fn remove_left_over(folder: &Path, age: Duration) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -177,15 +200,17 @@ fn remove_left_over(folder: &Path, age: Duration) {
         let is_left = || -> io::Result<bool> {
             let metadata = entry.metadata()?;
             let is_old = metadata.modified()?.elapsed().is_ok_and(|elapsed| elapsed >= age);
-            if !metadata.is_file() || !is_old {
+            if !is_old || metadata.is_dir() {
+                return Ok(is_old);
+            }
+            if !metadata.is_file() {
                 return Ok(false);
             }
             let file = OpenOptions::new().read(true).write(true).open(entry.path())?;
             Ok(file.try_lock().is_ok())
         };
         if is_left().unwrap_or(false) {
-            // Somebody else may have been faster.
-            let _ = fs::remove_file(entry.path());
+            remove(&entry.path());
         }
     }
 }
@@ -245,6 +270,13 @@ mod tests {
         remove_left_over(folder.path(), Duration::ZERO);
         let left = names(folder.path());
         assert_eq!(left.len(), 3, "{left:?}");
+        let scratch = temporary_folder_beside(&folder.path().join("b")).unwrap();
+        fs::write(scratch.path().join("half"), "half").unwrap();
+        let scratch = scratch.keep();
+        remove_left_over(folder.path(), LEAST_AGE);
+        assert!(scratch.exists());
+        remove_left_over(folder.path(), Duration::ZERO);
+        assert!(!scratch.exists());
         assert!(left.contains(&held.path().file_name().unwrap().to_str().unwrap().to_owned()));
         assert!(!left.contains(&format!("{PREFIX}left")), "{left:?}");
     }

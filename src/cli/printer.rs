@@ -208,10 +208,15 @@ impl Printer {
             say(format_args!("  because {cause}"));
         }
         if let Some(hint) = error.hint() {
-            let option = self.library_option.as_ref().filter(|_| names_library_command(&hint));
-            let option = option.map(|option| format!(" (with {option})")).unwrap_or_default();
-            say(format_args!("{HINT}hint:{HINT:#} {hint}{option}"));
+            self.hint(&hint);
         }
+    }
+
+    /// Prints what to try, for the library that is meant.
+    pub(crate) fn hint(&self, hint: &str) {
+        let option = self.library_option.as_ref().filter(|_| names_library_command(hint));
+        let option = option.map(|option| format!(" (with {option})")).unwrap_or_default();
+        say(format_args!("{HINT}hint:{HINT:#} {hint}{option}"));
     }
 }
 
@@ -238,7 +243,7 @@ const LIBRARY_COMMANDS: [&str; 19] = [
     "export",
 ];
 
-/// Whether a hint has a command in it that reads or writes a library.
+/// Whether a hint has a command in it that reads or writes a library, and says not itself which.
 fn names_library_command(hint: &str) -> bool {
     let of_library = |command: &str| {
         let mut words = command.split([' ', '`', ':', ';', ',']);
@@ -248,7 +253,7 @@ fn names_library_command(hint: &str) -> bool {
             None => false,
         }
     };
-    hint.split("sonoteca ").skip(1).any(of_library)
+    !hint.contains("--library") && hint.split("sonoteca ").skip(1).any(of_library)
 }
 
 fn laid_out(headings: &[&str], rows: Vec<Vec<String>>) -> Table {
@@ -374,6 +379,7 @@ mod tests {
             ("get it again: sonoteca models pull yamnet; then sonoteca index FOLDER", true),
             ("get it again: sonoteca models pull yamnet", false),
             ("the language of filters: sonoteca search --help", false),
+            ("make one with `sonoteca index FOLDER`, or name another with --library FILE", false),
             ("use the sonoteca that wrote it", false),
             ("save it as text in UTF-8", false),
         ] {

@@ -133,9 +133,10 @@ impl Work<'_> {
         let share = || models.iter().map(share).collect::<Vec<_>>();
         let shares = Mutex::new((0..self.jobs).map(|_| share()).collect::<Vec<_>>());
         scope.spawn(move || {
-            // Whatever becomes of the embedders: nobody waits for them afterwards.
-            let _over = Over(&self.queue);
             pool.broadcast(|_| {
+                // Whatever becomes of an embedder: when it is done there is nothing more, or it has failed,
+                // and nobody is to wait for what it had in hand.
+                let _over = Over(&self.queue);
                 let models = shares.lock().unwrap_or_else(PoisonError::into_inner).pop();
                 if let Some(models) = models {
                     self.embed_all(&models, &sender);

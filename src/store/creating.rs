@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Library;
-use crate::files::remove_if_interrupted;
+use crate::files::temporary_folder_beside;
 
 /// Makes a library at `path`, where there is none and the disk can do it this way: one that knows no hard
 /// links (FAT) cannot. Then it is made where it stands, as when something is wrong with the folder, which
@@ -34,13 +34,8 @@ fn journals(path: &Path) -> [PathBuf; 2] {
 }
 
 fn make_beside(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     // A folder, not a file: SQLite gives the file the rights that it gives every one.
-    let scratch = tempfile::Builder::new().prefix(".new-library-").tempdir_in(folder)?;
-    remove_if_interrupted(scratch.path());
+    let scratch = temporary_folder_beside(path)?;
     let made = scratch.path().join("library");
     // What is linked is all of it: closing alone would not say that its journal could not be folded in.
     let library = Library::open_in_place(&made)?;
@@ -50,7 +45,9 @@ fn make_beside(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         return Err("it was not closed".into());
     }
     std::fs::hard_link(&made, path)?;
-    File::open(folder)?.sync_all()?;
+    if let Some(folder) = scratch.path().parent() {
+        File::open(folder)?.sync_all()?;
+    }
     Ok(())
 }
 

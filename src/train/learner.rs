@@ -86,6 +86,18 @@ impl HeadKind {
             Task::Regression => Self::Ridge,
         }
     }
+
+    /// Refuses rows that are to be changed where the kind sees them all at once.
+    ///
+    /// # Errors
+    /// [`TrainingProblem::NotAugmented`].
+    pub fn require_augmentable(self, augmentation: Augmentation) -> Result<()> {
+        let by_gradients = matches!(self, Self::Mlp | Self::Lstm | Self::Crnn | Self::TfLstm);
+        if by_gradients || augmentation == Augmentation::None {
+            return Ok(());
+        }
+        Err(TrainingProblem::NotAugmented { kind: self.as_str() }.into())
+    }
 }
 
 /// How much each class counts.
@@ -101,12 +113,14 @@ pub enum ClassWeights {
 
 /// How rows are changed while they are learnt from, so that there seem to be more of them: of kinds
 /// that learn by gradients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Augmentation {
     /// Not at all.
+    #[default]
     None,
-    /// Two rows and what is known of them are mixed (Zhang and others, "mixup", ICLR 2018).
+    /// Two rows of a batch and what is known of them are mixed (Zhang and others, "mixup", ICLR 2018); one
+    /// that is alone in its batch, as very long sequences are, stays as it is.
     Mixup,
     /// Stretches of bands and of time are hidden (Park and others, "`SpecAugment`", Interspeech 2019,
     /// without its warping of time).
@@ -146,8 +160,8 @@ pub struct Lesson<'a> {
     pub fold_count: usize,
     /// How much each class counts.
     pub class_weights: ClassWeights,
-    /// How rows are changed; as the kind does best, where nothing is said.
-    pub augmentation: Option<Augmentation>,
+    /// How rows are changed.
+    pub augmentation: Augmentation,
     /// What chance is drawn from.
     pub seed: u64,
     /// Who watches, if somebody does.
@@ -185,11 +199,7 @@ pub struct Learnt {
 /// [`Error::Training`](crate::Error::Training) where the kind does not fit the task, [`Error::Io`](crate::Error::Io), [`Error::Network`](crate::Error::Network).
 pub fn learn(kind: HeadKind, lesson: &Lesson<'_>) -> Result<Learnt> {
     let unfit = |task| Err(TrainingProblem::Unfit { kind: kind.as_str(), task }.into());
-    let by_gradients =
-        matches!(kind, HeadKind::Mlp | HeadKind::Lstm | HeadKind::Crnn | HeadKind::TfLstm);
-    if lesson.augmentation.is_some() && !by_gradients {
-        return Err(TrainingProblem::NotAugmented { kind: kind.as_str() }.into());
-    }
+    kind.require_augmentable(lesson.augmentation)?;
     match (kind, lesson.targets) {
         (HeadKind::Prototype | HeadKind::Logistic, Targets::Numbers(_)) => unfit("a number"),
         (HeadKind::Ridge, Targets::Single(_) | Targets::Multi(_)) => unfit("classes"),

@@ -3,6 +3,8 @@
 //! In: vectors, one after another. Out: the same in blocks, or single ones. Refuses nothing but
 //! what the disk refuses.
 
+mod widening;
+
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
@@ -12,6 +14,7 @@ use half::slice::HalfFloatSliceExt;
 
 use crate::error::{Error, Result};
 use crate::store::vector::Precision;
+use widening::widen;
 
 /// Vectors that are kept in memory take this many bytes at most; more are kept in a file. It holds
 /// 65,536 vectors of YAMNet's.
@@ -124,37 +127,15 @@ impl Rows {
                 values.copy_from_slice(&all[start..start + values.len()]);
                 Ok(())
             }
-            Place::File(_, Precision::Half) => {
+            Place::File(file, Precision::Half) => {
                 let mut halves = vec![f16::ZERO; values.len()];
-                self.read_halves(first, &mut halves)?;
-                halves.convert_to_f32_slice(values);
+                self.read_at(file, first, bytemuck::cast_slice_mut(as_bits(&mut halves)))?;
+                widen(&halves, values);
                 Ok(())
             }
             Place::File(file, Precision::Single) => {
                 self.read_at(file, first, bytemuck::cast_slice_mut(values))
             }
-        }
-    }
-
-    /// Whether rows are kept in a file, as float16: what [`Rows::read_halves`] reads.
-    pub fn are_halves(&self) -> bool {
-        matches!(self.place, Place::File(_, Precision::Half))
-    }
-
-    /// Fills `values`, `[rows, dimension]`, with rows from number `first` on, which
-    /// [are halves](Rows::are_halves); of others nothing is read. Threads may read beside each other.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    ///
-    /// # Panics
-    /// When there are fewer.
-    pub fn read_halves(&self, first: usize, values: &mut [f16]) -> Result<()> {
-        match &self.place {
-            Place::File(file, Precision::Half) => {
-                self.read_at(file, first, bytemuck::cast_slice_mut(as_bits(values)))
-            }
-            Place::File(..) | Place::Memory(_) => Ok(()),
         }
     }
 
@@ -174,7 +155,7 @@ fn read_values(file: &mut impl Read, precision: Precision, values: &mut [f32]) -
         Precision::Half => {
             let mut halves = vec![f16::ZERO; values.len()];
             file.read_exact(bytemuck::cast_slice_mut(as_bits(&mut halves)))?;
-            halves.convert_to_f32_slice(values);
+            widen(&halves, values);
             Ok(())
         }
         Precision::Single => file.read_exact(bytemuck::cast_slice_mut(values)),
@@ -287,10 +268,9 @@ impl Spill {
         if self.precision == Precision::Half {
             let mut halves = vec![f16::ZERO; row.len()];
             halves.convert_from_f32_slice(row);
-            let is_exact = halves
-                .iter()
-                .zip(row)
-                .all(|(half, value)| half.to_f32().to_bits() == value.to_bits());
+            let is_exact = halves.iter().zip(row).all(|(half, value)| {
+                half.is_finite() && half.to_f32().to_bits() == value.to_bits()
+            });
             if is_exact {
                 self.count += row.len();
                 return self.file.write_all(bytemuck::cast_slice(as_bits(&mut halves)));

@@ -78,6 +78,9 @@ pub fn train_watched(
 ) -> Result<Trained> {
     let settings = order.settings;
     check_name(order.name)?;
+    // Before anything is read.
+    let usual = || HeadKind::usual(order.task.unwrap_or(Task::Single));
+    order.kind.unwrap_or_else(usual).require_augmentable(settings.augmentation)?;
     let selection = Selection {
         model: order.model,
         level: settings.by,

@@ -15,7 +15,7 @@
 )]
 
 use std::f32::consts::TAU;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sonoteca::audio::decode::{Integrity, StreamFormat};
 use sonoteca::audio::health::Health;
@@ -202,4 +202,14 @@ pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1_024)
+}
+
+/// What `SEEDS.db ROWS FOLDER` say, the folder made; nothing where they are not all there: `cargo bench`
+/// runs such programs too, without a library to grow from.
+pub fn arguments() -> Option<(PathBuf, usize, PathBuf)> {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let [seeds, rows, folder] = &arguments[..] else { return None };
+    std::fs::create_dir_all(folder).unwrap();
+    Some((seeds.into(), rows.parse().unwrap(), folder.into()))
 }

@@ -63,9 +63,9 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "HOW", default_value = "none")]
     pub(crate) class_weights: WeightsName,
     /// Change rows while they are learnt from: mix two (mixup), hide stretches of bands and time (masks, as
-    /// in SpecAugment), or both; of heads that learn by gradients [default: what helps the kind]
-    #[arg(long, value_name = "HOW")]
-    pub(crate) augment: Option<AugmentName>,
+    /// in SpecAugment), or both; of heads that learn by gradients
+    #[arg(long, value_name = "HOW", default_value = "none")]
+    pub(crate) augment: AugmentName,
     /// The precision that each class's threshold is to have [default: 0.9]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) precision: Option<f64>,

@@ -193,7 +193,7 @@ fn tell(
     for (path, flaw) in &report.flawed {
         printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
-    list_failures(report, "rows of kind `failure`");
+    list_failures(report, "rows of kind `failure`", printer);
     if report.failed_before > 0 {
         say(format_args!(
             "{} failed in an earlier run and were not tried again: rows of kind `failure`",

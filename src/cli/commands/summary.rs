@@ -34,7 +34,7 @@ pub(super) fn tell(
     for (path, flaw) in &report.flawed {
         printer.warning(&format!("{} is {flaw}; what there is was used", readable_path(path)));
     }
-    tell_failures(report);
+    tell_failures(report, &settings.pasted("sonoteca failures"), printer);
     let known = report.indexed + report.unchanged + besides.moved + besides.removed;
     let status = match report {
         report if report.failures + report.failed_before > 0 || report.interrupted => {
@@ -58,20 +58,20 @@ pub(super) fn tell(
     }
 }
 
-fn tell_failures(report: &Report) {
+fn tell_failures(report: &Report, ledger: &str, printer: &Printer) {
     if report.failed_before > 0 {
         // Said even quietly: it is why the status is what it is.
         say(format_args!(
-            "{} failed before and {} not tried again: sonoteca failures",
+            "{} failed before and {} not tried again: {ledger}",
             counted(report.failed_before, "file"),
             if report.failed_before == 1 { "was" } else { "were" },
         ));
     }
-    list_failures(report, "sonoteca failures");
+    list_failures(report, ledger, printer);
 }
 
 /// The failures of a run, all of which are in `ledger`.
-pub(super) fn list_failures(report: &Report, ledger: &str) {
+pub(super) fn list_failures(report: &Report, ledger: &str, printer: &Printer) {
     if report.failed.is_empty() {
         return;
     }
@@ -87,7 +87,7 @@ pub(super) fn list_failures(report: &Report, ledger: &str) {
     hints.sort();
     hints.dedup();
     for hint in hints {
-        say(format_args!("hint: {hint}"));
+        printer.hint(&hint);
     }
 }
 

@@ -64,12 +64,12 @@ pub(crate) fn run(args: &TrainArgs, settings: &Settings, printer: &mut Printer) 
             WeightsName::None => ClassWeights::None,
             WeightsName::Balanced => ClassWeights::Balanced,
         },
-        augmentation: args.augment.map(|how| match how {
+        augmentation: match args.augment {
             AugmentName::None => Augmentation::None,
             AugmentName::Mixup => Augmentation::Mixup,
             AugmentName::Masks => Augmentation::Masks,
             AugmentName::Both => Augmentation::Both,
-        }),
+        },
         precision: args.precision.unwrap_or(USUAL_PRECISION),
         seed: args.seed,
     };
@@ -182,11 +182,8 @@ fn differences(earlier: &HeadCard, card: &HeadCard) -> Vec<String> {
     changed.map(|(before, now)| format!("{before}, this one {now}")).collect()
 }
 
-fn augmented(how: Option<Augmentation>) -> String {
-    match how {
-        None => "without --augment".to_owned(),
-        Some(how) => format!("with --augment {how:?}").to_lowercase(),
-    }
+fn augmented(how: Augmentation) -> String {
+    format!("with --augment {how:?}").to_lowercase()
 }
 
 fn exhaustive(is_exhaustive: bool) -> String {

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Instant;
 
 use super::*;
 use crate::audio::decode::Integrity;
@@ -185,20 +186,25 @@ fn what_is_far_ahead_waits_for_what_is_missing() {
     let ahead = EARLY_BYTES / 20;
     assembly.wait_for_turn(ahead, || panic!("it is near enough"));
     let (sender, receiver) = std::sync::mpsc::channel();
+    let minute = Duration::from_mins(1);
+    let deadline = Instant::now() + minute;
+    let is_late = || Instant::now() > deadline;
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            assembly.wait_for_turn(ahead + 2, || false);
+            sender.send("waits").unwrap();
+            assembly.wait_for_turn(ahead + 2, is_late);
             sender.send("its turn").unwrap();
-            assembly.wait_for_turn(ahead + 9, || false);
+            assembly.wait_for_turn(ahead + 9, is_late);
             sender.send("in vain").unwrap();
         });
         let take = |index| assembly.take(index, &[0.0, 1.0], &[0.0; 3], WHOLE).unwrap();
+        assert_eq!(receiver.recv_timeout(minute).unwrap(), "waits");
         assert!(take(0).is_none());
         assert!(receiver.recv_timeout(LOOK_AGAIN * 2).is_err());
         assert!(take(1).is_none());
-        assert_eq!(receiver.recv().unwrap(), "its turn");
+        assert_eq!(receiver.recv_timeout(minute / 2).unwrap(), "its turn");
         assembly.fail();
-        assert_eq!(receiver.recv().unwrap(), "in vain");
+        assert_eq!(receiver.recv_timeout(minute / 2).unwrap(), "in vain");
     });
     let other = self::assembly(None);
     other.wait_for_turn(ahead + 1, || true);

@@ -117,9 +117,9 @@ pub struct TrainingSettings {
     pub plan: Plan,
     /// How much each class counts.
     pub class_weights: ClassWeights,
-    /// How rows were changed while they were learnt from; as the kind does, where nothing was said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub augmentation: Option<Augmentation>,
+    /// How rows were changed while they were learnt from; earlier cards do not say.
+    #[serde(default)]
+    pub augmentation: Augmentation,
     /// The precision that thresholds were looked for.
     pub precision: f64,
     /// What chance is drawn from.

@@ -65,7 +65,7 @@ pub(super) fn learn(kind: HeadKind, lesson: &Lesson<'_>) -> Result<Learnt> {
     let material = Material::of(kind, lesson)?;
     let form = Form::usual(kind, material.steps.dimension())
         .ok_or(TrainingProblem::NoSequences { kind: kind.as_str() })?;
-    let recipe = Recipe::of(kind, lesson.rows.len()).augmented(lesson.augmentation);
+    let recipe = Recipe::of(kind, lesson.rows.len(), lesson.augmentation);
     let heads = lesson.fold_count + 1;
     let progress = Progress::of(heads);
     let course = Course {

@@ -14,7 +14,7 @@ use sonoteca::filter::Filter;
 use sonoteca::search::Level;
 use sonoteca::store::Library;
 use sonoteca::train::head::card::{TrainingSettings, check_name};
-use sonoteca::train::learner::{ClassWeights, HeadKind, Watch};
+use sonoteca::train::learner::{Augmentation, ClassWeights, HeadKind, Watch};
 use sonoteca::train::split::Plan;
 use sonoteca::train::task::Task;
 use sonoteca::train::training::{Order, train_watched};
@@ -132,7 +132,7 @@ pub(in crate::server) async fn train(
         filter,
         plan: Plan::Folds(folds),
         class_weights: ClassWeights::None,
-        augmentation: None,
+        augmentation: Augmentation::None,
         precision: 0.9,
         seed: u64::from(body.seed),
     };

@@ -1,8 +1,8 @@
 //! The two products of logistic heads and rows: what they say of these, and how they slope.
 //!
 //! In: rows, `[rows, dimension]`, and the weights of all heads' classes, `[outputs, dimension]`. Out:
-//! sums in float32, of few outputs: matrix products that are made for wide ones, libtorch's, do not
-//! reach a third of what the processor can. A tile of sums stays in registers while rows and weights
+//! sums in float32. With libtorch more time went into tensors that are copied, and filled with zeros before
+//! that, than into its products, which have few outputs here. A tile of sums stays in registers while rows and weights
 //! stream past, as in K. Goto and R. van de Geijn, "Anatomy of High-Performance Matrix
 //! Multiplication", ACM TOMS 34(3), 2008. The order of a sum depends on the processor's registers, and
 //! on nothing else.
@@ -12,8 +12,6 @@
     reason = "a loop is compiled for other instructions only where it is inlined"
 )]
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
 use pulp::{Arch, Simd, WithSimd};
 
 /// Rows of a tile of outputs.
@@ -50,32 +48,6 @@ impl Outputs {
 pub(super) fn add_slopes(rows: &[f32], errors: &[f32], width: usize, slopes: &mut [f32]) {
     if width > 0 && !rows.is_empty() {
         Arch::new().dispatch(Slope { rows, errors, width, slopes });
-    }
-}
-
-/// Writes `halves`, which are finite, to `singles`, as many.
-pub(super) fn widen(halves: &[f16], singles: &mut [f32]) {
-    Arch::new().dispatch(Widen { halves: halves.reinterpret_cast(), singles });
-}
-
-struct Widen<'a> {
-    halves: &'a [u16],
-    singles: &'a mut [f32],
-}
-
-impl WithSimd for Widen<'_> {
-    type Output = ();
-
-    /// The bits of exponent and fraction in float32's places are the value times 2⁻¹¹², of subnormal ones
-    /// too. The crate `half` calls a function for every eight.
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let scale = f32::from_bits((112 + 127) << 23);
-        for (single, &half) in self.singles.iter_mut().zip(self.halves) {
-            let bits = u32::from(half);
-            let value = f32::from_bits((bits & 0x7fff) << 13) * scale;
-            *single = f32::from_bits(value.to_bits() | (bits & 0x8000) << 16);
-        }
     }
 }
 
@@ -269,17 +241,6 @@ impl<S: Simd, const OUTPUTS: usize> Tile<'_, S, OUTPUTS> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_finite_half_is_widened() {
-        let halves: Vec<f16> =
-            (0..=u16::MAX).map(f16::from_bits).filter(|half| half.is_finite()).collect();
-        let mut singles = vec![0.0; halves.len()];
-        widen(&halves, &mut singles);
-        for (half, single) in halves.iter().zip(singles) {
-            assert_eq!(single.to_bits(), half.to_f32().to_bits(), "{half}");
-        }
-    }
 
     /// Whole tiles, parts of tiles, and rows that are narrower than a register.
     #[test]

@@ -6,9 +6,6 @@
 
 use std::ops::Range;
 
-use half::f16;
-
-use super::products::widen;
 use crate::error::Result;
 use crate::train::rows::Rows;
 
@@ -61,7 +58,7 @@ impl Span<'_> {
     /// Calls `visit` with every block.
     pub(super) fn for_each_block(&self, visit: Visit<'_>) -> Result<()> {
         let dimension = self.rows.dimension();
-        let (mut halves, mut singles) = (Vec::new(), Vec::new());
+        let mut singles = Vec::new();
         for first in self.range.clone().step_by(self.block_rows) {
             let count = self.block_rows.min(self.range.end - first) * dimension;
             if let Some(values) = self.rows.in_memory() {
@@ -69,13 +66,7 @@ impl Span<'_> {
                 continue;
             }
             singles.resize(count, 0.0);
-            if self.rows.are_halves() {
-                halves.resize(count, f16::ZERO);
-                self.rows.read_halves(first, &mut halves)?;
-                widen(&halves, &mut singles);
-            } else {
-                self.rows.read_range(first, &mut singles)?;
-            }
+            self.rows.read_range(first, &mut singles)?;
             visit(first, &singles)?;
         }
         Ok(())

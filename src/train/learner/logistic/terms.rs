@@ -262,7 +262,7 @@ impl Terms<'_> {
     }
 }
 
-/// log Σ e^z, of any z.
+/// log Σ e^z, of finite z however large.
 fn log_sum(outputs: &[f32]) -> f32 {
     let most = outputs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     most + outputs.iter().map(|output| (output - most).exp()).sum::<f32>().ln()

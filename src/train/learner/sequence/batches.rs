@@ -80,12 +80,12 @@ impl Batches<'_> {
         for (&row, &partner) in rows.iter().zip(&partners) {
             let mut steps = self.read(row, chance)?;
             let mut share = 1.0;
-            if self.recipe.mixup > 0.0 {
-                share = beta(self.recipe.mixup, chance);
+            if let Some(alpha) = self.recipe.mixup() {
+                share = beta(alpha, chance);
                 let other = self.read(partner, chance)?;
                 mix(&mut steps, &other, share);
             }
-            if self.recipe.masks {
+            if self.recipe.masks() {
                 hide(&mut steps, width, chance);
             }
             drop_some(&mut steps, self.recipe.input_dropout, chance);
@@ -188,5 +188,50 @@ pub(super) fn drop_some(values: &mut [f32], share: f64, chance: &mut ChaCha8Rng)
     let kept = (1.0 / (1.0 - share)) as f32;
     for value in values {
         *value = if chance.random::<f32>() < share as f32 { 0.0 } else { *value * kept };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn rows_of_other_lengths_are_mixed_with_silence_behind_the_shorter() {
+        for (steps, other, mixed) in [
+            (vec![4.0, 8.0], vec![1.0], vec![3.25, 6.0]),
+            (vec![4.0], vec![1.0, 2.0], vec![3.25, 0.5]),
+        ] {
+            let mut steps = steps;
+            mix(&mut steps, &other, 0.75);
+            assert_eq!(steps, mixed);
+        }
+        let mut chance = ChaCha8Rng::seed_from_u64(1);
+        assert!((0..1_000).all(|_| (0.5..=1.0).contains(&beta(0.2, &mut chance))));
+    }
+
+    #[test]
+    fn masks_hide_whole_bands_and_times_and_no_more_than_they_may() {
+        let mut chance = ChaCha8Rng::seed_from_u64(1);
+        let (mut hidden, width, count) = (0, 10, 20);
+        for _ in 0..200 {
+            let mut steps = vec![1.0; width * count];
+            hide(&mut steps, width, &mut chance);
+            let bands = (0..width)
+                .filter(|band| steps.iter().skip(*band).step_by(width).all(|x| *x == 0.0));
+            let times = steps.chunks_exact(width).filter(|step| step.iter().all(|x| *x == 0.0));
+            let (bands, times) = (bands.count(), times.count());
+            // Two stretches of a fifth at most, each.
+            assert!(bands <= 4 && times <= 8, "{bands} bands, {times} times");
+            let shown = steps.iter().filter(|x| **x == 1.0).count();
+            assert_eq!(shown, (width - bands) * (count - times));
+            hidden += usize::from(shown < width * count);
+        }
+        assert!(hidden > 100);
+        // Of one step nothing is hidden in time, and nothing breaks.
+        let mut one = vec![1.0; width];
+        hide(&mut one, width, &mut chance);
+        assert!(one.contains(&1.0));
     }
 }

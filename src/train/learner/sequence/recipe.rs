@@ -31,14 +31,11 @@ pub(super) struct Recipe {
     /// Shares of the input and of the last hidden layer that are left out at random.
     pub(super) input_dropout: f64,
     pub(super) dropout: f64,
-    /// α of mixup; 0: nothing is mixed.
-    pub(super) mixup: f64,
-    /// Whether stretches of bands and of time are hidden.
-    pub(super) masks: bool,
+    pub(super) augmentation: Augmentation,
 }
 
 impl Recipe {
-    pub(super) fn of(kind: HeadKind, rows: usize) -> Self {
+    pub(super) fn of(kind: HeadKind, rows: usize, augmentation: Augmentation) -> Self {
         let usual = Self {
             epochs: 60,
             judges: 3,
@@ -48,8 +45,7 @@ impl Recipe {
             decay: 1e-2,
             input_dropout: 0.0,
             dropout: 0.5,
-            mixup: 0.0,
-            masks: false,
+            augmentation,
         };
         let mut recipe = match kind {
             HeadKind::Lstm => Self { epochs: 40, judges: 3, ..usual },
@@ -82,11 +78,13 @@ impl Recipe {
         recipe
     }
 
-    /// The same with rows changed as `wanted` says, if it says something.
-    pub(super) fn augmented(self, wanted: Option<Augmentation>) -> Self {
-        let Some(wanted) = wanted else { return self };
-        let mixes = matches!(wanted, Augmentation::Mixup | Augmentation::Both);
-        let masks = matches!(wanted, Augmentation::Masks | Augmentation::Both);
-        Self { mixup: if mixes { MIXUP } else { 0.0 }, masks, ..self }
+    /// α of mixup, where rows are mixed.
+    pub(super) fn mixup(&self) -> Option<f64> {
+        matches!(self.augmentation, Augmentation::Mixup | Augmentation::Both).then_some(MIXUP)
+    }
+
+    /// Whether stretches of bands and of time are hidden.
+    pub(super) fn masks(&self) -> bool {
+        matches!(self.augmentation, Augmentation::Masks | Augmentation::Both)
     }
 }

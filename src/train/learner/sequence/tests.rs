@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use super::*;
 use crate::train::held_out::RowPlace;
-use crate::train::learner::ClassWeights;
+use crate::train::learner::{Augmentation, ClassWeights};
 use crate::train::network::{Network, SequenceHead};
 use crate::train::sequences::Sequences;
 use crate::train::task::{Known, Targets};
@@ -69,7 +69,7 @@ impl Class {
             folds: &self.folds,
             fold_count: 2,
             class_weights: ClassWeights::Balanced,
-            augmentation: None,
+            augmentation: Augmentation::None,
             seed: 3,
             watch: None,
         }
@@ -99,6 +99,31 @@ fn right(said: &[f32]) -> f64 {
         .enumerate()
         .filter(|(row, said)| (said[0] > said[1]) == (row % 2 == 0));
     right.count() as f64 / (said.len() / 2) as f64
+}
+
+#[test]
+fn rows_that_are_changed_teach_the_same_and_other_numbers() {
+    let (count, width) = (48, 12);
+    let rows = Rows::of(vec![0.0; count * 2], 2);
+    let class = Class::new(rising_and_falling(count, width), rows, single(count));
+    let taught = |augmentation| {
+        let lesson = Lesson { augmentation, ..class.lesson(2) };
+        learn(HeadKind::Lstm, &lesson).unwrap()
+    };
+    let plain = taught(Augmentation::None);
+    let mut seen = vec![plain.tensors];
+    for augmentation in [Augmentation::Mixup, Augmentation::Masks, Augmentation::Both] {
+        let learnt = taught(augmentation);
+        let share = right(&learnt.held_out);
+        assert!(share > 0.9, "{augmentation:?}: {share} of what was held out");
+        assert_eq!(learnt, taught(augmentation), "{augmentation:?}");
+        assert!(!seen.contains(&learnt.tensors), "{augmentation:?} changed nothing");
+        seen.push(learnt.tensors);
+    }
+    for kind in [HeadKind::Logistic, HeadKind::Prototype, HeadKind::Ridge] {
+        assert!(kind.require_augmentable(Augmentation::None).is_ok());
+        assert!(kind.require_augmentable(Augmentation::Masks).is_err());
+    }
 }
 
 #[test]
